@@ -1,0 +1,157 @@
+"""Every error that a caller can meet.
+
+    ReleaseWorkerError
+    ├── PermanentError              trying again changes nothing
+    │   ├── InvalidRequest
+    │   ├── NotConfigured
+    │   ├── ToolsetNotFound
+    │   ├── ReleaseNotFound
+    │   ├── IdempotencyConflict
+    │   ├── StaleState
+    │   ├── MissingDependencies
+    │   ├── SharedStateImpact
+    │   └── IntegrityMismatch
+    └── TransientError              the task policy tries again, with exponential backoff and jitter
+        ├── LockUnavailable
+        ├── VersionConflict
+        ├── DatabaseUnavailable
+        ├── BrokerUnavailable
+        └── ResultTimeout           raised to a waiting caller only; the request itself goes on
+
+An error is a value: its class, one sentence, and `details`, a JSON object of its fields. The ledger stores it as
+`{type, message, details}`, and Celery's JSON result backend rebuilds it from `args`, so both give a caller the same object.
+This module imports nothing, so that a caller can catch these without the worker's dependencies.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class ReleaseWorkerError(Exception):
+    """The release worker failed."""
+
+    sentence: ClassVar[str] = ""
+
+    def __init__(
+        self, message: str | None = None, details: Mapping[str, Any] | None = None, /, **fields: Any
+    ) -> None:
+        self.details: dict[str, Any] = {**(details or {}), **fields}
+        self.message = message if message is not None else self._default_message()
+        super().__init__(self.message, self.details)
+
+    def __str__(self) -> str:
+        return self.message
+
+    def _default_message(self) -> str:
+        template = type(self).sentence or (type(self).__doc__ or "").splitlines()[0]
+        return template.format_map(self.details)
+
+    def as_record(self) -> dict[str, Any]:
+        """`{type, message, details}`, as `release_requests.error` holds it."""
+        return {"type": type(self).__name__, "message": self.message, "details": self.details}
+
+
+class PermanentError(ReleaseWorkerError):
+    """The request cannot succeed, however often it is tried."""
+
+
+class TransientError(ReleaseWorkerError):
+    """The request may succeed when it is tried again."""
+
+
+class InvalidRequest(PermanentError):
+    """The request is malformed; `problems` lists each `{field, problem}`."""
+
+    sentence = "the request is not valid"
+
+
+class NotConfigured(PermanentError):
+    """A setting that this needs is missing or wrong; `setting` names it."""
+
+    sentence = "{setting} is not set"
+
+
+class ToolsetNotFound(PermanentError):
+    """No live toolset has this id or path (`toolset`)."""
+
+    sentence = "there is no toolset {toolset}"
+
+
+class ReleaseNotFound(PermanentError):
+    """The toolset (`toolset`) has no release of this number (`release_number`)."""
+
+    sentence = "toolset {toolset} has no release {release_number}"
+
+
+class IdempotencyConflict(PermanentError):
+    """`idempotency_key` was used before, by request `request_id`, for something else."""
+
+    sentence = (
+        "idempotency key {idempotency_key!r} was used before with another payload, by request {request_id}"
+    )
+
+
+class StaleState(PermanentError):
+    """The current release is `current_release_number`, not the `expected_current_release` of the caller."""
+
+    sentence = "expected release {expected_current_release} to be current, but it is {current_release_number}"
+
+
+class MissingDependencies(PermanentError):
+    """Nothing would provide these after the rollback: `tools` and `resources` list every URN."""
+
+    sentence = "nothing would provide some of what the release served"
+
+
+class SharedStateImpact(PermanentError):
+    """Other toolsets would serve something else: `toolsets` lists each `{id, path, components}`."""
+
+    sentence = "the rollback would change what other toolsets serve"
+
+
+class IntegrityMismatch(PermanentError):
+    """A digest is not that of its content: `objects` lists each `{object, stored, computed}`."""
+
+    sentence = "stored content does not have the digest it was stored with"
+
+
+class LockUnavailable(TransientError):
+    """Another worker is busy with the toolset (`toolset_id`)."""
+
+    sentence = "another worker is busy with toolset {toolset_id}"
+
+
+class VersionConflict(TransientError):
+    """Another transaction changed the same rows first (`reason`)."""
+
+    sentence = "another transaction changed the same rows first: {reason}"
+
+
+class DatabaseUnavailable(TransientError):
+    """PostgreSQL cannot be reached, or the connection was lost (`reason`)."""
+
+    sentence = "the database cannot be reached: {reason}"
+
+
+class BrokerUnavailable(TransientError):
+    """The broker cannot be reached (`reason`); `request_id` is set where the request itself was kept."""
+
+    sentence = "the broker cannot be reached: {reason}"
+
+
+class ResultTimeout(TransientError):
+    """Request `request_id` has not finished within `timeout` seconds; it is still `status`."""
+
+    sentence = "request {request_id} has not finished after {timeout} s; it is {status}"
+
+
+def from_record(record: Mapping[str, Any]) -> ReleaseWorkerError:
+    """The error that `as_record` described; a `ReleaseWorkerError` where the class is unknown here."""
+    known = {error.__name__: error for error in _subclasses(ReleaseWorkerError)}
+    error_class = known.get(record["type"], ReleaseWorkerError)
+    return error_class(record["message"], record.get("details") or {})
+
+
+def _subclasses(error_class: type[ReleaseWorkerError]) -> list[type[ReleaseWorkerError]]:
+    direct = error_class.__subclasses__()
+    return direct + [deeper for one in direct for deeper in _subclasses(one)]
