@@ -32,9 +32,7 @@ class ReleaseWorkerError(Exception):
 
     sentence: ClassVar[str] = ""
 
-    def __init__(
-        self, message: str | None = None, details: Mapping[str, Any] | None = None, /, **fields: Any
-    ) -> None:
+    def __init__(self, message: str | None = None, details: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
         self.details: dict[str, Any] = {**(details or {}), **fields}
         self.message = message if message is not None else self._default_message()
         super().__init__(self.message, self.details)
@@ -86,9 +84,7 @@ class ReleaseNotFound(PermanentError):
 class IdempotencyConflict(PermanentError):
     """`idempotency_key` was used before, by request `request_id`, for something else."""
 
-    sentence = (
-        "idempotency key {idempotency_key!r} was used before with another payload, by request {request_id}"
-    )
+    sentence = "idempotency key {idempotency_key!r} was used before with another payload, by request {request_id}"
 
 
 class StaleState(PermanentError):

@@ -1,0 +1,57 @@
+"""The schema's history, and the functions that move a database along it."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from release_worker.store.tables import metadata
+
+# The apps may keep an Alembic history of their own in the same database.
+VERSION_TABLE = "release_worker_alembic_version"
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Bring the schema to `revision`; each migration commits by itself."""
+    command.upgrade(_config(connection), revision)
+
+
+def downgrade(connection: Connection, revision: str) -> None:
+    """Take the schema back to `revision`; `base` removes all of it."""
+    command.downgrade(_config(connection), revision)
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision that the database is at; None where there is no schema yet."""
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def head_revision() -> str:
+    """The newest revision that this package knows."""
+    head = ScriptDirectory.from_config(_config(None)).get_current_head()
+    assert head is not None
+    return head
+
+
+def differences(connection: Connection) -> list[object]:
+    """What the database has otherwise than the tables in the code; empty where they agree."""
+    context = MigrationContext.configure(
+        connection, opts={"version_table": VERSION_TABLE, "include_name": _is_ours, "compare_type": True}
+    )
+    return list(compare_metadata(context, metadata))
+
+
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    return kind != "table" or name in metadata.tables
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,138 @@
+"""What happens to tools and resources that the target served but that nothing would provide after the rollback."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import Connection
+
+from release_worker.domain.changes import ComponentChanges
+from release_worker.domain.release import Release
+from release_worker.errors import MissingDependencies
+from release_worker.state.component import Parameters
+from release_worker.state.membership import Membership
+from release_worker.state.providers import Additions, Sources, find_additions, unprovided
+from release_worker.state.registry import Components
+from release_worker.store.captured import captured_contents
+
+OnMissing = Literal["fail", "skip", "recreate"]
+KINDS = ("tools", "resources")
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """The decision: what is left out, what is provided again, and what the caller should know."""
+
+    skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    additions: Additions = field(default_factory=Additions)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, list[str]]:
+        return {f"skipped_{kind}": list(urns) for kind, urns in self.skipped.items()}
+
+    def without_skipped(self, contents: Mapping[str, str]) -> dict[str, str]:
+        """SQL: those of the contents that lose something, without it."""
+        return {kind: Membership.without(contents[kind], f":skipped_{kind}") for kind in self.skipped}
+
+    @property
+    def added_changes(self) -> dict[str, ComponentChanges]:
+        definitions = [f"{kind}/{urn}" for kind in KINDS for urn in getattr(self.additions, kind)]
+        added = {"deployment": definitions, "system": [f"prompts/{name}" for name in self.additions.prompts]}
+        return {name: ComponentChanges(added=tuple(sorted(keys))) for name, keys in added.items() if keys}
+
+
+def settle_dependencies(
+    connection: Connection,
+    target: Release,
+    on_missing: OnMissing,
+    *,
+    selected: Sequence[str],
+    live: Mapping[str, str],
+    parameters: Parameters,
+) -> Dependencies:
+    """Apply `on_missing` to what the restored toolset would list and nothing would provide.
+
+    A URN that nothing provided when the release was captured either is no loss: it is put back, with a warning. Raises
+    MissingDependencies, listing all, for `fail`, and for `recreate` where the snapshot has nothing to provide it from.
+    """
+    captured = captured_contents(("deployment", "system", *KINDS))
+    snapshot = Sources(captured["deployment"], captured["system"])
+    now = Sources(live["deployment"], live["system"])
+    after = Sources(*((captured if name in selected else live)[name] for name in ("deployment", "system")))
+
+    missing: dict[str, tuple[str, ...]] = {}
+    warnings: list[str] = []
+    for kind in KINDS:
+        if kind in selected:
+            listed, before = captured[kind], snapshot if target.source_state_id else None
+            note = f"nothing provided these {kind} when the release was captured"
+        else:
+            listed, before = live[kind], now
+            note = f"these {kind} stay listed, but nothing will provide them any more"
+        gone = unprovided(connection, kind, listed=listed, sources=after, parameters=parameters)
+        never: tuple[str, ...] = ()
+        if gone and before is not None:
+            never = unprovided(connection, kind, listed=listed, sources=before, parameters=parameters)
+        lost = tuple(urn for urn in gone if urn not in set(never))
+        warnings += _listing(note, never if kind in selected else lost)
+        missing[kind] = lost if kind in selected else ()
+    if not any(missing.values()):
+        return Dependencies(warnings=tuple(warnings))
+    return _decide(connection, on_missing, missing, warnings, snapshot=snapshot, parameters=parameters)
+
+
+def _decide(
+    connection: Connection,
+    on_missing: OnMissing,
+    missing: Mapping[str, tuple[str, ...]],
+    warnings: Sequence[str],
+    *,
+    snapshot: Sources,
+    parameters: Parameters,
+) -> Dependencies:
+    match on_missing:
+        case "fail":
+            raise _missing_dependencies(missing)
+        case "skip":
+            skipped = {kind: urns for kind, urns in missing.items() if urns}
+            notes = [note for kind, urns in skipped.items() for note in _listing(f"skipped {kind}", urns)]
+            return Dependencies(skipped=skipped, warnings=(*warnings, *notes))
+        case "recreate":
+            additions = find_additions(connection, **missing, snapshot=snapshot, parameters=parameters)
+            if left := additions.short_of(missing):
+                raise _missing_dependencies(left)
+            notes = [note for kind, urns in missing.items() for note in _listing(f"provided again: {kind}", urns)]
+            return Dependencies(additions=additions, warnings=(*warnings, *notes))
+
+
+def _missing_dependencies(missing: Mapping[str, tuple[str, ...]]) -> MissingDependencies:
+    tools, resources = (list(missing.get(kind, ())) for kind in KINDS)
+    return MissingDependencies(
+        f"nothing would provide {_shortened([*tools, *resources])}", tools=tools, resources=resources
+    )
+
+
+def _listing(note: str, urns: Sequence[str]) -> list[str]:
+    return [f"{note}: {_shortened(urns)}"] if urns else []
+
+
+def _shortened(urns: Sequence[str]) -> str:
+    more = f" and {len(urns) - 10} more" if len(urns) > 10 else ""
+    return ", ".join(urns[:10]) + more
+
+
+def still_missing(
+    connection: Connection, dependencies: Dependencies, components: Components, parameters: Parameters
+) -> list[str]:
+    """The URNs that were to be provided again, and are not provided by live state now."""
+    live = Sources(components["deployment"].capture(), components["system"].capture())
+    additions = dependencies.additions
+    wanted = {"tools": {*additions.tools, *additions.prompts.values()}, "resources": set(additions.resources)}
+    return [
+        urn
+        for kind, urns in wanted.items()
+        if urns
+        for urn in unprovided(connection, kind, listed=components[kind].capture(), sources=live, parameters=parameters)
+        if urn in urns
+    ]

@@ -1,0 +1,143 @@
+"""What a rollback would do: read everything, decide everything, write nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from release_worker.domain.changes import ComponentChanges
+from release_worker.domain.digests import StateDigests
+from release_worker.domain.messages import Rollback, check_component_names
+from release_worker.domain.release import Release
+from release_worker.domain.subject import Scope, Subject
+from release_worker.errors import SharedStateImpact
+from release_worker.operations.dependencies import Dependencies, settle_dependencies
+from release_worker.operations.expectations import check_expected_release
+from release_worker.operations.shared_impact import shared_impact
+from release_worker.state.live import differences, digests, live_digests
+from release_worker.state.registry import Components
+from release_worker.store.captured import captured_contents, captured_parameters, check_integrity, restorable
+from release_worker.store.releases import current_release, find_release, source_deployment
+from release_worker.store.toolsets import find_toolset
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackPlan:
+    """A rollback, decided. `contents` and `expected` are those of the components that are to be restored, as SQL and as
+    digests; `before` are the digests of all live state; `changes` lead from live state to the outcome."""
+
+    subject: Subject
+    target: Release
+    current: Release | None
+    contents: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    before: StateDigests
+    expected: StateDigests
+    changes: Mapping[str, ComponentChanges]
+    dependencies: Dependencies
+    warnings: tuple[str, ...]
+    scopes: frozenset[Scope] = field(default_factory=frozenset)
+
+    @property
+    def moved(self) -> bool:
+        """Live state is not what the current release holds."""
+        return self.current is None or self.before.release != self.current.digest
+
+    @property
+    def at_target(self) -> bool:
+        """Live state is what the target holds, all of it."""
+        return self.before.release == self.target.digest
+
+    @property
+    def noop(self) -> bool:
+        """There is nothing to restore and nothing to write down."""
+        if self.changes:
+            return False
+        if self.at_target:
+            return self.current is not None and self.current.id == self.target.id
+        return not self.moved
+
+
+def plan_rollback(connection: Connection, request: Rollback, components: Components) -> RollbackPlan:
+    """Decide a rollback against the transaction's snapshot.
+
+    Raises ToolsetNotFound, ReleaseNotFound, InvalidRequest (an unknown component), StaleState, IntegrityMismatch,
+    MissingDependencies and SharedStateImpact.
+    """
+    check_component_names(request.components, components.names)
+    subject = find_toolset(connection, request.toolset)
+    target = find_release(connection, subject, request.release_number)
+    current = current_release(connection, subject)
+    check_expected_release(request.expected_current_release, current)
+    doubts = check_integrity(connection, target)
+
+    wanted = request.components or components.names
+    selected = restorable(connection, target, [name for name in components.names if name in wanted])
+    live = {component.name: component.capture() for component in components}
+    parameters: dict[str, Any] = {
+        **subject.parameters,
+        **captured_parameters(target),
+        "original_deployment_id": source_deployment(connection, target),
+    }
+    dependencies = settle_dependencies(
+        connection, target, request.on_missing, selected=selected, live=live, parameters=parameters
+    )
+    contents = {**captured_contents(selected), **dependencies.without_skipped(captured_contents(selected))}
+    parameters |= dependencies.parameters
+
+    before = live_digests(connection, components, parameters)
+    expected = digests(connection, contents, parameters) if contents else StateDigests({})
+    changes = _changes(connection, components, contents, before, expected, parameters) | dependencies.added_changes
+    affected = shared_impact(
+        connection,
+        changes,
+        live=live,
+        target={**captured_contents(components.names), **contents},
+        parameters=parameters,
+    )
+    if affected and not request.allow_shared_impact:
+        paths = ", ".join(toolset["path"] for toolset in affected)
+        raise SharedStateImpact(f"the rollback would change what other toolsets serve: {paths}", toolsets=affected)
+
+    return RollbackPlan(
+        subject=subject,
+        target=target,
+        current=current,
+        contents=contents,
+        parameters=parameters,
+        before=before,
+        expected=expected,
+        changes=changes,
+        dependencies=dependencies,
+        warnings=(*doubts, *_uncaptured(target, wanted, selected), *dependencies.warnings, *_reach(affected)),
+        scopes=frozenset(components[name].scope for name in changes),
+    )
+
+
+def _changes(
+    connection: Connection,
+    components: Components,
+    contents: Mapping[str, str],
+    before: StateDigests,
+    expected: StateDigests,
+    parameters: Mapping[str, Any],
+) -> dict[str, ComponentChanges]:
+    """What differs, looked at only where the digests do."""
+    found = {
+        name: differences(connection, components[name], components[name].capture(), content, parameters)
+        for name, content in contents.items()
+        if before[name] != expected[name]
+    }
+    return {name: changed for name, changed in found.items() if changed}
+
+
+def _uncaptured(target: Release, wanted: Sequence[str], selected: Sequence[str]) -> list[str]:
+    left = [name for name in wanted if name not in selected]
+    if not left:
+        return []
+    return [f"release {target.release_number} captured no {' and no '.join(left)}: left as they are"]
+
+
+def _reach(affected: list[dict[str, Any]]) -> list[str]:
+    return [f"changes what {one['path']} serves: {', '.join(one['components'])}" for one in affected]

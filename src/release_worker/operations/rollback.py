@@ -1,0 +1,148 @@
+"""Roll a toolset back to a release: all of it, or the chosen components, exactly or not at all."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from release_worker.domain.digests import StateDigests
+from release_worker.domain.messages import Rollback, RollbackResult
+from release_worker.domain.release import Release, ReleaseKind
+from release_worker.errors import IntegrityMismatch
+from release_worker.operations.capture import capture
+from release_worker.operations.dependencies import still_missing
+from release_worker.operations.plan_rollback import RollbackPlan, plan_rollback
+from release_worker.state.live import live_digests
+from release_worker.state.providers import Sources, add
+from release_worker.state.registry import Components
+from release_worker.store.captured import captured_contents
+from release_worker.store.releases import Stamp
+from release_worker.store.rollbacks import RollbackRecord, insert_rollback
+from release_worker.store.toolsets import lock_owners, set_current_release
+
+
+def rollback(
+    connection: Connection, request: Rollback, *, components: Components, request_id: str | None = None
+) -> RollbackResult:
+    """Restore a release in the transaction's one snapshot. Never commits.
+
+    Raises what `plan_rollback` raises; IntegrityMismatch where live state, read back, is not what was to be restored;
+    VersionConflict where another transaction was first.
+    """
+    plan = plan_rollback(connection, request, components)
+    if plan.noop or request.dry_run:
+        return _result(plan, request)
+    lock_owners(connection, plan.subject, plan.scopes)
+    stamp = Stamp(request.actor, request_id=request_id)
+    backup = _back_up(connection, plan, components, stamp)
+    _restore(connection, plan, components)
+    after = _read_back(connection, plan, components)
+    outcome = _settle(connection, plan, components, after, stamp)
+    record = _record(plan, request, backup, request_id)
+    return _result(plan, request, backup=backup, outcome=outcome, rollback_id=insert_rollback(connection, record))
+
+
+def _back_up(connection: Connection, plan: RollbackPlan, components: Components, stamp: Stamp) -> Release | None:
+    """Keep live state that no release holds and that is about to be overwritten, so that this can be undone."""
+    if not plan.moved or not plan.changes:
+        return None
+    notes = f"live state before the rollback to release {plan.target.release_number}"
+    return _capture(connection, plan, components, "backup", plan.before, stamp, notes)
+
+
+def _restore(connection: Connection, plan: RollbackPlan, components: Components) -> None:
+    for component in components:
+        if component.name in plan.contents and component.name in plan.changes:
+            component.restore(connection, plan.contents[component.name], plan.parameters)
+    live = Sources(components["deployment"].capture(), components["system"].capture())
+    captured = captured_contents(("deployment", "system"))
+    snapshot = Sources(captured["deployment"], captured["system"])
+    add(connection, plan.dependencies.additions, live=live, snapshot=snapshot, parameters=plan.parameters)
+
+
+def _read_back(connection: Connection, plan: RollbackPlan, components: Components) -> StateDigests:
+    """The digests of live state now. Raises IntegrityMismatch where anything is not as planned."""
+    after = live_digests(connection, components, plan.parameters)
+    planned: Mapping[str, str | None] = {**plan.before.components, **plan.expected.components}
+    wrong: list[dict[str, Any]] = [
+        {"object": name, "stored": digest, "computed": after[name]}
+        for name, digest in planned.items()
+        if after[name] != digest and name not in plan.dependencies.added_changes
+    ]
+    wrong += [
+        {"object": urn, "stored": "provided again", "computed": "missing"}
+        for urn in still_missing(connection, plan.dependencies, components, plan.parameters)
+    ]
+    if wrong:
+        named = ", ".join(str(one["object"]) for one in wrong)
+        raise IntegrityMismatch(f"live state, read back, is not what was to be restored: {named}", objects=wrong)
+    return after
+
+
+def _settle(
+    connection: Connection, plan: RollbackPlan, components: Components, after: StateDigests, stamp: Stamp
+) -> Release:
+    """Make the release that holds the outcome current: the target, or a new one where the outcome is not all of it."""
+    outcome = plan.target
+    if after.release != plan.target.digest:
+        notes = f"outcome of a rollback to release {plan.target.release_number} that did not restore all of it"
+        outcome = _capture(connection, plan, components, "restored", after, stamp, notes)
+    set_current_release(connection, plan.subject, outcome.id)
+    return outcome
+
+
+def _capture(
+    connection: Connection,
+    plan: RollbackPlan,
+    components: Components,
+    kind: ReleaseKind,
+    live: StateDigests,
+    stamp: Stamp,
+    notes: str,
+) -> Release:
+    noted = Stamp(stamp.released_by, request_id=stamp.request_id, notes=notes)
+    return capture(
+        connection, plan.subject, components=components, live=live, kind=kind, current=plan.current, stamp=noted
+    )
+
+
+def _record(plan: RollbackPlan, request: Rollback, backup: Release | None, request_id: str | None) -> RollbackRecord:
+    return RollbackRecord(
+        toolset_id=plan.subject.toolset_id,
+        from_release_id=plan.current.id if plan.current else None,
+        to_release_id=plan.target.id,
+        backup_release_id=backup.id if backup else None,
+        components=tuple(plan.contents),
+        changes={name: changed.model_dump() for name, changed in plan.changes.items()},
+        reason=request.reason,
+        rolled_back_by=request.actor,
+        request_id=request_id,
+    )
+
+
+def _result(
+    plan: RollbackPlan,
+    request: Rollback,
+    *,
+    backup: Release | None = None,
+    outcome: Release | None = None,
+    rollback_id: UUID | None = None,
+) -> RollbackResult:
+    warnings = plan.warnings
+    if request.dry_run and plan.moved and plan.changes:
+        warnings = (*warnings, "live state is held by no release: it would be kept in a backup first")
+    current = outcome or plan.current
+    return RollbackResult(
+        rollback_id=rollback_id,
+        toolset_id=plan.subject.toolset_id,
+        from_release_number=plan.current.release_number if plan.current else None,
+        to_release_number=plan.target.release_number,
+        current_release_number=current.release_number if current else None,
+        backup_release_number=backup.release_number if backup else None,
+        components=tuple(plan.contents),
+        changes=dict(plan.changes),
+        warnings=warnings,
+        noop=plan.noop,
+        dry_run=request.dry_run,
+    )

@@ -1,0 +1,122 @@
+"""Which other toolsets would serve something else when shared state is restored."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from release_worker.domain.changes import ComponentChanges
+from release_worker.state.component import Parameters
+
+_PATH = """
+    SELECT t.id, o.slug || '/' || p.slug || '/' || t.slug AS path
+    FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
+    WHERE t.id <> :toolset_id AND t.deleted_at IS NULL
+"""
+
+
+def shared_impact(
+    connection: Connection,
+    changes: Mapping[str, ComponentChanges],
+    *,
+    live: Mapping[str, str],
+    target: Mapping[str, str],
+    parameters: Parameters,
+) -> list[dict[str, Any]]:
+    """`{id, path, components}` of each live toolset, other than the one that is rolled back, that these changes would reach, by path.
+
+    - A tool or resource definition reaches the toolsets of the project that list its URN; so does a template with a tool URN.
+    - A function or package asset reaches those that list a URN of that source (`tools:function:<slug>:…`): its code is
+      what runs. An OpenAPI document is compiled into the definitions, which are compared themselves.
+    - System configuration and other templates reach every toolset of the project.
+    - A global variation reaches the toolsets of the organization that list its URN, where their own variation, laid over
+      it field by field, leaves a difference.
+    """
+    found: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for component, query, values in _queries(changes, live, target):
+        for row in connection.execute(text(query), {**parameters, **values}):
+            found[row.path, str(row.id)].add(component)
+    return [
+        {"id": toolset_id, "path": path, "components": sorted(components)}
+        for (path, toolset_id), components in sorted(found.items())
+    ]
+
+
+def _queries(
+    changes: Mapping[str, ComponentChanges], live: Mapping[str, str], target: Mapping[str, str]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    nothing = ComponentChanges()
+    if deployment := changes.get("deployment", nothing):
+        yield "deployment", _LISTING_DEFINITIONS, _reach_of_deployment(deployment.keys)
+    if system := changes.get("system", nothing):
+        if any(key.startswith("config/") for key in system.keys):
+            yield "system", _PATH + "AND t.project_id = :project_id", {}
+        prompts = [key.removeprefix("prompts/") for key in system.keys if key.startswith("prompts/")]
+        if prompts:
+            yield "system", _reached_by_prompts(live["system"], target["system"]), {"prompts": prompts}
+    if variations := changes.get("global_variations", nothing):
+        query = _reached_by_variations(target["global_variations"])
+        yield "global_variations", query, {"urns": list(variations.keys)}
+
+
+_LISTING_DEFINITIONS = f"""
+    {_PATH} AND t.project_id = :project_id AND (
+        EXISTS (
+            SELECT FROM toolset_tools m WHERE m.toolset_id = t.id AND (
+                m.tool_urn = ANY (CAST(:tools AS text[]))
+                OR split_part(m.tool_urn, ':', 3) = ANY (CAST(:code AS text[]))))
+        OR EXISTS (
+            SELECT FROM toolset_resources m WHERE m.toolset_id = t.id AND (
+                m.resource_urn = ANY (CAST(:resources AS text[]))
+                OR split_part(m.resource_urn, ':', 3) = ANY (CAST(:code AS text[])))))
+"""
+
+
+def _reach_of_deployment(keys: Iterable[str]) -> dict[str, list[str]]:
+    reach: dict[str, list[str]] = {"tools": [], "resources": [], "code": []}
+    for key in keys:
+        section, _, name = key.partition("/")
+        if section in ("tools", "resources"):
+            reach[section].append(name)
+        elif section == "assets" and not name.startswith("openapiv3/"):
+            reach["code"].append(name.partition("/")[2])
+    return reach
+
+
+def _reached_by_prompts(live: str, target: str) -> str:
+    """A template without a tool URN, before or after, is one that any toolset may offer."""
+    return f"""
+        WITH touched AS (
+            SELECT value ->> 'tool_urn' AS urn
+            FROM (SELECT * FROM jsonb_each({live} -> 'prompts')
+                  UNION ALL SELECT * FROM jsonb_each({target} -> 'prompts')) AS templates
+            WHERE key = ANY (CAST(:prompts AS text[])))
+        {_PATH} AND t.project_id = :project_id AND (
+            EXISTS (SELECT FROM touched WHERE urn IS NULL)
+            OR EXISTS (SELECT FROM toolset_tools m JOIN touched ON urn = m.tool_urn WHERE m.toolset_id = t.id))
+    """
+
+
+def _reached_by_variations(target: str) -> str:
+    return f"""
+        WITH touched AS (
+            SELECT urn, live.config AS before, {target} -> urn AS after
+            FROM unnest(CAST(:urns AS text[])) AS urn
+            LEFT JOIN variations live
+                ON live.organization_id = :organization_id AND live.toolset_id IS NULL AND live.tool_urn = urn)
+        {_PATH} AND t.organization_id = :organization_id AND EXISTS (
+            SELECT FROM toolset_tools m JOIN touched ON urn = m.tool_urn
+            LEFT JOIN variations own
+                ON own.organization_id = :organization_id AND own.toolset_id = t.id AND own.tool_urn = m.tool_urn
+            WHERE m.toolset_id = t.id
+              AND {_overlaid("before", "own.config")} IS DISTINCT FROM {_overlaid("after", "own.config")})
+    """
+
+
+def _overlaid(below: str, above: str) -> str:
+    return f"""
+        CASE WHEN coalesce(jsonb_typeof({below}), 'object') = 'object' AND coalesce(jsonb_typeof({above}), 'object') = 'object'
+             THEN coalesce({below}, '{{}}') || coalesce({above}, '{{}}')
+             ELSE coalesce({above}, {below}) END
+    """

@@ -1,0 +1,59 @@
+"""What a release captures is a list of components; this is what each of them must be able to do.
+
+A component's **content** is one JSON value that holds its state by value: no row ids, no times. It is spoken of as a SQL
+expression of type `jsonb`, so that capturing is `INSERT … SELECT` and restoring is set difference, and bulk content stays
+inside PostgreSQL. NULL means that there is no content (no active deployment, no variations). Expressions may use the
+parameters `:toolset_id`, `:project_id` and `:organization_id`, and the one named in the content handed in.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from sqlalchemy import Connection
+
+from release_worker.domain.subject import Scope
+
+Parameters = Mapping[str, Any]
+
+
+class Component(Protocol):
+    """One part of the state that a release holds. The seven built in are in this package; others come as plug-ins."""
+
+    @property
+    def name(self) -> str:
+        """The key of this component in `components` and `changes`: lower-case words joined by `_`."""
+
+    @property
+    def scope(self) -> Scope:
+        """Who owns the state: the toolset, its project or its organization."""
+
+    def capture(self) -> str:
+        """SQL: a scalar expression of the live content."""
+
+    def diff(self, before: str, after: str) -> str:
+        """SQL: a query of `key text, old jsonb, new jsonb, in_old bool, in_new bool`, a row for each item of content
+        `before` that differs in content `after`. Items are equal as `jsonb` values, numbers by their exact value."""
+
+    def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
+        """Make live state equal to content `target`: remove what it lacks, add what it has, change what differs, and
+        touch nothing else. Never commits. `parameters` are those of `target` and of the toolset."""
+
+
+def keyed_diff(items_before: str, items_after: str) -> str:
+    """SQL: the `diff` of two queries of `key text, item jsonb`."""
+    return f"""
+        SELECT key, before.item AS old, after.item AS new,
+               before.key IS NOT NULL AS in_old, after.key IS NOT NULL AS in_new
+        FROM ({items_before}) AS before FULL JOIN ({items_after}) AS after USING (key)
+        WHERE before.item IS DISTINCT FROM after.item OR (before.key IS NULL) <> (after.key IS NULL)
+    """
+
+
+def members(content: str, *path: str) -> str:
+    """SQL: a query of `key, item`, the members of the object at `path` in `content`; none where there is no such object.
+
+    With a path, keys are prefixed with it: `tools/…`.
+    """
+    at = "".join(f" -> '{step}'" for step in path)
+    prefix = "".join(f"{step}/" for step in path)
+    return f"SELECT '{prefix}' || key AS key, value AS item FROM jsonb_each(({content}){at})"

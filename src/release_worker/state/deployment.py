@@ -1,0 +1,107 @@
+"""The project's active deployment: its assets, and the definitions of the tools and resources that it provides."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from release_worker.domain.subject import Scope
+from release_worker.state.component import Parameters, keyed_diff, members
+
+_STATUS = (
+    "SELECT 'status' AS key, content -> 'status' AS item FROM (SELECT {} AS content) AS given WHERE content IS NOT NULL"
+)
+
+_DEFINITIONS = (("tools", "tool_definitions"), ("resources", "resource_definitions"))
+
+
+def content_of(deployment: str) -> str:
+    """SQL: the content of the deployment whose id is the expression `deployment`; NULL where there is none."""
+    return f"""(
+        SELECT jsonb_build_object(
+            'status', status,
+            'assets', (
+                SELECT coalesce(jsonb_object_agg(kind || '/' || slug, jsonb_build_object(
+                    'name', name, 'sha256', sha256, 'config', config)), '{{}}')
+                FROM deployment_assets WHERE deployment_id = deployments.id),
+            'tools', {_definitions("tool_definitions")},
+            'resources', {_definitions("resource_definitions")})
+        FROM deployments WHERE id = {deployment})"""
+
+
+def _definitions(table: str) -> str:
+    return f"""(
+                SELECT coalesce(jsonb_object_agg(urn, jsonb_build_object(
+                    'name', name, 'description', description, 'definition', definition)), '{{}}')
+                FROM {table} WHERE deployment_id = deployments.id)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Content: `{"status", "assets": {"kind/slug": {name, sha256, config}}, "tools": {urn: {name, description,
+    definition}}, "resources": {…}}`; NULL where the project has no active deployment."""
+
+    name: str = "deployment"
+    scope: Scope = "project"
+
+    def capture(self) -> str:
+        return content_of("(SELECT active_deployment_id FROM projects WHERE id = :project_id)")
+
+    def diff(self, before: str, after: str) -> str:
+        return keyed_diff(self._items(before), self._items(after))
+
+    def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
+        """Point the project back at deployment `:original_deployment_id` if its content is still `target`, otherwise
+        at a new one that is built from `target`."""
+        original = f"""
+            SELECT original.id FROM deployments AS original
+            WHERE id = :original_deployment_id AND project_id = :project_id AND {content_of("original.id")} = {target}
+        """
+        deployment = connection.execute(text(original), parameters).scalar()
+        if deployment is None:
+            deployment = self._build(connection, target, parameters)
+        activate(connection, deployment, parameters)
+
+    def _build(self, connection: Connection, target: str, parameters: Parameters) -> object:
+        created = f"""
+            INSERT INTO deployments (project_id, status, cloned_from)
+            SELECT :project_id, content ->> 'status', CAST(:original_deployment_id AS uuid)
+            FROM (SELECT {target} AS content) AS target WHERE content IS NOT NULL
+            RETURNING id
+        """
+        deployment = connection.execute(text(created), parameters).scalar()
+        if deployment is not None:
+            provide(connection, deployment, target, parameters)
+        return deployment
+
+    @staticmethod
+    def _items(content: str) -> str:
+        sections = (members(content, section) for section in ("assets", "tools", "resources"))
+        return " UNION ALL ".join((_STATUS.format(content), *sections))
+
+
+def provide(connection: Connection, deployment: object, content: str, parameters: Parameters) -> None:
+    """Insert the assets and definitions of `content` into a deployment."""
+    given = {**parameters, "deployment_id": deployment}
+    assets = f"""
+        INSERT INTO deployment_assets (deployment_id, kind, slug, name, sha256, config)
+        SELECT :deployment_id, split_part(key, '/', 1), substring(key FROM position('/' IN key) + 1),
+               value ->> 'name', value ->> 'sha256', value -> 'config'
+        FROM jsonb_each({content} -> 'assets')
+    """
+    connection.execute(text(assets), given)
+    for section, table in _DEFINITIONS:
+        definitions = f"""
+            INSERT INTO {table} (deployment_id, urn, name, description, definition)
+            SELECT :deployment_id, key, value ->> 'name', value ->> 'description', value -> 'definition'
+            FROM jsonb_each({content} -> '{section}')
+        """
+        connection.execute(text(definitions), given)
+
+
+def activate(connection: Connection, deployment: object, parameters: Parameters) -> None:
+    """Make a deployment (None: no deployment) the project's active one."""
+    activated = "UPDATE projects SET active_deployment_id = :deployment_id WHERE id = :project_id"
+    connection.execute(text(activated), {**parameters, "deployment_id": deployment})
+
+
+deployment = Deployment()

@@ -1,0 +1,138 @@
+"""Who provides the tools and resources that a toolset lists: the active deployment, and prompt templates with a tool URN."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, text
+
+from release_worker.state.component import Parameters
+from release_worker.state.deployment import activate, provide
+from release_worker.state.membership import Membership
+from release_worker.state.system import restore_prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """SQL: the contents of `deployment` and `system` at one moment."""
+
+    deployment: str
+    system: str
+
+    def provided(self, kind: str) -> str:
+        """SQL: a query of the URNs that are provided, of kind `tools` or `resources`."""
+        definitions = f"SELECT jsonb_object_keys({self.deployment} -> '{kind}') AS urn"
+        if kind == "resources":
+            return definitions
+        return f"""
+            {definitions}
+            UNION ALL
+            SELECT value ->> 'tool_urn' FROM jsonb_each({self.system} -> 'prompts') WHERE value ->> 'tool_urn' <> ''
+        """
+
+
+def unprovided(
+    connection: Connection, kind: str, *, listed: str, sources: Sources, parameters: Parameters
+) -> tuple[str, ...]:
+    """The URNs of membership content `listed` that `sources` do not provide, sorted."""
+    query = f"""
+        SELECT urn FROM ({Membership.listed(listed)}) AS listed EXCEPT ({sources.provided(kind)})
+    """
+    return tuple(sorted(connection.execute(text(query), parameters).scalars()))
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What is provided again from a release's snapshot: definitions by URN, templates as `{name: tool_urn}`."""
+
+    tools: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    prompts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def to_deployment(self) -> bool:
+        return bool(self.tools or self.resources)
+
+    def short_of(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+        """What is wanted and not among these, by kind; empty where nothing is."""
+        provided = {"tools": {*self.tools, *self.prompts.values()}, "resources": set(self.resources)}
+        left = {kind: tuple(urn for urn in urns if urn not in provided[kind]) for kind, urns in wanted.items()}
+        return {kind: urns for kind, urns in left.items() if urns}
+
+
+def find_additions(
+    connection: Connection,
+    *,
+    tools: tuple[str, ...],
+    resources: tuple[str, ...],
+    snapshot: Sources,
+    parameters: Parameters,
+) -> Additions:
+    """Which definitions and templates of the snapshot can provide these again. A template whose name is taken cannot."""
+    wanted = {**parameters, "wanted_tools": list(tools), "wanted_resources": list(resources)}
+
+    def defined(kind: str) -> tuple[str, ...]:
+        query = f"""
+            SELECT urn FROM unnest(CAST(:wanted_{kind} AS text[])) AS urn
+            WHERE urn IN (SELECT jsonb_object_keys({snapshot.deployment} -> '{kind}'))
+        """
+        return tuple(connection.execute(text(query), wanted).scalars())
+
+    templates = f"""
+        SELECT key, value ->> 'tool_urn' FROM jsonb_each({snapshot.system} -> 'prompts')
+        WHERE value ->> 'tool_urn' = ANY (CAST(:wanted_tools AS text[]))
+          AND NOT EXISTS (SELECT FROM jsonb_object_keys({snapshot.deployment} -> 'tools') AS urn WHERE urn = value ->> 'tool_urn')
+          AND key NOT IN (SELECT name FROM prompt_templates WHERE project_id = :project_id AND deleted_at IS NULL)
+    """
+    prompts: dict[str, str] = dict(row._tuple() for row in connection.execute(text(templates), wanted))
+    return Additions(tools=defined("tools"), resources=defined("resources"), prompts=prompts)
+
+
+def add(
+    connection: Connection, additions: Additions, *, live: Sources, snapshot: Sources, parameters: Parameters
+) -> None:
+    """Provide the additions in a new deployment, a copy of the active one that only gains, and as templates.
+
+    A function or package asset whose slug is the source in an added URN (`tools:function:<slug>:…`) comes along where the
+    active deployment lacks it.
+    """
+    wanted = {
+        **parameters,
+        "added_tools": list(additions.tools),
+        "added_resources": list(additions.resources),
+        "added_prompts": list(additions.prompts),
+    }
+    if additions.to_deployment:
+        clone = f"""
+            INSERT INTO deployments (project_id, status, cloned_from)
+            SELECT id, coalesce({live.deployment} ->> 'status', 'completed'), active_deployment_id
+            FROM projects WHERE id = :project_id
+            RETURNING id
+        """
+        deployment = connection.execute(text(clone), wanted).scalar_one()
+        provide(connection, deployment, live.deployment, wanted)
+        provide(connection, deployment, _added_definitions(live, snapshot), wanted)
+        activate(connection, deployment, wanted)
+    if additions.prompts:
+        for statement in restore_prompts(_added_prompts(snapshot)):
+            connection.execute(text(statement), wanted)
+
+
+def _added_definitions(live: Sources, snapshot: Sources) -> str:
+    def chosen(kind: str) -> str:
+        return f"""(
+            SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each({snapshot.deployment} -> '{kind}')
+            WHERE key = ANY (CAST(:added_{kind} AS text[])))"""
+
+    assets = f"""(
+        SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each({snapshot.deployment} -> 'assets')
+        WHERE key NOT IN (SELECT jsonb_object_keys({live.deployment} -> 'assets'))
+          AND substring(key FROM position('/' IN key) + 1) IN (
+              SELECT split_part(urn, ':', 3)
+              FROM unnest(CAST(:added_tools AS text[]) || CAST(:added_resources AS text[])) AS urn))"""
+    return f"""jsonb_build_object('assets', {assets}, 'tools', {chosen("tools")}, 'resources', {chosen("resources")})"""
+
+
+def _added_prompts(snapshot: Sources) -> str:
+    return f"""(
+        SELECT jsonb_build_object('prompts', jsonb_object_agg(key, value))
+        FROM jsonb_each({snapshot.system} -> 'prompts') WHERE key = ANY (CAST(:added_prompts AS text[])))"""

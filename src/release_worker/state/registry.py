@@ -1,0 +1,67 @@
+"""The list of components: the seven built in, and those that installed packages add."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+from release_worker.domain.digests import BUILT_IN
+from release_worker.state.component import Component
+from release_worker.state.deployment import deployment
+from release_worker.state.membership import resources, tools
+from release_worker.state.settings import settings
+from release_worker.state.system import system
+from release_worker.state.variations import global_variations, toolset_variations
+
+ENTRY_POINTS = "release_worker.components"
+
+# Restored in this order: what provides before what is provided.
+_BUILT_IN: tuple[Component, ...] = (
+    deployment,
+    system,
+    settings,
+    tools,
+    resources,
+    global_variations,
+    toolset_variations,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What a release captures, in the order in which it is restored."""
+
+    all: tuple[Component, ...]
+
+    def __post_init__(self) -> None:
+        names = [component.name for component in self.all]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"components registered twice: {', '.join(sorted(twice))}")
+
+    def __iter__(self) -> Iterator[Component]:
+        return iter(self.all)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The built-in names in the order of the contract, then the plug-ins'."""
+        return (*BUILT_IN, *(component.name for component in self.plug_ins))
+
+    @property
+    def plug_ins(self) -> tuple[Component, ...]:
+        return tuple(component for component in self.all if component.name not in BUILT_IN)
+
+    def __getitem__(self, name: str) -> Component:
+        return next(component for component in self.all if component.name == name)
+
+
+def built_in_components() -> Components:
+    """The seven components of the contract."""
+    return Components(_BUILT_IN)
+
+
+def installed_components() -> Components:
+    """The built-in components and one for each entry point in the group `release_worker.components`.
+
+    An entry point names a `Component` object. Raises ValueError where a name is taken, and whatever the import raises.
+    """
+    plug_ins = sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
+    return Components((*_BUILT_IN, *(entry.load() for entry in plug_ins)))

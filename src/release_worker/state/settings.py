@@ -1,0 +1,39 @@
+"""A toolset's own name, description and settings."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from release_worker.domain.subject import Scope
+from release_worker.state.component import Parameters, keyed_diff, members
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Content: `{"name", "description", "settings"}`."""
+
+    name: str = "settings"
+    scope: Scope = "toolset"
+
+    def capture(self) -> str:
+        return """(
+            SELECT jsonb_build_object('name', name, 'description', description, 'settings', settings)
+            FROM toolsets WHERE id = :toolset_id)"""
+
+    def diff(self, before: str, after: str) -> str:
+        return keyed_diff(members(before), members(after))
+
+    def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
+        put_back = f"""
+            UPDATE toolsets
+            SET name = target.content ->> 'name',
+                description = target.content ->> 'description',
+                settings = target.content -> 'settings',
+                updated_at = now()
+            FROM (SELECT {target} AS content) AS target
+            WHERE id = :toolset_id
+        """
+        connection.execute(text(put_back), parameters)
+
+
+settings = Settings()

@@ -1,0 +1,108 @@
+"""The project's system configuration and prompt templates."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from release_worker.domain.subject import Scope
+from release_worker.state.component import Parameters, keyed_diff, members
+
+# A template's `arguments` may be SQL NULL, which the content shows by leaving the field out, or the JSON value null.
+_PROMPT = """
+    jsonb_build_object('description', description, 'prompt', prompt, 'engine', engine, 'kind', kind, 'tool_urn', tool_urn)
+    || CASE WHEN arguments IS NULL THEN '{}' ELSE jsonb_build_object('arguments', arguments) END
+"""
+
+_FIELDS = """
+    item ->> 'description', item ->> 'prompt', item ->> 'engine', item ->> 'kind', item -> 'arguments', item ->> 'tool_urn'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Content: `{"config": {key: value}, "prompts": {name: {description, prompt, engine, kind, arguments, tool_urn}}}`."""
+
+    name: str = "system"
+    scope: Scope = "project"
+
+    def capture(self) -> str:
+        return f"""(
+            SELECT jsonb_build_object(
+                'config', (
+                    SELECT coalesce(jsonb_object_agg(key, value), '{{}}')
+                    FROM system_configs WHERE project_id = :project_id),
+                'prompts', (
+                    SELECT coalesce(jsonb_object_agg(name, {_PROMPT}), '{{}}')
+                    FROM prompt_templates WHERE project_id = :project_id AND deleted_at IS NULL)))"""
+
+    def diff(self, before: str, after: str) -> str:
+        def items(content: str) -> str:
+            return f"{members(content, 'config')} UNION ALL {members(content, 'prompts')}"
+
+        return keyed_diff(items(before), items(after))
+
+    def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
+        for statement in (*_restore_config(target), *restore_prompts(target), _delete_other_prompts(target)):
+            connection.execute(text(statement), parameters)
+
+
+def _restore_config(target: str) -> tuple[str, str]:
+    wanted = f"WITH target AS MATERIALIZED (SELECT key, value FROM jsonb_each({target} -> 'config'))"
+    removed = f"""
+        {wanted}
+        DELETE FROM system_configs AS live
+        WHERE project_id = :project_id AND NOT EXISTS (SELECT FROM target WHERE target.key = live.key)
+    """
+    put_back = f"""
+        {wanted}
+        INSERT INTO system_configs AS live (project_id, key, value)
+        SELECT :project_id, key, value FROM target
+        ON CONFLICT (project_id, key) DO UPDATE SET value = excluded.value WHERE live.value <> excluded.value
+    """
+    return removed, put_back
+
+
+def restore_prompts(target: str) -> tuple[str, str, str]:
+    """SQL: put the templates of `target` back. One that was deleted meanwhile comes back as the same row, so that
+    references to its id hold again."""
+    wanted = f"WITH target AS MATERIALIZED (SELECT key AS name, value AS item FROM jsonb_each({target} -> 'prompts'))"
+    revived = f"""
+        {wanted},
+        latest AS (
+            SELECT DISTINCT ON (name) id
+            FROM prompt_templates JOIN target USING (name)
+            WHERE project_id = :project_id AND deleted_at IS NOT NULL AND NOT EXISTS (
+                SELECT FROM prompt_templates AS live
+                WHERE live.project_id = :project_id AND live.name = target.name AND live.deleted_at IS NULL)
+            ORDER BY name, deleted_at DESC, id DESC)
+        UPDATE prompt_templates SET deleted_at = NULL, updated_at = now() WHERE id IN (SELECT id FROM latest)
+    """
+    changed = f"""
+        {wanted}
+        UPDATE prompt_templates AS live
+        SET (description, prompt, engine, kind, arguments, tool_urn) = ROW ({_FIELDS}), updated_at = now()
+        FROM target
+        WHERE project_id = :project_id AND live.name = target.name AND deleted_at IS NULL
+          AND ({_PROMPT}) <> item
+    """
+    added = f"""
+        {wanted}
+        INSERT INTO prompt_templates (project_id, name, description, prompt, engine, kind, arguments, tool_urn)
+        SELECT :project_id, name, {_FIELDS}
+        FROM target
+        WHERE NOT EXISTS (
+            SELECT FROM prompt_templates AS live
+            WHERE live.project_id = :project_id AND live.name = target.name AND live.deleted_at IS NULL)
+    """
+    return revived, changed, added
+
+
+def _delete_other_prompts(target: str) -> str:
+    return f"""
+        UPDATE prompt_templates SET deleted_at = now(), updated_at = now()
+        WHERE project_id = :project_id AND deleted_at IS NULL
+          AND name NOT IN (SELECT jsonb_object_keys({target} -> 'prompts'))
+    """
+
+
+system = System()

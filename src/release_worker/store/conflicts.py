@@ -1,0 +1,50 @@
+"""What PostgreSQL says when it refuses, in our words: SQLSTATE to errors, at the edge that meets them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import exc
+
+from release_worker.errors import DatabaseUnavailable, ReleaseWorkerError, VersionConflict
+
+# Another transaction was first. A unique violation can only be a race: numbers and contents are looked up before they are
+# written, in the same snapshot. https://www.postgresql.org/docs/current/errcodes-appendix.html
+_CONFLICTS = {
+    "40001": "serialization failure",
+    "40P01": "deadlock",
+    "23505": "unique violation",
+    "23503": "a row that this refers to was deleted meanwhile",
+    "55P03": "lock not available",
+}
+# The connection or the server is going away, or is not there yet.
+_UNAVAILABLE_CLASSES = ("08", "53", "57", "58")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn SQLAlchemy's errors into VersionConflict and DatabaseUnavailable; others are bugs and pass unchanged."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        ours = translate(error)
+        if ours is None:
+            raise
+        raise ours from error
+    except exc.TimeoutError as error:  # the pool has no connection to give
+        raise DatabaseUnavailable(reason="no free connection in the pool") from error
+
+
+def translate(error: exc.DBAPIError) -> ReleaseWorkerError | None:
+    """The error of ours that `error` stands for, None where there is none."""
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    if state in _CONFLICTS:
+        return VersionConflict(reason=_CONFLICTS[state], sqlstate=state)
+    if error.connection_invalidated or (state or "")[:2] in _UNAVAILABLE_CLASSES:
+        return DatabaseUnavailable(reason=_first_line(error), sqlstate=state)
+    if isinstance(error, exc.OperationalError) and state is None:  # never connected, or the socket broke
+        return DatabaseUnavailable(reason=_first_line(error), sqlstate=None)
+    return None
+
+
+def _first_line(error: exc.DBAPIError) -> str:
+    return (str(error.orig).splitlines() or ["connection lost"])[0][:300]

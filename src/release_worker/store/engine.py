@@ -1,0 +1,53 @@
+"""Connections to PostgreSQL, and the two kinds of transaction that the worker uses."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, create_engine
+
+from release_worker.domain import canonical_json
+from release_worker.store.conflicts import translated
+
+
+def make_engine(url: str, *, pool_size: int = 5, application_name: str = "release_worker") -> Engine:
+    """An engine for a `postgresql+psycopg://` URL; no connection is opened.
+
+    JSON passes as exact text in both directions: decimals as Decimal, never as binary floats. No state is kept in a session,
+    so a pooler in transaction mode may stand between.
+    """
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        pool_pre_ping=True,
+        json_serializer=canonical_json.dumps,
+        json_deserializer=canonical_json.loads,
+        connect_args={"application_name": application_name, "connect_timeout": 10},
+    )
+
+
+@contextmanager
+def snapshot_transaction(engine: Engine) -> Iterator[Connection]:
+    """REPEATABLE READ: every statement sees the state of one moment, and a change by others is a VersionConflict.
+
+    Commits at the end, rolls back on an error. Raises VersionConflict and DatabaseUnavailable.
+    """
+    with _transaction(engine, "REPEATABLE READ") as connection:
+        yield connection
+
+
+@contextmanager
+def ledger_transaction(engine: Engine) -> Iterator[Connection]:
+    """READ COMMITTED: a statement that had to wait for a row sees what it waited for; for the ledger and for listings.
+
+    Commits at the end, rolls back on an error. Raises VersionConflict and DatabaseUnavailable.
+    """
+    with _transaction(engine, "READ COMMITTED") as connection:
+        yield connection
+
+
+@contextmanager
+def _transaction(engine: Engine, isolation: str) -> Iterator[Connection]:
+    with translated(), engine.connect() as connection:
+        isolated = connection.execution_options(isolation_level=isolation)
+        with isolated.begin():
+            yield isolated

@@ -1,0 +1,62 @@
+"""Finding, locking and pointing toolsets. Lock order everywhere: organization, project, toolset."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from release_worker.domain.subject import Scope, Subject
+from release_worker.errors import ToolsetNotFound, VersionConflict
+
+_FIND = """
+    SELECT t.id AS toolset_id, t.project_id, t.organization_id, o.slug || '/' || p.slug || '/' || t.slug AS path
+    FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
+    WHERE t.deleted_at IS NULL AND
+"""
+
+
+def find_toolset(connection: Connection, reference: str) -> Subject:
+    """The live toolset with this UUID or `organization/project/toolset`. Raises ToolsetNotFound."""
+    if reference.count("/") == 2:
+        organization, project, toolset = reference.split("/")
+        where = "o.slug = :organization AND p.slug = :project AND t.slug = :toolset"
+        parameters: dict[str, object] = {"organization": organization, "project": project, "toolset": toolset}
+    else:
+        where = "t.id = :toolset_id"
+        parameters = {"toolset_id": UUID(reference)}
+    row = connection.execute(text(_FIND + where), parameters).one_or_none()
+    if row is None:
+        raise ToolsetNotFound(toolset=reference)
+    return Subject(**row._mapping)
+
+
+def lock_toolset(connection: Connection, subject: Subject) -> None:
+    """Hold the toolset until the transaction ends. Others may still refer to it, but not write releases of it.
+
+    Raises VersionConflict where another transaction wrote to it after this one's snapshot, ToolsetNotFound where it is gone.
+    """
+    lock = "SELECT id FROM toolsets WHERE id = :toolset_id AND deleted_at IS NULL FOR NO KEY UPDATE"
+    if connection.execute(text(lock), {"toolset_id": subject.toolset_id}).one_or_none() is None:
+        raise ToolsetNotFound(toolset=subject.path)
+
+
+def lock_owners(connection: Connection, subject: Subject, scopes: Collection[Scope]) -> None:
+    """Hold the organization and the project, where shared state of that scope is about to be written, then the toolset.
+
+    Each row is written with what it has, not only locked: a row lock lets a transaction that waited go on with its older
+    snapshot, and two restores of shared state, each planned before the other, could then leave a mixture. A write makes
+    the later one fail with a conflict, and it plans anew.
+    """
+    for scope, table in (("organization", "organizations"), ("project", "projects")):
+        if scope in scopes:
+            touch = f"UPDATE {table} SET name = name WHERE id = :id"
+            connection.execute(text(touch), {"id": subject.scope_id(scope)})  # type: ignore[arg-type]
+    lock_toolset(connection, subject)
+
+
+def set_current_release(connection: Connection, subject: Subject, release_id: UUID) -> None:
+    """Make a release the toolset's current one."""
+    point = "UPDATE toolsets SET current_release_id = :release_id WHERE id = :toolset_id"
+    moved = connection.execute(text(point), {"release_id": release_id, "toolset_id": subject.toolset_id})
+    if moved.rowcount != 1:
+        raise VersionConflict(reason="the toolset was deleted meanwhile")
