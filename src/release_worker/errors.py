@@ -10,11 +10,13 @@
     │   ├── StaleState
     │   ├── MissingDependencies
     │   ├── SharedStateImpact
-    │   └── IntegrityMismatch
+    │   ├── IntegrityMismatch
+    │   └── UnexpectedFailure
     └── TransientError              the task policy tries again, with exponential backoff and jitter
         ├── LockUnavailable
         ├── VersionConflict
         ├── DatabaseUnavailable
+        ├── OperationTimeout
         ├── BrokerUnavailable
         └── ResultTimeout           raised to a waiting caller only; the request itself goes on
 
@@ -111,6 +113,12 @@ class IntegrityMismatch(PermanentError):
     sentence = "stored content does not have the digest it was stored with"
 
 
+class UnexpectedFailure(PermanentError):
+    """The operation broke (`reason`): a defect here or in a plug-in, not in the request."""
+
+    sentence = "the operation failed unexpectedly: {reason}"
+
+
 class LockUnavailable(TransientError):
     """Another worker is busy with the toolset (`toolset_id`)."""
 
@@ -127,6 +135,10 @@ class DatabaseUnavailable(TransientError):
     """PostgreSQL cannot be reached, or the connection was lost (`reason`)."""
 
     sentence = "the database cannot be reached: {reason}"
+
+
+class OperationTimeout(TransientError):
+    """The operation took longer than the worker's soft time limit and was stopped; nothing of it remains."""
 
 
 class BrokerUnavailable(TransientError):

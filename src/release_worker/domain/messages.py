@@ -196,7 +196,7 @@ def validate_request(kind: str, fields: Mapping[str, Any]) -> AnyRequest:
         return REQUESTS[kind].model_validate(dict(fields))
     except ValidationError as error:
         problems = [
-            _problem(".".join(str(part) for part in one["loc"]) or "request", one["msg"])
+            _problem(".".join(str(part) for part in one["loc"]) or "request", one["msg"].removeprefix("Value error, "))
             for one in error.errors(include_url=False, include_input=False, include_context=False)
         ]
     except (RecursionError, UnicodeEncodeError) as error:

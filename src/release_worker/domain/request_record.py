@@ -1,0 +1,58 @@
+"""A request as the ledger holds it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from release_worker.domain.messages import RESULTS, AnyResult
+from release_worker.errors import ReleaseWorkerError, from_record
+
+Status = Literal["queued", "running", "succeeded", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One row of `release_requests`."""
+
+    id: str
+    seq: int
+    kind: str
+    toolset_id: UUID | None
+    idempotency_key: str | None
+    payload: dict[str, Any]
+    status: Status
+    attempts: int
+    next_attempt_at: datetime | None
+    worker: str | None
+    lease_until: datetime | None
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    requested_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def finished(self) -> bool:
+        return self.status in ("succeeded", "failed")
+
+    def outcome(self) -> AnyResult:
+        """The result of a finished request; raises the error of a failed one."""
+        if self.status == "failed":
+            raise self.stored_error()
+        return RESULTS[self.kind].model_validate(self.result)
+
+    def stored_error(self) -> ReleaseWorkerError:
+        """The last error; of a queued request, the one that it waits to be tried again after."""
+        return from_record(self.error or {"type": "ReleaseWorkerError", "message": "the request failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's hold on one attempt at a request. `attempt` is the fence: a later claim has a higher one."""
+
+    id: str
+    kind: str
+    attempt: int
+    payload: dict[str, Any]

@@ -1,0 +1,46 @@
+"""How a request travels: the names of tasks and queues, and the settings that both ends of the broker must share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+TASKS: Mapping[str, str] = {
+    "create_release": "release_worker.create_release",
+    "rollback": "release_worker.rollback",
+    "check_drift": "release_worker.check_drift",
+}
+QUEUES: Mapping[str, str] = {
+    "create_release": "releases",
+    "rollback": "rollbacks",
+    "check_drift": "maintenance",
+}
+# The order in which a worker looks at them: a rollback goes before the releases that wait.
+QUEUE_NAMES = ("rollbacks", "releases", "maintenance")
+
+# Celery reads these from `broker_transport_options` alone (celery#9339), and the shortest visibility timeout of any consumer
+# wins: whatever consumes from this broker, Flower included, should have the same.
+TRANSPORT_OPTIONS: Mapping[str, Any] = {
+    "visibility_timeout": 300,  # seconds; more than twice countdown + lock wait + hard time limit
+    "unacked_restore_interval": 5,  # recovery takes the visibility timeout and one of these
+    "unacked_restore_throttle": 1,
+    "unacked_mutex_expire": 60,  # a worker that dies while it restores keeps the others from it for so long
+    "socket_timeout": 15,  # without these four, a half-open connection hangs a publish
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 15,
+}
+
+# What a producer and a worker have in common.
+SHARED: Mapping[str, Any] = {
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "accept_content": ["json"],  # never pickle
+    "task_send_sent_event": True,  # Flower shows what is queued
+    "broker_pool_acquire_timeout": 10,  # an empty pool blocks for ever otherwise
+    "broker_connection_timeout": 5,
+    "result_expires": 86_400,  # the ledger keeps history
+    "result_backend_always_retry": True,
+    "result_backend_max_retries": 10,  # without a bound it pins a worker's child
+    "broker_transport_options": dict(TRANSPORT_OPTIONS),
+    "redis_socket_connect_timeout": 5,
+    "redis_socket_timeout": 15,
+}

@@ -1,0 +1,55 @@
+"""One request, one transaction: the effect and `succeeded` commit together."""
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from sqlalchemy import Connection, Engine
+
+from release_worker.domain.messages import (
+    AnyRequest,
+    AnyResult,
+    CheckDrift,
+    CreateRelease,
+    Rollback,
+    validate_request,
+)
+from release_worker.domain.request_record import Claim
+from release_worker.operations.check_drift import check_drift
+from release_worker.operations.create_release import create_release
+from release_worker.operations.rollback import rollback
+from release_worker.state.registry import Components
+from release_worker.store.engine import snapshot_transaction
+from release_worker.store.requests import succeed
+
+
+def execute(engine: Engine, claim: Claim, components: Components) -> None:
+    """Carry a claimed request out and mark it done.
+
+    Marking comes before the commit and names the attempt, so a worker that lost its claim meanwhile commits nothing.
+    Raises the operation's errors, and LockUnavailable where the claim was lost.
+    """
+    request = validate_request(claim.kind, claim.payload)
+    with snapshot_transaction(engine) as connection:
+        result = perform(connection, request, components=components, request_id=claim.id)
+        succeed(connection, claim, storable(result))
+
+
+def perform(
+    connection: Connection, request: AnyRequest, *, components: Components, request_id: str | None = None
+) -> AnyResult:
+    """Carry a request out in the caller's transaction, which should be a `snapshot_transaction`."""
+    match request:
+        case CreateRelease():
+            return create_release(connection, request, components=components, request_id=request_id)
+        case Rollback():
+            return rollback(connection, request, components=components, request_id=request_id)
+        case CheckDrift():
+            return check_drift(connection, request, components=components)
+        case _:
+            assert_never(request)
+
+
+def storable(result: AnyResult) -> Mapping[str, Any]:
+    """A result as a JSON object; numbers stay exact."""
+    fields = result.model_dump()
+    return {name: str(value) if name.endswith("_id") and value is not None else value for name, value in fields.items()}

@@ -1,0 +1,77 @@
+"""The settings, read from the environment here and nowhere else."""
+
+import re
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from release_worker.errors import NotConfigured
+
+PREFIX = "RELEASE_WORKER_"
+_BROKER_WITH_LOCKS = ("redis://", "rediss://", "redis+socket://")
+
+
+class Settings(BaseSettings):
+    """`RELEASE_WORKER_…` variables. URLs may carry passwords: they are kept out of the settings' own text."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    database_url: str | None = Field(default=None, repr=False)
+    broker_url: str | None = Field(default=None, repr=False)
+    result_backend: str | None = Field(default=None, repr=False)
+    redis_url: str | None = Field(default=None, repr=False)
+
+    @field_validator("database_url")
+    @classmethod
+    def _with_driver(cls, url: str | None) -> str | None:
+        """The URL with our driver in it: `postgresql://` and `postgres://` are accepted too."""
+        return url and re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql+psycopg://", url)
+
+    @field_validator("broker_url", "result_backend")
+    @classmethod
+    def _as_celery_reads_it(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        url = re.sub(r"^unix://", "redis+socket://", url)
+        if url.startswith("redis+socket://"):
+            return re.sub(r"(?<=[?&])db=", "virtual_host=", url)
+        if url.startswith("rediss://"):
+            return _with_certificates_checked(url)
+        return url
+
+    @property
+    def lock_url(self) -> str | None:
+        """Where the locks are: `redis_url`, or the broker where that is Redis; None means to do without."""
+        if self.redis_url is None and self.broker_url and self.broker_url.startswith(_BROKER_WITH_LOCKS):
+            return self.broker_url
+        return self.redis_url
+
+    def require(self, name: str) -> str:
+        """The value of a setting that must be there. Raises NotConfigured."""
+        value: str | None = getattr(self, name)
+        if value is None:
+            raise NotConfigured(f"{PREFIX}{name.upper()} is not set", setting=f"{PREFIX}{name.upper()}")
+        return value
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is set, so that `demo` and `dev` bring servers of their own."""
+        return not self.model_fields_set
+
+
+def read_settings() -> Settings:
+    """The settings of this process's environment. Raises NotConfigured for a value that cannot be one."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        names = ", ".join(f"{PREFIX}{one['loc'][0]!s}".upper() for one in error.errors(include_input=False))
+        raise NotConfigured(f"cannot be read: {names}", setting=names) from None
+
+
+def _with_certificates_checked(url: str) -> str:
+    """Celery's result backend refuses a `rediss://` URL that does not say how certificates are checked: they are."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    query.setdefault("ssl_cert_reqs", "required")
+    return urlunsplit(parts._replace(query=urlencode(query)))

@@ -1,0 +1,199 @@
+"""The ledger: one row a request, the queue of record.
+
+    queued ──claim──► running ──succeed──► succeeded
+      ▲                 │  └─────fail────► failed
+      └────postpone─────┘
+
+A claim counts an attempt and takes a lease; a running request whose lease ran out can be claimed again. Every change of a
+running request names the attempt that it belongs to, so that a worker that lost its claim changes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from release_worker.domain import canonical_json
+from release_worker.domain.messages import AnyRequest
+from release_worker.domain.request_record import Claim, RequestRecord
+from release_worker.errors import IdempotencyConflict, LockUnavailable, ReleaseWorkerError
+
+_COLUMNS = """
+    id, seq, kind, toolset_id, idempotency_key, payload, status, attempts, next_attempt_at, worker, lease_until, result,
+    error, requested_by, created_at, started_at, finished_at
+"""
+
+
+def accept_request(
+    connection: Connection, request: AnyRequest, *, request_id: str, toolset_id: UUID | None
+) -> RequestRecord:
+    """Write the request down, once: the row of this id, or of the same toolset and idempotency key where there is one.
+
+    Raises IdempotencyConflict where the key was used for something else.
+    """
+    insert = f"""
+        INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
+        VALUES (:id, :kind, :toolset_id, :idempotency_key, CAST(:payload AS jsonb), :requested_by)
+        ON CONFLICT DO NOTHING
+        RETURNING {_COLUMNS}
+    """
+    parameters = {
+        "id": request_id,
+        "kind": request.kind,
+        "toolset_id": toolset_id,
+        "idempotency_key": request.idempotency_key,
+        "payload": canonical_json.dumps(request.payload()),
+        "requested_by": request.actor,
+    }
+    row = connection.execute(text(insert), parameters).one_or_none()
+    if row is not None:
+        return _record(row)
+    return get_request(connection, request_id) or _same_key(connection, request, parameters)
+
+
+def _same_key(connection: Connection, request: AnyRequest, parameters: Mapping[str, Any]) -> RequestRecord:
+    """The earlier request with this key. It may name the toolset in the other way; all else must be the same."""
+    earlier = f"""
+        SELECT {_COLUMNS}, kind = :kind AND payload - 'toolset' = CAST(:payload AS jsonb) - 'toolset' AS same
+        FROM release_requests WHERE toolset_id = :toolset_id AND idempotency_key = :idempotency_key
+    """
+    row = connection.execute(text(earlier), parameters).one()
+    fields = dict(row._mapping)
+    if not fields.pop("same"):
+        raise IdempotencyConflict(idempotency_key=request.idempotency_key, request_id=row.id)
+    return RequestRecord(**fields)
+
+
+def refuse_request(
+    connection: Connection,
+    *,
+    request_id: str,
+    kind: str,
+    payload: Mapping[str, Any],
+    requested_by: str,
+    error: ReleaseWorkerError,
+    toolset_id: UUID | None = None,
+) -> RequestRecord:
+    """Write down a request that failed before it could be queued, or return what this id already stands for."""
+    insert = f"""
+        INSERT INTO release_requests (id, kind, toolset_id, payload, status, error, requested_by, finished_at)
+        VALUES (:id, :kind, :toolset_id, CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb), :requested_by, now())
+        ON CONFLICT (id) DO NOTHING
+        RETURNING {_COLUMNS}
+    """
+    parameters = {
+        "id": request_id,
+        "kind": kind,
+        "toolset_id": toolset_id,
+        "payload": canonical_json.dumps(payload),
+        "error": canonical_json.dumps(error.as_record()),
+        "requested_by": requested_by,
+    }
+    row = connection.execute(text(insert), parameters).one_or_none()
+    record = _record(row) if row is not None else get_request(connection, request_id)
+    assert record is not None
+    return record
+
+
+def get_request(connection: Connection, request_id: str) -> RequestRecord | None:
+    """The request of this id; None where there is none."""
+    query = f"SELECT {_COLUMNS} FROM release_requests WHERE id = :id"
+    row = connection.execute(text(query), {"id": request_id}).one_or_none()
+    return None if row is None else _record(row)
+
+
+def list_requests(
+    connection: Connection, *, toolset_id: UUID | None = None, statuses: Sequence[str] = (), limit: int = 50
+) -> list[RequestRecord]:
+    """The newest requests first; of one toolset, and in these statuses, where given."""
+    query = f"""
+        SELECT {_COLUMNS} FROM release_requests
+        WHERE (CAST(:toolset_id AS uuid) IS NULL OR toolset_id = :toolset_id)
+          AND (cardinality(CAST(:statuses AS text[])) = 0 OR status = ANY (CAST(:statuses AS text[])))
+        ORDER BY seq DESC LIMIT :limit
+    """
+    parameters = {"toolset_id": toolset_id, "statuses": list(statuses), "limit": limit}
+    return [_record(row) for row in connection.execute(text(query), parameters)]
+
+
+def claim_next(connection: Connection, record: RequestRecord, *, worker: str, lease_seconds: float) -> Claim | None:
+    """Claim the first unfinished request of the mailbox that `record` lies in: its toolset's, or its own where it names no
+    toolset. None where that one is not due yet, or runs under a lease that is still good."""
+    mailbox = "id = :id" if record.toolset_id is None else "toolset_id = :toolset_id"
+    claim = f"""
+        WITH head AS (
+            SELECT id FROM release_requests
+            WHERE {mailbox} AND status IN ('queued', 'running') ORDER BY seq LIMIT 1 FOR UPDATE)
+        UPDATE release_requests AS request
+        SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()), next_attempt_at = NULL,
+            worker = :worker, lease_until = now() + make_interval(secs => :lease_seconds)
+        FROM head
+        WHERE request.id = head.id
+          AND (status = 'queued' AND coalesce(next_attempt_at <= now(), true) OR status = 'running' AND lease_until < now())
+          AND NOT EXISTS (
+              SELECT FROM release_requests AS other
+              WHERE {mailbox} AND status = 'running' AND lease_until >= now())
+        RETURNING request.id, kind, attempts, payload
+    """
+    parameters = {
+        "id": record.id,
+        "toolset_id": record.toolset_id,
+        "worker": worker,
+        "lease_seconds": lease_seconds,
+    }
+    row = connection.execute(text(claim), parameters).one_or_none()
+    return None if row is None else Claim(*row)
+
+
+def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -> bool:
+    """Say that the claim's worker is alive; False where the claim is no longer the latest."""
+    renew = """
+        UPDATE release_requests SET lease_until = now() + make_interval(secs => :lease_seconds)
+        WHERE id = :id AND status = 'running' AND attempts = :attempt
+    """
+    parameters = {"id": claim.id, "attempt": claim.attempt, "lease_seconds": lease_seconds}
+    return connection.execute(text(renew), parameters).rowcount == 1
+
+
+def succeed(connection: Connection, claim: Claim, result: Mapping[str, Any]) -> None:
+    """Mark the request done, in the transaction of its effect. Raises LockUnavailable where the claim was lost."""
+    changes = "status = 'succeeded', result = CAST(:value AS jsonb), error = NULL, finished_at = now()"
+    if not _finish(connection, claim, changes, value=result):
+        raise LockUnavailable(f"request {claim.id} was taken over by another worker", request_id=claim.id)
+
+
+def fail(connection: Connection, claim: Claim, error: ReleaseWorkerError) -> bool:
+    """Mark the request failed for good; False where the claim was lost, or the request is done after all."""
+    changes = "status = 'failed', error = CAST(:value AS jsonb), finished_at = now()"
+    return _finish(connection, claim, changes, value=error.as_record())
+
+
+def postpone(connection: Connection, claim: Claim, error: ReleaseWorkerError, *, delay_seconds: float) -> bool:
+    """Put the request back into the queue, to be tried again; False as for `fail`."""
+    changes = """
+        status = 'queued', error = CAST(:value AS jsonb), worker = NULL, lease_until = NULL,
+        next_attempt_at = now() + make_interval(secs => :delay_seconds)
+    """
+    return _finish(connection, claim, changes, value=error.as_record(), delay_seconds=delay_seconds)
+
+
+def give_up(connection: Connection, request_id: str, error: ReleaseWorkerError) -> None:
+    """Mark a request failed that no worker got to within its retries; one that runs or ended is left alone."""
+    abandon = """
+        UPDATE release_requests SET status = 'failed', error = CAST(:error AS jsonb), finished_at = now()
+        WHERE id = :id AND status = 'queued'
+    """
+    connection.execute(text(abandon), {"id": request_id, "error": canonical_json.dumps(error.as_record())})
+
+
+def _finish(
+    connection: Connection, claim: Claim, changes: str, *, value: Mapping[str, Any], **parameters: object
+) -> bool:
+    finish = f"UPDATE release_requests SET {changes} WHERE id = :id AND status = 'running' AND attempts = :attempt"
+    given = {"id": claim.id, "attempt": claim.attempt, "value": canonical_json.dumps(value), **parameters}
+    return connection.execute(text(finish), given).rowcount == 1
+
+
+def _record(row: Row[Any]) -> RequestRecord:
+    return RequestRecord(**row._mapping)

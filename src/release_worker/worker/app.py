@@ -1,0 +1,35 @@
+"""The Celery app. Making it opens nothing and reads nothing: Celery asks for the configuration when it first needs it."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_shutdown
+
+from release_worker.worker.config import defaults
+from release_worker.worker.logs import configure_logs
+from release_worker.worker.runtime import close_runtime
+from release_worker.worker.tasks import register_tasks
+
+
+def make_app() -> Celery:
+    """The worker's app: the package's settings, and those of a `celeryconfig` module on the path on top of them."""
+    made = Celery("release_worker", set_as_current=False)
+    made.add_defaults(defaults)
+    if find_spec("celeryconfig"):
+        made.config_from_object("celeryconfig")
+    register_tasks(made)
+    return made
+
+
+def _on_setup_logging(loglevel: Any = None, **_: Any) -> None:
+    configure_logs(loglevel)
+
+
+def _on_shutdown(**_: Any) -> None:
+    close_runtime(app)
+
+
+app = make_app()
+setup_logging.connect(_on_setup_logging)
+worker_process_shutdown.connect(_on_shutdown)

@@ -1,0 +1,52 @@
+"""Celery's settings, each with its reason. `celeryconfig.py` of a deployment comes on top of these."""
+
+from typing import Any
+
+from kombu import Queue
+
+from release_worker.domain.routing import QUEUE_NAMES, QUEUES, SHARED, TASKS, TRANSPORT_OPTIONS
+from release_worker.settings import Settings, read_settings
+
+
+def defaults() -> dict[str, Any]:
+    """The package's settings, with the addresses of this process's environment. Raises NotConfigured."""
+    return worker_settings(read_settings())
+
+
+def worker_settings(settings: Settings) -> dict[str, Any]:
+    """The settings of a worker that serves all queues unless it is told otherwise."""
+    return {
+        **SHARED,
+        "broker_url": settings.require("broker_url"),
+        "result_backend": settings.result_backend,
+        # One wakes up for each task: nothing is taken that is not worked at once.
+        "worker_prefetch_multiplier": 1,
+        # A message is given back when its worker dies …
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        # … by publishing it again with a count, so that one that kills every worker comes to an end (celery#9082).
+        "task_retry_on_worker_lost": True,
+        # Room for the failures that the ledger sees first; hard-limit handlers run in the parent, so no work is done there.
+        "task_soft_time_limit": 90,
+        "task_time_limit": 120,
+        # TERM (with REMAP_SIGTERM=SIGQUIT) and QUIT let what runs finish, then give back the rest.
+        "worker_soft_shutdown_timeout": 60,
+        "worker_enable_soft_shutdown_on_idle": True,
+        # A task that runs twice is harmless here; killing one in its commit is not needed.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # Wait for the broker for ever: whoever runs the worker decides when it has waited enough.
+        "broker_connection_max_retries": None,
+        "broker_connection_retry_on_startup": True,
+        # READONLY during a failover is a channel error (celery#7946).
+        "broker_channel_error_retry": True,
+        # A mistyped queue must not make a list that nobody reads.
+        "task_create_missing_queues": False,
+        "task_queues": [Queue(name) for name in QUEUE_NAMES],
+        "task_default_queue": "releases",
+        "task_routes": {TASKS[kind]: {"queue": queue} for kind, queue in QUEUES.items()},
+        # A rollback's queue is looked at before the releases that wait, every time.
+        "broker_transport_options": {**TRANSPORT_OPTIONS, "queue_order_strategy": "priority"},
+        # Flower and the events of Celery show nothing without these.
+        "worker_send_task_events": True,
+        "task_track_started": True,
+    }

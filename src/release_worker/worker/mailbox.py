@@ -1,0 +1,176 @@
+"""A toolset's mailbox: its requests, worked one at a time in the order in which they were asked."""
+
+import time
+from collections.abc import Callable
+from typing import Protocol, Self
+from uuid import UUID
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy import Engine
+
+from release_worker.domain.messages import printable
+from release_worker.domain.request_record import Claim, RequestRecord
+from release_worker.errors import (
+    LockUnavailable,
+    OperationTimeout,
+    PermanentError,
+    ReleaseWorkerError,
+    TransientError,
+    UnexpectedFailure,
+)
+from release_worker.operations.execute import execute
+from release_worker.state.registry import Components
+from release_worker.store.engine import ledger_transaction
+from release_worker.store.requests import claim_next, fail, get_request, give_up, postpone, renew_lease
+from release_worker.worker.heartbeat import Heartbeat
+from release_worker.worker.policy import LeasePolicy, RetryPolicy
+
+logger = structlog.get_logger(__name__)
+
+
+class ToolsetLock(Protocol):
+    """What keeps other workers away from a toolset while it is entered."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def renew(self) -> bool:
+        """Keep it for longer; False where it is lost."""
+
+
+class NoLock:
+    """For where there is no Redis: PostgreSQL alone keeps the order."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def renew(self) -> bool:
+        return True
+
+
+# Given a toolset and the owner's name.
+MakeLock = Callable[[UUID, str], ToolsetLock]
+
+
+class Mailbox:
+    """Works requests on behalf of one worker process."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        components: Components,
+        make_lock: MakeLock,
+        *,
+        worker: str,
+        retry: RetryPolicy,
+        leases: LeasePolicy,
+    ) -> None:
+        self._engine = engine
+        self._components = components
+        self._make_lock = make_lock
+        self._worker = worker
+        self._retry = retry
+        self._leases = leases
+
+    def work_until_done(self, request_id: str) -> RequestRecord:
+        """Work the requests of this one's toolset in `seq` order until it is done, by this worker or another.
+
+        Raises a TransientError where it has to be tried again later: the toolset is busy, this worker's turn is over, or
+        the attempt failed.
+        """
+        record = self._look(request_id)
+        if record.finished:
+            return record
+        turn_ends = time.monotonic() + self._leases.turn
+        with self._lock(record) as lock:
+            while not (record := self._look(request_id)).finished:
+                if time.monotonic() > turn_ends:
+                    raise LockUnavailable(
+                        f"requests before {request_id} took this worker's turn", request_id=request_id
+                    )
+                claim = self._claim(record)
+                self._attend(claim, lock)
+                if claim.id == request_id:
+                    return self._own_outcome(request_id)
+        return record
+
+    def abandon(self, request_id: str, error: ReleaseWorkerError) -> None:
+        """Mark a request failed that waited in vain."""
+        with ledger_transaction(self._engine) as connection:
+            give_up(connection, request_id, error)
+
+    def _look(self, request_id: str) -> RequestRecord:
+        with ledger_transaction(self._engine) as connection:
+            record = get_request(connection, request_id)
+        assert record is not None, f"request {request_id} was accepted"
+        return record
+
+    def _own_outcome(self, request_id: str) -> RequestRecord:
+        record = self._look(request_id)
+        if not record.finished:
+            raise record.stored_error()
+        return record
+
+    def _lock(self, record: RequestRecord) -> ToolsetLock:
+        if record.toolset_id is None:
+            return NoLock()
+        return self._make_lock(record.toolset_id, f"{self._worker} request {record.id}")
+
+    def _claim(self, record: RequestRecord) -> Claim:
+        with ledger_transaction(self._engine) as connection:
+            claim = claim_next(connection, record, worker=self._worker, lease_seconds=self._leases.lease)
+        if claim is None:
+            raise LockUnavailable(toolset_id=str(record.toolset_id))
+        return claim
+
+    def _attend(self, claim: Claim, lock: ToolsetLock) -> None:
+        """Carry one request out and write down how it ended. Raises only where that could not be written."""
+        log = logger.bind(request_id=claim.id, kind=claim.kind, attempt=claim.attempt)
+        log.info("request_started")
+        try:
+            with Heartbeat(lambda: self._stay_alive(claim, lock), interval=self._leases.renew_every):
+                self._retry.at_once(lambda: execute(self._engine, claim, self._components))
+        except PermanentError as error:
+            log.info("request_failed", error=type(error).__name__)
+            self._fail(claim, error)
+        except TransientError as error:
+            log.warning("request_postponed", error=type(error).__name__, reason=str(error))
+            self._postpone(claim, error)
+        except SoftTimeLimitExceeded:
+            log.warning("request_timed_out")
+            self._postpone(claim, OperationTimeout())
+        except Exception as error:  # a defect, perhaps of a plug-in: it fails this request, not the worker
+            log.exception("request_broke")
+            self._fail(claim, UnexpectedFailure(reason=printable(f"{type(error).__name__}: {error}", 1000)))
+        else:
+            log.info("request_succeeded")
+
+    def _stay_alive(self, claim: Claim, lock: ToolsetLock) -> None:
+        lock.renew()
+        with ledger_transaction(self._engine) as connection:
+            renew_lease(connection, claim, lease_seconds=self._leases.lease)
+
+    def _fail(self, claim: Claim, error: ReleaseWorkerError) -> None:
+        with ledger_transaction(self._engine) as connection:
+            written = fail(connection, claim, error)
+        self._note_lost_claim(claim, written)
+
+    def _postpone(self, claim: Claim, error: TransientError) -> None:
+        """Queue it again, or fail it where its attempts are used up."""
+        if claim.attempt >= self._retry.attempts:
+            self._fail(claim, error)
+            return
+        delay = self._retry.delay(claim.attempt - 1)
+        with ledger_transaction(self._engine) as connection:
+            written = postpone(connection, claim, error, delay_seconds=delay)
+        self._note_lost_claim(claim, written)
+
+    def _note_lost_claim(self, claim: Claim, written: bool) -> None:
+        """Nothing to write: a commit whose answer was lost had succeeded, or another worker has the request now."""
+        if not written:
+            logger.warning("request_claim_lost", request_id=claim.id, attempt=claim.attempt)

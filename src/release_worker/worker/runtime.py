@@ -1,0 +1,80 @@
+"""What the tasks of one process work with: made at the first task, after the fork, never at import."""
+
+import os
+import socket
+import threading
+from functools import partial
+from uuid import UUID
+
+from celery import Celery
+from redis import Redis
+from sqlalchemy import Engine
+
+from release_worker.settings import Settings, read_settings
+from release_worker.state.registry import installed_components
+from release_worker.store.engine import make_engine
+from release_worker.worker.inbox import Inbox
+from release_worker.worker.lock import RedisToolsetLock, toolset_lock_client
+from release_worker.worker.mailbox import Mailbox, NoLock, ToolsetLock
+from release_worker.worker.policy import LeasePolicy, RetryPolicy
+
+_ATTRIBUTE = "release_worker_runtime"
+_making = threading.Lock()
+
+
+def runtime_of(app: Celery) -> "Runtime":
+    """The runtime of this process, made at the first call in it: a child must not use its parent's connections."""
+    with _making:
+        runtime: Runtime | None = getattr(app, _ATTRIBUTE, None)
+        if runtime is None or not runtime.is_of_this_process:
+            runtime = Runtime(read_settings())
+            setattr(app, _ATTRIBUTE, runtime)
+    return runtime
+
+
+def close_runtime(app: Celery) -> None:
+    """Close what this process's tasks opened, if they did."""
+    runtime: Runtime | None = getattr(app, _ATTRIBUTE, None)
+    if runtime is not None and runtime.is_of_this_process:
+        runtime.close()
+
+
+class Runtime:
+    """The composition root of a worker process. Raises NotConfigured where the database is not set."""
+
+    def __init__(
+        self, settings: Settings, *, retry: RetryPolicy | None = None, leases: LeasePolicy | None = None
+    ) -> None:
+        self._process_id = os.getpid()
+        self.retry = retry or RetryPolicy()
+        leases = leases or LeasePolicy()
+        self._engine: Engine = make_engine(settings.require("database_url"), application_name="release_worker worker")
+        self._redis: Redis | None = toolset_lock_client(settings.lock_url) if settings.lock_url else None
+        self.inbox = Inbox(self._engine)
+        self.mailbox = Mailbox(
+            self._engine,
+            installed_components(),
+            partial(_lock, self._redis, leases) if self._redis else _no_lock,
+            worker=f"{socket.gethostname()} pid {self._process_id}",
+            retry=self.retry,
+            leases=leases,
+        )
+
+    @property
+    def is_of_this_process(self) -> bool:
+        """False in a child that was forked after this was made."""
+        return self._process_id == os.getpid()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._engine.dispose()
+        if self._redis is not None:
+            self._redis.close()
+
+
+def _lock(redis: Redis, leases: LeasePolicy, toolset_id: UUID, owner: str) -> ToolsetLock:
+    return RedisToolsetLock(redis, toolset_id, owner=owner, ttl=leases.lease, wait=leases.lock_wait)
+
+
+def _no_lock(_toolset_id: UUID, _owner: str) -> ToolsetLock:
+    return NoLock()

@@ -1,0 +1,90 @@
+"""The Celery tasks: thin. A task is a wake-up for one toolset's mailbox, and its result is read from the ledger.
+
+Their arguments are checked in one place, `domain.messages`, so that what is wrong with them is an `InvalidRequest` in the
+ledger; Celery is told to pass them on as they come.
+"""
+
+from typing import Any, NoReturn
+
+import structlog
+from celery import Celery, Task
+from celery.exceptions import Retry
+
+from release_worker.domain import canonical_json
+from release_worker.domain.routing import TASKS
+from release_worker.errors import ReleaseWorkerError, TransientError
+from release_worker.worker.policy import RetryPolicy
+from release_worker.worker.runtime import runtime_of
+
+_CREATE_RELEASE = """Capture a toolset's whole state as its next release.
+
+    create_release(toolset, actor, notes=None, labels=None, only_if_changed=False, expected_current_release=None,
+                   idempotency_key=None)
+
+Returns `{release_id, release_number, toolset_id, toolset_version, digest, created}`.
+"""
+_ROLLBACK = """Restore a release of a toolset, exactly or not at all.
+
+    rollback(toolset, release_number, actor, reason=None, components=None, on_missing="fail", allow_shared_impact=False,
+             expected_current_release=None, dry_run=False, idempotency_key=None)
+
+Returns `{rollback_id, toolset_id, from_release_number, to_release_number, current_release_number,
+backup_release_number, components, changes, warnings, noop, dry_run}`.
+"""
+_CHECK_DRIFT = """Compare live state with the current release; changes nothing.
+
+    check_drift(toolset)
+
+Returns `{toolset_id, drifted, current_release_number, changes}`.
+"""
+DOCUMENTATION = {"create_release": _CREATE_RELEASE, "rollback": _ROLLBACK, "check_drift": _CHECK_DRIFT}
+
+
+def register_tasks(app: Celery) -> None:
+    """Give the app its tasks. The number and delay of retries here are those after the loss of a worker."""
+    for kind, name in TASKS.items():
+        app.task(
+            _entry(kind),
+            name=name,
+            bind=True,
+            typing=False,
+            throws=(ReleaseWorkerError,),
+            max_retries=RetryPolicy().retries,
+            default_retry_delay=5,
+        )
+
+
+def _entry(kind: str) -> Any:
+    def entry(task: Task, *positional: Any, **keywords: Any) -> dict[str, Any]:
+        return wake_up(task, kind, positional, keywords)
+
+    entry.__name__ = kind
+    entry.__doc__ = DOCUMENTATION[kind]
+    return entry
+
+
+def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
+    """Write the request down, work its toolset's mailbox until it is done, and return its stored result.
+
+    Raises the stored error of a request that failed, and Celery's Retry for what may succeed later.
+    """
+    runtime = runtime_of(task.app)
+    request_id = task.request.id
+    with structlog.contextvars.bound_contextvars(task_id=request_id):
+        try:
+            record = runtime.inbox.accept(kind, positional, keywords, request_id=request_id)
+            record = runtime.mailbox.work_until_done(record.id)
+        except TransientError as error:
+            _try_again_later(task, request_id, error)
+        record.outcome()
+        plain: dict[str, Any] = canonical_json.as_plain(record.result)
+        return plain
+
+
+def _try_again_later(task: Task, request_id: str, error: TransientError) -> NoReturn:
+    runtime = runtime_of(task.app)
+    if task.request.retries >= runtime.retry.retries:
+        runtime.mailbox.abandon(request_id, error)
+        raise error
+    retry: Retry = task.retry(exc=error, countdown=runtime.retry.delay(task.request.retries), throw=False)
+    raise retry
