@@ -1,12 +1,13 @@
 """For other apps: ask for a release or a rollback, and wait for its result.
 
-With a database URL, or a session of the caller's, the request is written down before it is published, so that one that was
-accepted cannot be lost. Without, it is only published, and the worker writes it down when it arrives. SQLAlchemy is not
-imported until a database is used.
+With a database URL, or a session of the caller's, the request is written down before it is published, so that one that
+was accepted cannot be lost. Without, it is only published, and the worker writes it down when it arrives. SQLAlchemy is
+not imported until a database is used.
 """
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
 
 from celery import Celery
@@ -199,10 +200,9 @@ class ReleaseClient:
         handle = RequestHandle[Any](self, record.id, request.kind, published=record.finished)
 
         def publish(_: object) -> None:
-            try:
+            # Without a broker the caller's commit stands: the request is in the ledger, and `published` stays False.
+            with suppress(BrokerUnavailable):
                 self._publish(handle, request, kept=True)
-            except BrokerUnavailable:
-                pass  # the caller's commit stands; the request is in the ledger, and `published` stays False
 
         def forget(*_: object) -> None:
             if event.contains(session, "after_commit", publish):

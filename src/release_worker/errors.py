@@ -21,8 +21,8 @@
         └── ResultTimeout           raised to a waiting caller only; the request itself goes on
 
 An error is a value: its class, one sentence, and `details`, a JSON object of its fields. The ledger stores it as
-`{type, message, details}`, and Celery's JSON result backend rebuilds it from `args`, so both give a caller the same object.
-This module imports nothing, so that a caller can catch these without the worker's dependencies.
+`{type, message, details}`, and Celery's JSON result backend rebuilds it from `args`: both give a caller the same
+object. This module imports nothing, so that a caller can catch these without the worker's dependencies.
 """
 
 from collections.abc import Mapping

@@ -31,8 +31,8 @@ def loads(text: str | bytes) -> Any:
 def dumps(value: Any) -> str:
     """The canonical text of a value made of dict, list, tuple, str, int, Decimal, float, bool and None.
 
-    A float, which only an app's own call can bring, stands for its shortest decimal. Raises TypeError for anything else,
-    `nan` and `inf` included.
+    A float, which only an app's own call can bring, stands for its shortest decimal. Raises TypeError for anything
+    else, `nan` and `inf` included.
     """
     match value:
         case None:

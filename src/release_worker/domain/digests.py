@@ -1,14 +1,14 @@
 """How the digests of a release are put together.
 
-Each component's content has a digest; a row's digest covers those of the components that it stores, and a release's covers
-its rows'. None covers a row id or a time, so state restored into new rows has the digest that it had.
+Each component's content has a digest; a row's digest covers those of the components that it stores, and a release's
+covers its rows'. None covers a row id or a time, so state restored into new rows has the digest that it had. The digest
+of a
 
-| digest | is that of |
-|---|---|
-| `toolset_versions.digest` | `{"tools": d, "resources": d, "settings": d}` |
-| `source_states.digest` | `{"deployment": d, "system": d}`; a project without a deployment has `deployment: digest(null)` |
-| `variation_versions.digest` | the configuration, `{urn: config}` |
-| `toolset_releases.digest` | `{"toolset_version": d, "source_state": d or null, "global_variations": d or null, "toolset_variations": d or null}`, and `"components": {name: d}` where plug-ins captured something |
+- toolset version is that of `{"tools": d, "resources": d, "settings": d}`;
+- source state, of `{"deployment": d, "system": d}`, with `digest(null)` for a project without a deployment;
+- variation version, of the configuration, `{urn: config}`;
+- release, of `{"toolset_version": d, "source_state": d, "global_variations": d, "toolset_variations": d}`, with null
+  for a part that it has not, and with `"components": {name: d}` besides where there are plug-ins.
 
 The contents themselves are: for `tools` and `resources` `{"urns": […], "positions": […]}` in position order; for
 `settings` `{"name", "description", "settings"}`; for the others the stored JSON as it stands.

@@ -16,8 +16,8 @@ QUEUES: Mapping[str, str] = {
 # The order in which a worker looks at them: a rollback goes before the releases that wait.
 QUEUE_NAMES = ("rollbacks", "releases", "maintenance")
 
-# Celery reads these from `broker_transport_options` alone (celery#9339), and the shortest visibility timeout of any consumer
-# wins: whatever consumes from this broker, Flower included, should have the same.
+# Celery reads these from `broker_transport_options` alone (celery#9339), and the shortest visibility timeout of any
+# consumer wins: whatever consumes from this broker, Flower included, should have the same.
 TRANSPORT_OPTIONS: Mapping[str, Any] = {
     "visibility_timeout": 300,  # seconds; more than twice countdown + lock wait + hard time limit
     "unacked_restore_interval": 5,  # recovery takes the visibility timeout and one of these

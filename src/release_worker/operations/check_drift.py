@@ -13,8 +13,8 @@ from release_worker.store.toolsets import find_toolset
 def check_drift(connection: Connection, request: CheckDrift, *, components: Components) -> CheckDriftResult:
     """Compare live state with the current release; `changes` lead from the release to live state. Reads only.
 
-    A toolset without a current release has drifted: nothing holds its state, and there is nothing to compare it with. Of
-    a release made by older software without a source state, deployment and system are not compared. Raises
+    A toolset without a current release has drifted: nothing holds its state, and there is nothing to compare it with.
+    Of a release made by older software without a source state, deployment and system are not compared. Raises
     ToolsetNotFound.
     """
     subject = find_toolset(connection, request.toolset)

@@ -24,14 +24,16 @@ def shared_impact(
     target: Mapping[str, str],
     parameters: Parameters,
 ) -> list[dict[str, Any]]:
-    """`{id, path, components}` of each live toolset, other than the one that is rolled back, that these changes would reach, by path.
+    """`{id, path, components}` of each live toolset, other than the one that is rolled back, that these changes would
+    reach, by path.
 
-    - A tool or resource definition reaches the toolsets of the project that list its URN; so does a template with a tool URN.
+    - A tool or resource definition reaches the toolsets of the project that list its URN; so does a template with a
+      tool URN.
     - A function or package asset reaches those that list a URN of that source (`tools:function:<slug>:…`): its code is
       what runs. An OpenAPI document is compiled into the definitions, which are compared themselves.
     - System configuration and other templates reach every toolset of the project.
-    - A global variation reaches the toolsets of the organization that list its URN, where their own variation, laid over
-      it field by field, leaves a difference.
+    - A global variation reaches the toolsets of the organization that list its URN, where their own variation, laid
+      over it field by field, leaves a difference.
     """
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for component, query, values in _queries(changes, live, target):
@@ -116,7 +118,8 @@ def _reached_by_variations(target: str) -> str:
 
 def _overlaid(below: str, above: str) -> str:
     return f"""
-        CASE WHEN coalesce(jsonb_typeof({below}), 'object') = 'object' AND coalesce(jsonb_typeof({above}), 'object') = 'object'
+        CASE WHEN coalesce(jsonb_typeof({below}), 'object') = 'object'
+                  AND coalesce(jsonb_typeof({above}), 'object') = 'object'
              THEN coalesce({below}, '{{}}') || coalesce({above}, '{{}}')
              ELSE coalesce({above}, {below}) END
     """

@@ -1,9 +1,9 @@
 """What a release captures is a list of components; this is what each of them must be able to do.
 
-A component's **content** is one JSON value that holds its state by value: no row ids, no times. It is spoken of as a SQL
-expression of type `jsonb`, so that capturing is `INSERT … SELECT` and restoring is set difference, and bulk content stays
-inside PostgreSQL. NULL means that there is no content (no active deployment, no variations). Expressions may use the
-parameters `:toolset_id`, `:project_id` and `:organization_id`, and the one named in the content handed in.
+A component's **content** is one JSON value that holds its state by value: no row ids, no times. It is spoken of as a
+SQL expression of type `jsonb`, so that capturing is `INSERT … SELECT` and restoring is set difference, and bulk
+content stays inside PostgreSQL. NULL means that there is no content (no active deployment, no variations). Expressions
+may use the parameters `:toolset_id`, `:project_id` and `:organization_id`, and the one named in the content handed in.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,8 @@ def keyed_diff(items_before: str, items_after: str) -> str:
 
 
 def members(content: str, *path: str) -> str:
-    """SQL: a query of `key, item`, the members of the object at `path` in `content`; none where there is no such object.
+    """SQL: a query of `key, item`, the members of the object at `path` in `content`; none where there is no such
+    object.
 
     With a path, keys are prefixed with it: `tools/…`.
     """

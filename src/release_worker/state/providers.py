@@ -1,4 +1,5 @@
-"""Who provides the tools and resources that a toolset lists: the active deployment, and prompt templates with a tool URN."""
+"""Who provides the tools and resources that a toolset lists: the active deployment, and prompt templates with a tool
+URN."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ def find_additions(
     snapshot: Sources,
     parameters: Parameters,
 ) -> Additions:
-    """Which definitions and templates of the snapshot can provide these again. A template whose name is taken cannot."""
+    """Which definitions and templates of the snapshot can provide these again; not a template whose name is taken."""
     wanted = {**parameters, "wanted_tools": list(tools), "wanted_resources": list(resources)}
 
     def defined(kind: str) -> tuple[str, ...]:
@@ -80,7 +81,7 @@ def find_additions(
     templates = f"""
         SELECT key, value ->> 'tool_urn' FROM jsonb_each({snapshot.system} -> 'prompts')
         WHERE value ->> 'tool_urn' = ANY (CAST(:wanted_tools AS text[]))
-          AND NOT EXISTS (SELECT FROM jsonb_object_keys({snapshot.deployment} -> 'tools') AS urn WHERE urn = value ->> 'tool_urn')
+          AND NOT coalesce({snapshot.deployment} -> 'tools' ? (value ->> 'tool_urn'), false)
           AND key NOT IN (SELECT name FROM prompt_templates WHERE project_id = :project_id AND deleted_at IS NULL)
     """
     prompts: dict[str, str] = dict(row._tuple() for row in connection.execute(text(templates), wanted))
@@ -92,8 +93,8 @@ def add(
 ) -> None:
     """Provide the additions in a new deployment, a copy of the active one that only gains, and as templates.
 
-    A function or package asset whose slug is the source in an added URN (`tools:function:<slug>:…`) comes along where the
-    active deployment lacks it.
+    A function or package asset whose slug is the source in an added URN (`tools:function:<slug>:…`) comes along where
+    the active deployment lacks it.
     """
     wanted = {
         **parameters,

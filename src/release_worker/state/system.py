@@ -9,18 +9,19 @@ from release_worker.state.component import Parameters, keyed_diff, members
 
 # A template's `arguments` may be SQL NULL, which the content shows by leaving the field out, or the JSON value null.
 _PROMPT = """
-    jsonb_build_object('description', description, 'prompt', prompt, 'engine', engine, 'kind', kind, 'tool_urn', tool_urn)
-    || CASE WHEN arguments IS NULL THEN '{}' ELSE jsonb_build_object('arguments', arguments) END
+    jsonb_build_object('description', description, 'prompt', prompt, 'engine', engine, 'kind', kind, 'tool_urn',
+    tool_urn) || CASE WHEN arguments IS NULL THEN '{}' ELSE jsonb_build_object('arguments', arguments) END
 """
 
 _FIELDS = """
-    item ->> 'description', item ->> 'prompt', item ->> 'engine', item ->> 'kind', item -> 'arguments', item ->> 'tool_urn'
+    item ->> 'description', item ->> 'prompt', item ->> 'engine', item ->> 'kind', item -> 'arguments', item ->>
+    'tool_urn'
 """
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Content: `{"config": {key: value}, "prompts": {name: {description, prompt, engine, kind, arguments, tool_urn}}}`."""
+    """Content: `{"config": {key: value}, "prompts": {name: {…}}}`, a prompt with the fields of `_PROMPT`."""
 
     name: str = "system"
     scope: Scope = "project"

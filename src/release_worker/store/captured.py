@@ -111,8 +111,8 @@ def _stored_digests(connection: Connection, release: Release) -> Mapping[str, st
 
 
 def restorable(connection: Connection, release: Release, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of the components of which the release says something: not deployment and system where it captured no source,
-    not a plug-in that was not there yet."""
+    """Those of the components of which the release says something: not deployment and system where it captured no
+    source, not a plug-in that was not there yet."""
     linked = "SELECT component FROM release_components WHERE release_id = :target_release_id"
     plug_ins = set(connection.execute(text(linked), captured_parameters(release)).scalars())
     unknown = () if release.source_state_id else SOURCE_STATE

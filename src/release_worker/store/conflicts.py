@@ -7,8 +7,8 @@ from sqlalchemy import exc
 
 from release_worker.errors import DatabaseUnavailable, ReleaseWorkerError, VersionConflict
 
-# Another transaction was first. A unique violation can only be a race: numbers and contents are looked up before they are
-# written, in the same snapshot. https://www.postgresql.org/docs/current/errcodes-appendix.html
+# Another transaction was first. A unique violation can only be a race: numbers and contents are looked up before they
+# are written, in the same snapshot. https://www.postgresql.org/docs/current/errcodes-appendix.html
 _CONFLICTS = {
     "40001": "serialization failure",
     "40P01": "deadlock",

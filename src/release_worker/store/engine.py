@@ -8,16 +8,16 @@ from sqlalchemy import Connection, Engine, create_engine
 from release_worker.domain import canonical_json
 from release_worker.store.conflicts import translated
 
-# For this transaction only. Waiting for a row ends; and a worker that is stopped in mid-transaction loses its session, and
-# with it the locks that would keep the others out.
+# For this transaction only. Waiting for a row ends; and a worker that is stopped in mid-transaction loses its session,
+# and with it the locks that would keep the others out.
 _BOUNDS = "SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '30s'"
 
 
 def make_engine(url: str, *, pool_size: int = 5, application_name: str = "release_worker") -> Engine:
     """An engine for a `postgresql+psycopg://` URL; no connection is opened.
 
-    JSON passes as exact text in both directions: decimals as Decimal, never as binary floats. No state is kept in a session,
-    so a pooler in transaction mode may stand between.
+    JSON passes as exact text in both directions: decimals as Decimal, never as binary floats. No state is kept in a
+    session, so a pooler in transaction mode may stand between.
     """
     return create_engine(
         url,

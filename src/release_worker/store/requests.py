@@ -4,8 +4,8 @@
       ▲                 │  └─────fail────► failed
       └────postpone─────┘
 
-A claim counts an attempt and takes a lease; a running request whose lease ran out can be claimed again. Every change of a
-running request names the attempt that it belongs to, so that a worker that lost its claim changes nothing.
+A claim counts an attempt and takes a lease; a running request whose lease ran out can be claimed again. Every change
+of a running request names the attempt that it belongs to, so that a worker that lost its claim changes nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -118,19 +118,21 @@ def list_requests(
 
 
 def claim_next(connection: Connection, record: RequestRecord, *, worker: str, lease_seconds: float) -> Claim | None:
-    """Claim the first unfinished request of the mailbox that `record` lies in: its toolset's, or its own where it names no
-    toolset. None where that one is not due yet, or runs under a lease that is still good."""
+    """Claim the first unfinished request of the mailbox that `record` lies in: its toolset's, or its own where it
+    names no toolset. None where that one is not due yet, or runs under a lease that is still good."""
     mailbox = "id = :id" if record.toolset_id is None else "toolset_id = :toolset_id"
     claim = f"""
         WITH head AS (
             SELECT id FROM release_requests
             WHERE {mailbox} AND status IN ('queued', 'running') ORDER BY seq LIMIT 1 FOR UPDATE)
         UPDATE release_requests AS request
-        SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()), next_attempt_at = NULL,
+        SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()), next_attempt_at =
+        NULL,
             worker = :worker, lease_until = now() + make_interval(secs => :lease_seconds)
         FROM head
         WHERE request.id = head.id
-          AND (status = 'queued' AND coalesce(next_attempt_at <= now(), true) OR status = 'running' AND lease_until < now())
+          AND (status = 'queued' AND coalesce(next_attempt_at <= now(), true)
+               OR status = 'running' AND lease_until < now())
           AND NOT EXISTS (
               SELECT FROM release_requests AS other
               WHERE {mailbox} AND status = 'running' AND lease_until >= now())

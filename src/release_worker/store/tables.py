@@ -1,7 +1,7 @@
 """The schema, as SQLAlchemy knows it: what the migrations build and `alembic check` compares with.
 
-Live state is written by the apps, read by a capture and written by a rollback. Release records are written by the worker
-alone and never edited: triggers refuse it. Queries are plain SQL beside the functions that run them.
+Live state is written by the apps, read by a capture and written by a rollback. Release records are written by the
+worker alone and never edited: triggers refuse it. Queries are plain SQL beside the functions that run them.
 """
 
 from sqlalchemy import (

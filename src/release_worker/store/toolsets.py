@@ -33,7 +33,8 @@ def find_toolset(connection: Connection, reference: str) -> Subject:
 def lock_toolset(connection: Connection, subject: Subject) -> None:
     """Hold the toolset until the transaction ends. Others may still refer to it, but not write releases of it.
 
-    Raises VersionConflict where another transaction wrote to it after this one's snapshot, ToolsetNotFound where it is gone.
+    Raises VersionConflict where another transaction wrote to it after this one's snapshot, ToolsetNotFound where it is
+    gone.
     """
     lock = "SELECT id FROM toolsets WHERE id = :toolset_id AND deleted_at IS NULL FOR NO KEY UPDATE"
     if connection.execute(text(lock), {"toolset_id": subject.toolset_id}).one_or_none() is None:
@@ -43,9 +44,9 @@ def lock_toolset(connection: Connection, subject: Subject) -> None:
 def lock_owners(connection: Connection, subject: Subject, scopes: Collection[Scope]) -> None:
     """Hold the organization and the project, where shared state of that scope is about to be written, then the toolset.
 
-    Each row is written with what it has, not only locked: a row lock lets a transaction that waited go on with its older
-    snapshot, and two restores of shared state, each planned before the other, could then leave a mixture. A write makes
-    the later one fail with a conflict, and it plans anew.
+    Each row is written with what it has, not only locked: a row lock lets a transaction that waited go on with its
+    older snapshot, and two restores of shared state, each planned before the other, could then leave a mixture. A write
+    makes the later one fail with a conflict, and it plans anew.
     """
     for scope, table in (("organization", "organizations"), ("project", "projects")):
         if scope in scopes:

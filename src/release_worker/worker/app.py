@@ -1,4 +1,5 @@
-"""The Celery app. Making it opens nothing and reads nothing: Celery asks for the configuration when it first needs it."""
+"""The Celery app. Making it opens nothing and reads nothing: Celery asks for the configuration when it first needs
+it."""
 
 from importlib.util import find_spec
 from typing import Any

@@ -26,7 +26,8 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "task_reject_on_worker_lost": True,
         # … by publishing it again with a count, so that one that kills every worker comes to an end (celery#9082).
         "task_retry_on_worker_lost": True,
-        # Room for the failures that the ledger sees first; hard-limit handlers run in the parent, so no work is done there.
+        # Room for the failures that the ledger sees first; hard-limit handlers run in the parent, so no work is done
+        # there.
         "task_soft_time_limit": 90,
         "task_time_limit": 120,
         # TERM (with REMAP_SIGTERM=SIGQUIT) and QUIT let what runs finish, then give back the rest.

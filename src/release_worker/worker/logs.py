@@ -1,4 +1,4 @@
-"""Logs: a constant event name and key–values, to standard error; JSON unless a person is reading."""
+"""Logs: a constant event name and key-value pairs, to standard error; JSON unless a person is reading."""
 
 import logging
 import sys

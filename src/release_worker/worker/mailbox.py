@@ -80,8 +80,8 @@ class Mailbox:
     def work_until_done(self, request_id: str) -> RequestRecord:
         """Work the requests of this one's toolset in `seq` order until it is done, by this worker or another.
 
-        Raises a TransientError where it has to be tried again later: the toolset is busy, this worker's turn is over, or
-        the attempt failed.
+        Raises a TransientError where it has to be tried again later: the toolset is busy, this worker's turn is over,
+        or the attempt failed.
         """
         record = self._look(request_id)
         if record.finished:

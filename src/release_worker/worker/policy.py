@@ -1,7 +1,7 @@
 """When to try again, how often, and how long to wait. Two layers, both here.
 
-A serialization failure or a deadlock says that another transaction was first: the same work is tried again at once, a few
-times. Whatever is still transient then goes back to the queue, and Celery brings it again after a growing delay.
+A serialization failure or a deadlock says that another transaction was first: the same work is tried again at once, a
+few times. Whatever is still transient then goes back to the queue, and Celery brings it again after a growing delay.
 """
 
 import random
