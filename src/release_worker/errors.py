@@ -6,11 +6,13 @@
     │   ├── NotConfigured
     │   ├── ToolsetNotFound
     │   ├── ReleaseNotFound
+    │   ├── RequestNotFound
     │   ├── IdempotencyConflict
     │   ├── StaleState
     │   ├── MissingDependencies
     │   ├── SharedStateImpact
     │   ├── IntegrityMismatch
+    │   ├── WorkerLost
     │   └── UnexpectedFailure
     └── TransientError              the task policy tries again, with exponential backoff and jitter
         ├── LockUnavailable
@@ -83,6 +85,12 @@ class ReleaseNotFound(PermanentError):
     sentence = "toolset {toolset} has no release {release_number}"
 
 
+class RequestNotFound(PermanentError):
+    """The ledger has no request of this id (`request_id`)."""
+
+    sentence = "there is no request {request_id}"
+
+
 class IdempotencyConflict(PermanentError):
     """`idempotency_key` was used before, by request `request_id`, for something else."""
 
@@ -111,6 +119,12 @@ class IntegrityMismatch(PermanentError):
     """A digest is not that of its content: `objects` lists each `{object, stored, computed}`."""
 
     sentence = "stored content does not have the digest it was stored with"
+
+
+class WorkerLost(PermanentError):
+    """Each of the `attempts` ended with the loss of its worker; the request itself may be what kills it."""
+
+    sentence = "the worker was lost in each of {attempts} attempts"
 
 
 class UnexpectedFailure(PermanentError):

@@ -1,5 +1,6 @@
 """The settings, read from the environment here and nowhere else."""
 
+import os
 import re
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -67,6 +68,11 @@ def read_settings() -> Settings:
     except ValidationError as error:
         names = ", ".join(f"{PREFIX}{one['loc'][0]!s}".upper() for one in error.errors(include_input=False))
         raise NotConfigured(f"cannot be read: {names}", setting=names) from None
+
+
+def environment_with(**values: str) -> dict[str, str]:
+    """This process's environment with these settings in it, for a process that it starts."""
+    return {**os.environ, **{f"{PREFIX}{name.upper()}": value for name, value in values.items()}}
 
 
 def _with_certificates_checked(url: str) -> str:

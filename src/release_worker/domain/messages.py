@@ -75,7 +75,7 @@ ReleaseNumber = Annotated[int, Field(ge=1, le=LARGEST_BIGINT)]
 # 0 means: the toolset has no current release.
 ExpectedRelease = Annotated[int, Field(ge=0, le=LARGEST_BIGINT)]
 Components = Annotated[tuple[Name, ...], Field(min_length=1, max_length=100, strict=False), AfterValidator(_distinct)]
-Kind = Literal["create_release", "rollback", "check_drift"]
+Kind = Literal["create_release", "rollback", "check_drift", "pin", "prune"]
 
 
 class Request(BaseModel):
@@ -86,6 +86,8 @@ class Request(BaseModel):
 
     toolset: Toolset
     actor: Name
+    # The slug or id of the caller's organization: a toolset of another is as good as not there.
+    organization: Name | None = None
     idempotency_key: Name | None = None
 
     def payload(self) -> dict[str, Any]:
@@ -120,8 +122,27 @@ class CheckDrift(Request):
     actor: Name = "check_drift"
 
 
-AnyRequest = CreateRelease | Rollback | CheckDrift
-REQUESTS: Mapping[str, type[AnyRequest]] = {request.kind: request for request in (CreateRelease, Rollback, CheckDrift)}
+class Pin(Request):
+    """Keep a release from being pruned, or (`pinned` false) no longer."""
+
+    kind = "pin"
+
+    release_number: ReleaseNumber
+    pinned: bool = True
+
+
+class Prune(Request):
+    """Remove old releases, but for the newest `keep` and those that something still needs."""
+
+    kind = "prune"
+
+    keep: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+AnyRequest = CreateRelease | Rollback | CheckDrift | Pin | Prune
+REQUESTS: Mapping[str, type[AnyRequest]] = {
+    request.kind: request for request in (CreateRelease, Rollback, CheckDrift, Pin, Prune)
+}
 
 
 class Result(BaseModel):
@@ -157,11 +178,23 @@ class CheckDriftResult(Result):
     changes: dict[str, ComponentChanges]
 
 
-AnyResult = CreateReleaseResult | RollbackResult | CheckDriftResult
+class PinResult(Result):
+    release_number: int
+    pinned: bool
+
+
+class PruneResult(Result):
+    pruned: tuple[int, ...]
+    kept: int
+
+
+AnyResult = CreateReleaseResult | RollbackResult | CheckDriftResult | PinResult | PruneResult
 RESULTS: Mapping[str, type[AnyResult]] = {
     "create_release": CreateReleaseResult,
     "rollback": RollbackResult,
     "check_drift": CheckDriftResult,
+    "pin": PinResult,
+    "prune": PruneResult,
 }
 
 # The order in which a task's positional arguments are read: that of the public signatures.
@@ -174,6 +207,8 @@ _POSITIONAL: Mapping[str, Sequence[str]] = {
         "expected_current_release", "dry_run", "idempotency_key",
     ),
     "check_drift": ("toolset",),
+    "pin": ("toolset", "release_number", "actor", "pinned"),
+    "prune": ("toolset", "keep", "actor"),
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from release_worker.domain.canonical_json import as_plain
 from release_worker.domain.messages import RESULTS, AnyResult
 from release_worker.errors import ReleaseWorkerError, from_record
 
@@ -36,6 +37,12 @@ class RequestRecord:
     @property
     def finished(self) -> bool:
         return self.status in ("succeeded", "failed")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What its task is called with, for an encoder that knows no Decimal."""
+        arguments: dict[str, Any] = as_plain({**self.payload, "idempotency_key": self.idempotency_key})
+        return arguments
 
     def outcome(self) -> AnyResult:
         """The result of a finished request; raises the error of a failed one."""

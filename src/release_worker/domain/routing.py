@@ -7,12 +7,20 @@ TASKS: Mapping[str, str] = {
     "create_release": "release_worker.create_release",
     "rollback": "release_worker.rollback",
     "check_drift": "release_worker.check_drift",
+    "pin": "release_worker.pin",
+    "prune": "release_worker.prune",
 }
+SWEEP = "release_worker.sweep"
+# How often an operation is tried in all, over all workers, before its request fails.
+ATTEMPTS = 8
 QUEUES: Mapping[str, str] = {
     "create_release": "releases",
     "rollback": "rollbacks",
     "check_drift": "maintenance",
+    "pin": "maintenance",
+    "prune": "maintenance",
 }
+MAINTENANCE = "maintenance"
 # The order in which a worker looks at them: a rollback goes before the releases that wait.
 QUEUE_NAMES = ("rollbacks", "releases", "maintenance")
 
@@ -44,3 +52,21 @@ SHARED: Mapping[str, Any] = {
     "redis_socket_connect_timeout": 5,
     "redis_socket_timeout": 15,
 }
+
+# Of a request whose toolset has others waiting already; 0, the default, is Redis's highest. So a flood on one toolset
+# lets another toolset's first request pass.
+BEHIND_OTHERS = 6
+
+
+def envelope(
+    kind: str, request_id: str, arguments: Mapping[str, Any], *, behind_others: bool = False
+) -> dict[str, Any]:
+    """The arguments of Celery's `send_task` for a request. A rollback is never put behind."""
+    behind = behind_others and kind != "rollback"
+    return {
+        "name": TASKS[kind],
+        "kwargs": {name: value for name, value in arguments.items() if value is not None},
+        "task_id": request_id,
+        "queue": QUEUES[kind],
+        **({"priority": BEHIND_OTHERS} if behind else {}),
+    }

@@ -17,7 +17,7 @@ def check_drift(connection: Connection, request: CheckDrift, *, components: Comp
     Of a release made by older software without a source state, deployment and system are not compared. Raises
     ToolsetNotFound.
     """
-    subject = find_toolset(connection, request.toolset)
+    subject = find_toolset(connection, request.toolset, organization=request.organization)
     current = current_release(connection, subject)
     if current is None:
         return CheckDriftResult(toolset_id=subject.toolset_id, drifted=True, current_release_number=None, changes={})

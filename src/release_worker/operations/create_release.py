@@ -20,7 +20,7 @@ def create_release(
     With `only_if_changed`, the current release is the answer where live state equals it. Never commits. Raises
     ToolsetNotFound, StaleState and, where another transaction was first, VersionConflict.
     """
-    subject = find_toolset(connection, request.toolset)
+    subject = find_toolset(connection, request.toolset, organization=request.organization)
     lock_toolset(connection, subject)
     current = current_release(connection, subject)
     check_expected_release(request.expected_current_release, current)

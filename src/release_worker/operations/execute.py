@@ -10,12 +10,16 @@ from release_worker.domain.messages import (
     AnyResult,
     CheckDrift,
     CreateRelease,
+    Pin,
+    Prune,
     Rollback,
     validate_request,
 )
 from release_worker.domain.request_record import Claim
 from release_worker.operations.check_drift import check_drift
 from release_worker.operations.create_release import create_release
+from release_worker.operations.pin import pin
+from release_worker.operations.prune import prune
 from release_worker.operations.rollback import rollback
 from release_worker.state.registry import Components
 from release_worker.store.engine import snapshot_transaction
@@ -45,6 +49,10 @@ def perform(
             return rollback(connection, request, components=components, request_id=request_id)
         case CheckDrift():
             return check_drift(connection, request, components=components)
+        case Pin():
+            return pin(connection, request)
+        case Prune():
+            return prune(connection, request)
         case _:
             assert_never(request)
 

@@ -66,7 +66,7 @@ def plan_rollback(connection: Connection, request: Rollback, components: Compone
     MissingDependencies and SharedStateImpact.
     """
     check_component_names(request.components, components.names)
-    subject = find_toolset(connection, request.toolset)
+    subject = find_toolset(connection, request.toolset, organization=request.organization)
     target = find_release(connection, subject, request.release_number)
     current = current_release(connection, subject)
     check_expected_release(request.expected_current_release, current)

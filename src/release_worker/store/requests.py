@@ -9,6 +9,7 @@ of a running request names the attempt that it belongs to, so that a worker that
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,15 +20,24 @@ from release_worker.domain.messages import AnyRequest
 from release_worker.domain.request_record import Claim, RequestRecord
 from release_worker.errors import IdempotencyConflict, LockUnavailable, ReleaseWorkerError
 
-_COLUMNS = """
+_NAMING = "'{toolset, organization}'::text[]"
+COLUMNS = """
     id, seq, kind, toolset_id, idempotency_key, payload, status, attempts, next_attempt_at, worker, lease_until, result,
     error, requested_by, created_at, started_at, finished_at
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A request that is in the ledger; `behind_others` where its toolset had unfinished ones before."""
+
+    record: RequestRecord
+    behind_others: bool = False
+
+
 def accept_request(
     connection: Connection, request: AnyRequest, *, request_id: str, toolset_id: UUID | None
-) -> RequestRecord:
+) -> Accepted:
     """Write the request down, once: the row of this id, or of the same toolset and idempotency key where there is one.
 
     Raises IdempotencyConflict where the key was used for something else.
@@ -36,7 +46,9 @@ def accept_request(
         INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
         VALUES (:id, :kind, :toolset_id, :idempotency_key, CAST(:payload AS jsonb), :requested_by)
         ON CONFLICT DO NOTHING
-        RETURNING {_COLUMNS}
+        RETURNING {COLUMNS}, EXISTS (
+            SELECT FROM release_requests AS other
+            WHERE other.toolset_id = :toolset_id AND other.status IN ('queued', 'running')) AS behind_others
     """
     parameters = {
         "id": request_id,
@@ -47,15 +59,17 @@ def accept_request(
         "requested_by": request.actor,
     }
     row = connection.execute(text(insert), parameters).one_or_none()
-    if row is not None:
-        return _record(row)
-    return get_request(connection, request_id) or _same_key(connection, request, parameters)
+    if row is None:
+        return Accepted(get_request(connection, request_id) or _same_key(connection, request, parameters))
+    fields = dict(row._mapping)
+    behind_others = fields.pop("behind_others")
+    return Accepted(RequestRecord(**fields), behind_others)
 
 
 def _same_key(connection: Connection, request: AnyRequest, parameters: Mapping[str, Any]) -> RequestRecord:
-    """The earlier request with this key. It may name the toolset in the other way; all else must be the same."""
+    """The earlier request with this key. It may name the toolset in another way; all else must be the same."""
     earlier = f"""
-        SELECT {_COLUMNS}, kind = :kind AND payload - 'toolset' = CAST(:payload AS jsonb) - 'toolset' AS same
+        SELECT {COLUMNS}, kind = :kind AND payload - {_NAMING} = CAST(:payload AS jsonb) - {_NAMING} AS same
         FROM release_requests WHERE toolset_id = :toolset_id AND idempotency_key = :idempotency_key
     """
     row = connection.execute(text(earlier), parameters).one()
@@ -80,7 +94,7 @@ def refuse_request(
         INSERT INTO release_requests (id, kind, toolset_id, payload, status, error, requested_by, finished_at)
         VALUES (:id, :kind, :toolset_id, CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb), :requested_by, now())
         ON CONFLICT (id) DO NOTHING
-        RETURNING {_COLUMNS}
+        RETURNING {COLUMNS}
     """
     parameters = {
         "id": request_id,
@@ -91,16 +105,16 @@ def refuse_request(
         "requested_by": requested_by,
     }
     row = connection.execute(text(insert), parameters).one_or_none()
-    record = _record(row) if row is not None else get_request(connection, request_id)
+    record = record_of(row) if row is not None else get_request(connection, request_id)
     assert record is not None
     return record
 
 
 def get_request(connection: Connection, request_id: str) -> RequestRecord | None:
     """The request of this id; None where there is none."""
-    query = f"SELECT {_COLUMNS} FROM release_requests WHERE id = :id"
+    query = f"SELECT {COLUMNS} FROM release_requests WHERE id = :id"
     row = connection.execute(text(query), {"id": request_id}).one_or_none()
-    return None if row is None else _record(row)
+    return None if row is None else record_of(row)
 
 
 def list_requests(
@@ -108,18 +122,21 @@ def list_requests(
 ) -> list[RequestRecord]:
     """The newest requests first; of one toolset, and in these statuses, where given."""
     query = f"""
-        SELECT {_COLUMNS} FROM release_requests
+        SELECT {COLUMNS} FROM release_requests
         WHERE (CAST(:toolset_id AS uuid) IS NULL OR toolset_id = :toolset_id)
           AND (cardinality(CAST(:statuses AS text[])) = 0 OR status = ANY (CAST(:statuses AS text[])))
         ORDER BY seq DESC LIMIT :limit
     """
     parameters = {"toolset_id": toolset_id, "statuses": list(statuses), "limit": limit}
-    return [_record(row) for row in connection.execute(text(query), parameters)]
+    return [record_of(row) for row in connection.execute(text(query), parameters)]
 
 
-def claim_next(connection: Connection, record: RequestRecord, *, worker: str, lease_seconds: float) -> Claim | None:
+def claim_next(
+    connection: Connection, record: RequestRecord, *, worker: str, lease_seconds: float, attempts: int
+) -> Claim | None:
     """Claim the first unfinished request of the mailbox that `record` lies in: its toolset's, or its own where it
-    names no toolset. None where that one is not due yet, or runs under a lease that is still good."""
+    names no toolset. None where that one is not due yet, runs under a lease that is still good, or has used its
+    `attempts` up."""
     mailbox = "id = :id" if record.toolset_id is None else "toolset_id = :toolset_id"
     claim = f"""
         WITH head AS (
@@ -132,7 +149,7 @@ def claim_next(connection: Connection, record: RequestRecord, *, worker: str, le
         FROM head
         WHERE request.id = head.id
           AND (status = 'queued' AND coalesce(next_attempt_at <= now(), true)
-               OR status = 'running' AND lease_until < now())
+               OR status = 'running' AND lease_until < now() AND attempts < :attempts)
           AND NOT EXISTS (
               SELECT FROM release_requests AS other
               WHERE {mailbox} AND status = 'running' AND lease_until >= now())
@@ -143,6 +160,7 @@ def claim_next(connection: Connection, record: RequestRecord, *, worker: str, le
         "toolset_id": record.toolset_id,
         "worker": worker,
         "lease_seconds": lease_seconds,
+        "attempts": attempts,
     }
     row = connection.execute(text(claim), parameters).one_or_none()
     return None if row is None else Claim(*row)
@@ -197,5 +215,6 @@ def _finish(
     return connection.execute(text(finish), given).rowcount == 1
 
 
-def _record(row: Row[Any]) -> RequestRecord:
+def record_of(row: Row[Any]) -> RequestRecord:
+    """A row of `COLUMNS`."""
     return RequestRecord(**row._mapping)

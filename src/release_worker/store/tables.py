@@ -251,6 +251,7 @@ toolset_versions = Table(
     _reference("predecessor_id", "toolset_versions", nullable=True),
     _time("created_at"),
     UniqueConstraint("toolset_id", "version"),
+    Index(None, "predecessor_id"),
 )
 
 source_states = Table(
@@ -281,6 +282,7 @@ variation_versions = Table(
     UniqueConstraint("organization_id", "toolset_id", "version", postgresql_nulls_not_distinct=True),
     _one_of("scope", "global", "toolset"),
     CheckConstraint("(scope = 'toolset') = (toolset_id IS NOT NULL)", name="scope_names_toolset"),
+    Index(None, "predecessor_id"),
 )
 
 toolset_releases = Table(
@@ -304,6 +306,11 @@ toolset_releases = Table(
     UniqueConstraint("toolset_id", "release_number"),
     CheckConstraint("release_number > 0", name="release_number"),
     _one_of("kind", "release", "backup", "restored"),
+    Index(None, "toolset_version_id"),
+    Index(None, "source_state_id"),
+    Index(None, "global_variations_version_id"),
+    Index(None, "toolset_variations_version_id"),
+    Index(None, "predecessor_id"),
 )
 
 component_states = Table(
@@ -325,6 +332,7 @@ release_components = Table(
     _text("component"),
     _reference("component_state_id", "component_states"),
     PrimaryKeyConstraint("release_id", "component"),
+    Index(None, "component_state_id"),
 )
 
 toolset_rollbacks = Table(
@@ -356,6 +364,7 @@ release_requests = Table(
     _text("status", "queued"),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     _time("next_attempt_at", nullable=True),
+    _time("published_at", nullable=True),
     # While a request runs: who runs it, and until when that is believed without news of them.
     _text("worker", nullable=True),
     _time("lease_until", nullable=True),
@@ -370,6 +379,11 @@ release_requests = Table(
     Index(
         "release_requests_mailbox_idx",
         "toolset_id",
+        "seq",
+        postgresql_where=text("status IN ('queued', 'running')"),
+    ),
+    Index(
+        "release_requests_unfinished_idx",
         "seq",
         postgresql_where=text("status IN ('queued', 'running')"),
     ),

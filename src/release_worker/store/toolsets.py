@@ -15,8 +15,11 @@ _FIND = """
 """
 
 
-def find_toolset(connection: Connection, reference: str) -> Subject:
-    """The live toolset with this UUID or `organization/project/toolset`. Raises ToolsetNotFound."""
+def find_toolset(connection: Connection, reference: str, *, organization: str | None = None) -> Subject:
+    """The live toolset with this UUID or `organization/project/toolset`.
+
+    Raises ToolsetNotFound, also for a toolset of another organization than `organization`, its slug or id, where given.
+    """
     if reference.count("/") == 2:
         organization, project, toolset = reference.split("/")
         where = "o.slug = :organization AND p.slug = :project AND t.slug = :toolset"
@@ -24,6 +27,9 @@ def find_toolset(connection: Connection, reference: str) -> Subject:
     else:
         where = "t.id = :toolset_id"
         parameters = {"toolset_id": UUID(reference)}
+    if organization is not None:
+        where += " AND :caller IN (o.slug, o.id::text)"
+        parameters["caller"] = organization
     row = connection.execute(text(_FIND + where), parameters).one_or_none()
     if row is None:
         raise ToolsetNotFound(toolset=reference)

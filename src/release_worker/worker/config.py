@@ -4,7 +4,7 @@ from typing import Any
 
 from kombu import Queue
 
-from release_worker.domain.routing import QUEUE_NAMES, QUEUES, SHARED, TASKS, TRANSPORT_OPTIONS
+from release_worker.domain.routing import MAINTENANCE, QUEUE_NAMES, QUEUES, SHARED, SWEEP, TASKS, TRANSPORT_OPTIONS
 from release_worker.settings import Settings, read_settings
 
 
@@ -44,9 +44,14 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "task_create_missing_queues": False,
         "task_queues": [Queue(name) for name in QUEUE_NAMES],
         "task_default_queue": "releases",
-        "task_routes": {TASKS[kind]: {"queue": queue} for kind, queue in QUEUES.items()},
+        "task_routes": {SWEEP: {"queue": MAINTENANCE}}
+        | {TASKS[kind]: {"queue": queue} for kind, queue in QUEUES.items()},
         # A rollback's queue is looked at before the releases that wait, every time.
         "broker_transport_options": {**TRANSPORT_OPTIONS, "queue_order_strategy": "priority"},
+        # Whatever the broker lost is published again; any number of beats may tick, and late ticks are dropped.
+        "beat_schedule": {
+            "sweep": {"task": SWEEP, "schedule": 5.0, "options": {"queue": MAINTENANCE, "expires": 5}},
+        },
         # Flower and the events of Celery show nothing without these.
         "worker_send_task_events": True,
         "task_track_started": True,

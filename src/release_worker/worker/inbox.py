@@ -32,9 +32,10 @@ class Inbox:
         try:
             with ledger_transaction(self._engine) as connection:
                 known = get_request(connection, request_id)
-                return known or accept_request(
-                    connection, request, request_id=request_id, toolset_id=_toolset_id(connection, request)
-                )
+                if known is not None:
+                    return known
+                toolset_id = _toolset_id(connection, request)
+                return accept_request(connection, request, request_id=request_id, toolset_id=toolset_id).record
         except IdempotencyConflict as error:
             payload = {**request.payload(), "idempotency_key": request.idempotency_key}
             return self._refuse(request_id, kind, payload, request.actor, error)
@@ -56,7 +57,7 @@ class Inbox:
 def _toolset_id(connection: Connection, request: AnyRequest) -> UUID | None:
     """None for a toolset that is not there: the operation will say so."""
     try:
-        return find_toolset(connection, request.toolset).toolset_id
+        return find_toolset(connection, request.toolset, organization=request.organization).toolset_id
     except ToolsetNotFound:
         return None
 

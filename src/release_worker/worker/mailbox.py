@@ -18,11 +18,13 @@ from release_worker.errors import (
     ReleaseWorkerError,
     TransientError,
     UnexpectedFailure,
+    WorkerLost,
 )
 from release_worker.operations.execute import execute
 from release_worker.state.registry import Components
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import claim_next, fail, get_request, give_up, postpone, renew_lease
+from release_worker.store.sweeping import fail_exhausted
 from release_worker.worker.heartbeat import Heartbeat
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
 
@@ -122,8 +124,13 @@ class Mailbox:
         return self._make_lock(record.toolset_id, f"{self._worker} request {record.id}")
 
     def _claim(self, record: RequestRecord) -> Claim:
+        attempts, lease = self._retry.attempts, self._leases.lease
         with ledger_transaction(self._engine) as connection:
-            claim = claim_next(connection, record, worker=self._worker, lease_seconds=self._leases.lease)
+            claim = claim_next(connection, record, worker=self._worker, lease_seconds=lease, attempts=attempts)
+            if claim is None and fail_exhausted(
+                connection, attempts=attempts, error=WorkerLost(attempts=attempts), like=record
+            ):
+                claim = claim_next(connection, record, worker=self._worker, lease_seconds=lease, attempts=attempts)
         if claim is None:
             raise LockUnavailable(toolset_id=str(record.toolset_id))
         return claim

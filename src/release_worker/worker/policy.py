@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from release_worker.domain.routing import ATTEMPTS
 from release_worker.errors import VersionConflict
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class RetryPolicy:
 
     immediate_tries: int = 5
     immediate_delay: float = 0.005
-    attempts: int = 8  # at the operation itself, over all workers; the ledger counts them
+    attempts: int = ATTEMPTS
     retries: int = 40  # of the Celery task, most of them spent waiting for another worker: some ten minutes
     first_delay: float = 0.2
     longest_delay: float = 20.0

@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from celery import Celery
 from redis import Redis
 from sqlalchemy import Engine
 
+from release_worker.domain.request_record import RequestRecord
+from release_worker.operations.sweep import Swept, sweep
 from release_worker.settings import Settings, read_settings
 from release_worker.state.registry import installed_components
 from release_worker.store.engine import make_engine
@@ -64,6 +67,10 @@ class Runtime:
     def is_of_this_process(self) -> bool:
         """False in a child that was forked after this was made."""
         return self._process_id == os.getpid()
+
+    def sweep(self, publish: Callable[[RequestRecord], None]) -> Swept:
+        """Publish again what the broker has lost."""
+        return sweep(self._engine, publish, attempts=self.retry.attempts)
 
     def close(self) -> None:
         """Close what was opened."""

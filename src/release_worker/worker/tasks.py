@@ -9,12 +9,16 @@ from typing import Any, NoReturn
 import structlog
 from celery import Celery, Task
 from celery.exceptions import Retry
+from kombu.exceptions import OperationalError
 
 from release_worker.domain import canonical_json
-from release_worker.domain.routing import TASKS
-from release_worker.errors import ReleaseWorkerError, TransientError
+from release_worker.domain.request_record import RequestRecord
+from release_worker.domain.routing import SWEEP, TASKS, envelope
+from release_worker.errors import BrokerUnavailable, ReleaseWorkerError, TransientError
 from release_worker.worker.policy import RetryPolicy
 from release_worker.worker.runtime import runtime_of
+
+logger = structlog.get_logger(__name__)
 
 _CREATE_RELEASE = """Capture a toolset's whole state as its next release.
 
@@ -37,7 +41,25 @@ _CHECK_DRIFT = """Compare live state with the current release; changes nothing.
 
 Returns `{toolset_id, drifted, current_release_number, changes}`.
 """
-DOCUMENTATION = {"create_release": _CREATE_RELEASE, "rollback": _ROLLBACK, "check_drift": _CHECK_DRIFT}
+_PIN = """Keep a release from being pruned, or (`pinned` false) no longer.
+
+    pin(toolset, release_number, actor, pinned=True)
+
+Returns `{toolset_id, release_number, pinned}`.
+"""
+_PRUNE = """Remove old releases, but for the newest `keep` and those that something needs.
+
+    prune(toolset, keep, actor)
+
+Returns `{toolset_id, pruned, kept}`.
+"""
+DOCUMENTATION = {
+    "create_release": _CREATE_RELEASE,
+    "rollback": _ROLLBACK,
+    "check_drift": _CHECK_DRIFT,
+    "pin": _PIN,
+    "prune": _PRUNE,
+}
 
 
 def register_tasks(app: Celery) -> None:
@@ -52,6 +74,7 @@ def register_tasks(app: Celery) -> None:
             max_retries=RetryPolicy().retries,
             default_retry_delay=5,
         )
+    app.task(sweep, name=SWEEP, bind=True, ignore_result=True)
 
 
 def _entry(kind: str) -> Any:
@@ -79,6 +102,20 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
         record.outcome()
         plain: dict[str, Any] = canonical_json.as_plain(record.result)
         return plain
+
+
+def sweep(task: Task) -> None:
+    """Publish again what the broker has lost; a tick of the static beat schedule."""
+
+    def publish(record: RequestRecord) -> None:
+        try:
+            task.app.send_task(**envelope(record.kind, record.id, record.arguments))
+        except (OperationalError, OSError) as error:
+            raise BrokerUnavailable(reason=str(error), request_id=record.id) from error
+
+    swept = runtime_of(task.app).sweep(publish)
+    if swept.published or swept.given_up:
+        logger.warning("requests_swept", published=swept.published, given_up=swept.given_up)
 
 
 def _try_again_later(task: Task, request_id: str, error: TransientError) -> NoReturn:

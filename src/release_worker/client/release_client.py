@@ -1,63 +1,43 @@
-"""For other apps: ask for a release or a rollback, and wait for its result.
+"""Asks a release worker, through its broker."""
 
-With a database URL, or a session of the caller's, the request is written down before it is published, so that one that
-was accepted cannot be lost. Without, it is only published, and the worker writes it down when it arrives. SQLAlchemy is
-not imported until a database is used.
-"""
-
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from celery import Celery
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.exceptions import OperationalError
 from uuid_utils import uuid7
 
+from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.messages import (
     RESULTS,
     AnyRequest,
+    AnyResult,
     CheckDriftResult,
     CreateReleaseResult,
+    PinResult,
+    PruneResult,
     RollbackResult,
     validate_request,
 )
-from release_worker.domain.routing import QUEUES, SHARED, TASKS
+from release_worker.domain.routing import ATTEMPTS, SHARED, envelope
 from release_worker.errors import BrokerUnavailable, NotConfigured, ResultTimeout
 from release_worker.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
     from release_worker.domain.request_record import RequestRecord
+    from release_worker.operations.sweep import Swept
+    from release_worker.store.requests import Accepted
 
-R = TypeVar("R", CreateReleaseResult, RollbackResult, CheckDriftResult)
 OnMissing = Literal["fail", "skip", "recreate"]
+Handle = RequestHandle[Any]
 
 # Publishing tries for some seconds and then says that it could not, rather than hang in a caller's request.
 _PUBLISH = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
-
-
-class RequestHandle(Generic[R]):
-    """A request that was accepted. `id` is that of its row in the ledger and of its Celery task.
-
-    `published` is False where the broker could not be reached, or where the caller's transaction has not ended yet.
-    """
-
-    def __init__(self, client: "ReleaseClient", request_id: str, kind: str, *, published: bool = False) -> None:
-        self._client = client
-        self.id = request_id
-        self.kind = kind
-        self.published = published
-
-    def result(self, timeout: float | None = None) -> R:
-        """Wait `timeout` seconds at most (None: for ever) and return the result.
-
-        Raises the error of a request that failed, and ResultTimeout; the request goes on after that.
-        """
-        return cast(R, self._client.wait(self.id, self.kind, timeout=timeout))
 
 
 class ReleaseClient:
@@ -104,10 +84,12 @@ class ReleaseClient:
         only_if_changed: bool = False,
         expected_current_release: int | None = None,
         idempotency_key: str | None = None,
+        organization: str | None = None,
         session: "Session | None" = None,
     ) -> RequestHandle[CreateReleaseResult]:
         """Ask for a release of `toolset`, a UUID or `organization/project/toolset`.
 
+        `organization`, a slug or an id, says whose toolset it must be: another's is as good as not there.
         With `session`, the request joins the caller's transaction and is published after its commit. Raises
         InvalidRequest, IdempotencyConflict and BrokerUnavailable; in the last, `request_id` says that it was kept.
         """
@@ -119,6 +101,7 @@ class ReleaseClient:
             "only_if_changed": only_if_changed,
             "expected_current_release": expected_current_release,
             "idempotency_key": idempotency_key,
+            "organization": organization,
         }
         return self._submit("create_release", fields, session)
 
@@ -135,6 +118,7 @@ class ReleaseClient:
         expected_current_release: int | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
+        organization: str | None = None,
         session: "Session | None" = None,
     ) -> RequestHandle[RollbackResult]:
         """Ask for `toolset` to be rolled back to a release; otherwise as `create_release`."""
@@ -149,78 +133,105 @@ class ReleaseClient:
             "expected_current_release": expected_current_release,
             "dry_run": dry_run,
             "idempotency_key": idempotency_key,
+            "organization": organization,
         }
         return self._submit("rollback", fields, session)
 
-    def check_drift(self, toolset: str, *, actor: str = "check_drift") -> RequestHandle[CheckDriftResult]:
+    def check_drift(
+        self, toolset: str, *, actor: str = "check_drift", organization: str | None = None
+    ) -> RequestHandle[CheckDriftResult]:
         """Ask whether live state has moved away from the current release; otherwise as `create_release`."""
-        return self._submit("check_drift", {"toolset": toolset, "actor": actor}, None)
+        return self._submit("check_drift", {"toolset": toolset, "actor": actor, "organization": organization}, None)
 
-    def handle(self, request_id: str, kind: str) -> RequestHandle[Any]:
+    def pin(
+        self, toolset: str, release_number: int, *, actor: str, pinned: bool = True, organization: str | None = None
+    ) -> RequestHandle[PinResult]:
+        """Ask for a release to be kept for good, or (`pinned` false) no longer; otherwise as `create_release`."""
+        fields = {
+            "toolset": toolset,
+            "release_number": release_number,
+            "actor": actor,
+            "pinned": pinned,
+            "organization": organization,
+        }
+        return self._submit("pin", fields, None)
+
+    def prune(
+        self, toolset: str, *, keep: int, actor: str, organization: str | None = None
+    ) -> RequestHandle[PruneResult]:
+        """Ask for old releases to be removed, but for the newest `keep` and those that something needs."""
+        fields = {"toolset": toolset, "keep": keep, "actor": actor, "organization": organization}
+        return self._submit("prune", fields, None)
+
+    def retry(self, request_id: str) -> Handle:
+        """Bring a failed request back, with all its attempts. Needs a database.
+
+        Raises RequestNotFound, InvalidRequest for one that has not failed, and BrokerUnavailable.
+        """
+        from release_worker.operations.retry_request import retry_request
+        from release_worker.store.engine import ledger_transaction
+
+        with ledger_transaction(self._engine()) as connection:
+            record = retry_request(connection, request_id)
+        handle = self.handle(record.id, record.kind)
+        self._publish(handle, _message_of(record), kept=True)
+        return handle
+
+    def sweep(self) -> "Swept":
+        """Publish again what the broker has lost, as the worker's own sweeper does. Needs a database."""
+        from release_worker.operations.sweep import sweep
+
+        def publish(record: "RequestRecord") -> None:
+            self._publish(self.handle(record.id, record.kind), _message_of(record), kept=True)
+
+        return sweep(self._engine(), publish, attempts=ATTEMPTS)
+
+    def handle(self, request_id: str, kind: str) -> Handle:
         """The handle of a request that was made before, perhaps by another process."""
-        return RequestHandle(self, request_id, kind, published=True)
+        return RequestHandle(self._wait, request_id, kind, published=True)
 
-    def wait(self, request_id: str, kind: str, *, timeout: float | None) -> Any:
-        """What `RequestHandle.result` does."""
-        if self._settings.database_url is not None:
-            return self._wait_for_ledger(request_id, timeout)
-        if self._settings.result_backend is None:
-            raise NotConfigured(
-                "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND",
-                setting="RELEASE_WORKER_RESULT_BACKEND",
-            )
-        try:
-            fields = self._app.AsyncResult(request_id).get(timeout=timeout)
-        except CeleryTimeoutError:
-            raise ResultTimeout(request_id=request_id, timeout=timeout, status="not finished") from None
-        return RESULTS[kind].model_validate(fields)
-
-    def _submit(self, kind: str, fields: Mapping[str, Any], session: "Session | None") -> RequestHandle[Any]:
+    def _submit(self, kind: str, fields: Mapping[str, Any], session: "Session | None") -> Handle:
         request = validate_request(kind, fields)
         request_id = str(uuid7())
         if session is not None:
             return self._submit_in_session(request, request_id, session)
-        if self._settings.database_url is not None:
-            from release_worker.store.engine import ledger_transaction
-
-            with ledger_transaction(self._engine()) as connection:
-                record = _write_down(connection, request, request_id)
-            handle = RequestHandle[Any](self, record.id, kind, published=record.finished)
-            if not record.finished:
-                self._publish(handle, request, kept=True)
+        if self._settings.database_url is None:
+            handle = Handle(self._wait, request_id, kind)
+            self._publish(handle, envelope(kind, request_id, request.model_dump(mode="json")), kept=False)
             return handle
-        handle = RequestHandle[Any](self, request_id, kind)
-        self._publish(handle, request, kept=False)
+        from release_worker.client.writing_down import write_down
+        from release_worker.store.engine import ledger_transaction
+
+        with ledger_transaction(self._engine()) as connection:
+            accepted = write_down(connection, request, request_id)
+        handle = self._handle_of(accepted)
+        if not accepted.record.finished:
+            self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
         return handle
 
-    def _submit_in_session(self, request: AnyRequest, request_id: str, session: "Session") -> RequestHandle[Any]:
-        from sqlalchemy import event
+    def _submit_in_session(self, request: AnyRequest, request_id: str, session: "Session") -> Handle:
+        from release_worker.client.writing_down import after_commit, write_down
 
-        record = _write_down(session.connection(), request, request_id)
-        handle = RequestHandle[Any](self, record.id, request.kind, published=record.finished)
+        accepted = write_down(session.connection(), request, request_id)
+        handle = self._handle_of(accepted)
 
-        def publish(_: object) -> None:
+        def publish() -> None:
             # Without a broker the caller's commit stands: the request is in the ledger, and `published` stays False.
             with suppress(BrokerUnavailable):
-                self._publish(handle, request, kept=True)
+                self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
 
-        def forget(*_: object) -> None:
-            if event.contains(session, "after_commit", publish):
-                event.remove(session, "after_commit", publish)
-
-        if not record.finished:
-            event.listen(session, "after_commit", publish, once=True)
-            event.listen(session, "after_soft_rollback", forget, once=True)
+        if not accepted.record.finished:
+            after_commit(session, publish)
         return handle
 
-    def _publish(self, handle: RequestHandle[Any], request: AnyRequest, *, kept: bool) -> None:
-        arguments = request.model_dump(mode="json", exclude_none=True)
+    def _handle_of(self, accepted: "Accepted") -> Handle:
+        record = accepted.record
+        return Handle(self._wait, record.id, record.kind, published=record.finished)
+
+    def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool) -> None:
         try:
             self._app.send_task(
-                TASKS[request.kind],
-                kwargs=arguments,
-                task_id=handle.id,
-                queue=QUEUES[request.kind],
+                **message,
                 retry=True,
                 retry_policy=_PUBLISH,
                 ignore_result=self._settings.result_backend is None,
@@ -233,22 +244,21 @@ class ReleaseClient:
             ) from error
         handle.published = True
 
-    def _wait_for_ledger(self, request_id: str, timeout: float | None) -> Any:
-        from release_worker.store.engine import ledger_transaction
-        from release_worker.store.requests import get_request
+    def _wait(self, request_id: str, kind: str, timeout: float | None) -> AnyResult:
+        if self._settings.database_url is not None:
+            from release_worker.client.writing_down import wait_for_ledger
 
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = 0.02
-        while True:
-            with ledger_transaction(self._engine()) as connection:
-                record = get_request(connection, request_id)
-            if record is not None and record.finished:
-                return record.outcome()
-            if deadline is not None and time.monotonic() >= deadline:
-                status = "unknown" if record is None else record.status
-                raise ResultTimeout(request_id=request_id, timeout=timeout, status=status)
-            time.sleep(pause)
-            pause = min(pause * 1.3, 0.25)
+            return wait_for_ledger(self._engine(), request_id, timeout)
+        if self._settings.result_backend is None:
+            raise NotConfigured(
+                "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND",
+                setting="RELEASE_WORKER_RESULT_BACKEND",
+            )
+        try:
+            fields = self._app.AsyncResult(request_id).get(timeout=timeout)
+        except CeleryTimeoutError:
+            raise ResultTimeout(request_id=request_id, timeout=timeout, status="not finished") from None
+        return RESULTS[kind].model_validate(fields)
 
     def _engine(self) -> "Engine":
         if self._lazy_engine is None:
@@ -259,14 +269,5 @@ class ReleaseClient:
         return self._lazy_engine
 
 
-def _write_down(connection: "Connection", request: AnyRequest, request_id: str) -> "RequestRecord":
-    """The request's row; a toolset that is not there is for the worker to say, so that the ledger says it too."""
-    from release_worker.errors import ToolsetNotFound
-    from release_worker.store.requests import accept_request
-    from release_worker.store.toolsets import find_toolset
-
-    try:
-        toolset_id = find_toolset(connection, request.toolset).toolset_id
-    except ToolsetNotFound:
-        toolset_id = None
-    return accept_request(connection, request, request_id=request_id, toolset_id=toolset_id)
+def _message_of(record: "RequestRecord", *, behind_others: bool = False) -> dict[str, Any]:
+    return envelope(record.kind, record.id, record.arguments, behind_others=behind_others)

@@ -1,0 +1,28 @@
+"""A request that was accepted, and the wait for its result."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar, cast
+
+from release_worker.domain.messages import AnyResult
+
+R = TypeVar("R", bound=AnyResult)
+# Given a request's id and kind, and seconds to wait (None: for ever): its result.
+Wait = Callable[[str, str, float | None], AnyResult]
+
+
+class RequestHandle(Generic[R]):
+    """`id` is that of the request's row in the ledger and of its Celery task. `published` is False where the broker
+    could not be reached, or where the caller's transaction has not ended yet."""
+
+    def __init__(self, wait: Wait, request_id: str, kind: str, *, published: bool = False) -> None:
+        self._wait = wait
+        self.id = request_id
+        self.kind = kind
+        self.published = published
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait `timeout` seconds at most (None: for ever) and return the result.
+
+        Raises the error of a request that failed, and ResultTimeout; the request goes on after that.
+        """
+        return cast(R, self._wait(self.id, self.kind, timeout))

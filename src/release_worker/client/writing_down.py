@@ -1,0 +1,54 @@
+"""The database's half of asking: the request's row, and its end. Imported only where there is a database."""
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.orm import Session
+
+from release_worker.domain.messages import AnyRequest, AnyResult
+from release_worker.errors import ResultTimeout, ToolsetNotFound
+from release_worker.store.engine import ledger_transaction
+from release_worker.store.requests import Accepted, accept_request, get_request
+from release_worker.store.toolsets import find_toolset
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger
+
+
+def write_down(connection: Connection, request: AnyRequest, request_id: str) -> Accepted:
+    """The request's row; a toolset that is not there is for the worker to say, so that the ledger says it too."""
+    try:
+        toolset_id = find_toolset(connection, request.toolset, organization=request.organization).toolset_id
+    except ToolsetNotFound:
+        toolset_id = None
+    return accept_request(connection, request, request_id=request_id, toolset_id=toolset_id)
+
+
+def after_commit(session: Session, publish: Callable[[], None]) -> None:
+    """Call `publish` once when the session's transaction commits, and never if it is rolled back."""
+
+    def committed(_: object) -> None:
+        publish()
+
+    def rolled_back(*_: object) -> None:
+        if event.contains(session, "after_commit", committed):
+            event.remove(session, "after_commit", committed)
+
+    event.listen(session, "after_commit", committed, once=True)
+    event.listen(session, "after_rollback", rolled_back, once=True)
+
+
+def wait_for_ledger(engine: Engine, request_id: str, timeout: float | None) -> AnyResult:
+    """The result of a request, when the ledger has it. Raises its error, and ResultTimeout."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = FIRST_PAUSE
+    while True:
+        with ledger_transaction(engine) as connection:
+            record = get_request(connection, request_id)
+        if record is not None and record.finished:
+            return record.outcome()
+        if deadline is not None and time.monotonic() >= deadline:
+            status = "unknown" if record is None else record.status
+            raise ResultTimeout(request_id=request_id, timeout=timeout, status=status)
+        time.sleep(pause)
+        pause = min(pause * 1.3, LONGEST_PAUSE)

@@ -1,0 +1,79 @@
+"""Bring the database's schema to this version, or say how it differs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+from release_worker import migrations
+from release_worker.errors import NotConfigured
+from release_worker.operations.reading import SETTING, explained
+from release_worker.store.conflicts import translated
+from release_worker.store.engine import make_engine
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaUpgrade:
+    """The revisions before and after; None where there was no schema."""
+
+    before: str | None
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """What the database has and what this version needs. `differences` is empty where the revisions already differ."""
+
+    revision: str | None
+    needed: str
+    differences: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return self.revision == self.needed and not self.differences
+
+
+def upgrade_schema(database_url: str) -> SchemaUpgrade:
+    """Apply the migrations that are missing. Raises NotConfigured, DatabaseUnavailable and VersionConflict."""
+    with _connected(database_url) as connection:
+        before = migrations.current_revision(connection)
+        connection.rollback()
+        try:
+            migrations.upgrade(connection)
+        except CommandError as error:
+            message = f"the database is at revision {before}, which this version of release-worker does not know"
+            raise NotConfigured(message, setting=SETTING) from error
+        return SchemaUpgrade(before, migrations.head_revision())
+
+
+def check_schema(database_url: str) -> SchemaState:
+    """Compare the database with the tables that this version uses. Raises NotConfigured and DatabaseUnavailable."""
+    with _connected(database_url) as connection:
+        revision, needed = migrations.current_revision(connection), migrations.head_revision()
+        found = migrations.differences(connection) if revision == needed else []
+    return SchemaState(revision, needed, tuple(_described(difference) for difference in found))
+
+
+@contextmanager
+def _connected(database_url: str) -> Iterator[Connection]:
+    with explained(), translated():
+        engine = make_engine(database_url, application_name="release-worker db")
+        try:
+            with engine.connect() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+
+def _described(difference: Any) -> str:
+    """One of Alembic's tuples, such as `("remove_index", Index(…))`, or its list of changes to one column, in words."""
+    if isinstance(difference, list):
+        return "; ".join(_described(one) for one in difference)
+    action, *things = difference
+    names = [
+        str(getattr(thing, "name", thing)) for thing in things if thing is not None and not isinstance(thing, dict)
+    ]
+    return f"{action.replace('_', ' ')} {' '.join(names)}"

@@ -1,0 +1,139 @@
+"""The one path on which release records are deleted.
+
+The triggers that refuse every edit let these statements through while the transaction has said that it prunes. Rows
+that form a chain are mended first: what followed a deleted row follows the nearest kept row before it.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from release_worker.domain.subject import Subject
+
+_OPEN = "SET LOCAL release_worker.pruning = 'on'"
+_CLOSE = "SET LOCAL release_worker.pruning = 'off'"
+
+
+def set_pinned(connection: Connection, release_id: UUID, *, pinned: bool) -> None:
+    """Set or remove the label that keeps a release."""
+    labelled = "labels || jsonb_build_object('pinned', true)" if pinned else "labels - 'pinned'"
+    connection.execute(text(f"UPDATE toolset_releases SET labels = {labelled} WHERE id = :id"), {"id": release_id})
+
+
+def prunable_releases(connection: Connection, subject: Subject, *, keep: int) -> list[tuple[UUID, int]]:
+    """Id and number of the releases that may go, oldest first. The newest is never among them, so that no number is
+    given twice."""
+    query = """
+        WITH asked AS (
+            SELECT payload -> 'release_number' AS number FROM release_requests
+            WHERE toolset_id = :toolset_id AND status IN ('queued', 'running')
+            UNION ALL
+            SELECT payload -> 'expected_current_release' FROM release_requests
+            WHERE toolset_id = :toolset_id AND status IN ('queued', 'running'))
+        SELECT id, release_number FROM toolset_releases AS release
+        WHERE toolset_id = :toolset_id
+          AND release_number NOT IN (
+              SELECT release_number FROM toolset_releases
+              WHERE toolset_id = :toolset_id ORDER BY release_number DESC LIMIT :keep)
+          AND NOT coalesce((labels -> 'pinned')::text = 'true', false)
+          AND NOT EXISTS (SELECT FROM toolsets WHERE toolsets.current_release_id = release.id)
+          AND NOT EXISTS (
+              SELECT FROM toolset_rollbacks
+              WHERE toolset_id = :toolset_id AND release.id IN (from_release_id, to_release_id, backup_release_id))
+          AND NOT EXISTS (SELECT FROM asked WHERE number = to_jsonb(release_number))
+        ORDER BY release_number
+    """
+    rows = connection.execute(text(query), {"toolset_id": subject.toolset_id, "keep": keep})
+    return [row._tuple() for row in rows]
+
+
+def count_releases(connection: Connection, subject: Subject) -> int:
+    """How many releases the toolset has."""
+    query = "SELECT count(*) FROM toolset_releases WHERE toolset_id = :toolset_id"
+    return int(connection.execute(text(query), {"toolset_id": subject.toolset_id}).scalar_one())
+
+
+def delete_releases(connection: Connection, subject: Subject, release_ids: Sequence[UUID]) -> None:
+    """Delete these releases of the toolset."""
+    parameters = {"toolset_id": subject.toolset_id, "doomed": list(release_ids)}
+    unlink = "DELETE FROM release_components WHERE release_id = ANY (CAST(:doomed AS uuid[]))"
+    delete = "DELETE FROM toolset_releases WHERE id = ANY (CAST(:doomed AS uuid[]))"
+    connection.exec_driver_sql(_OPEN)
+    connection.execute(text(_mended("toolset_releases", "toolset_id = :toolset_id")), parameters)
+    connection.execute(text(unlink), parameters)
+    connection.execute(text(delete), parameters)
+    connection.exec_driver_sql(_CLOSE)
+
+
+def collect_garbage(connection: Connection, subject: Subject) -> None:
+    """Delete content of the toolset, its project and its organization that no release refers to. The newest version of
+    each kind stays: the next one is compared with it and numbered after it."""
+    connection.exec_driver_sql(_OPEN)
+    for table, scope, unused in _CHAINS:
+        doomed = connection.execute(
+            text(f"SELECT id FROM {table} AS content WHERE {scope} AND {unused}"), subject.parameters
+        )
+        parameters = {**subject.parameters, "doomed": list(doomed.scalars())}
+        if parameters["doomed"]:
+            connection.execute(text(_mended(table, scope)), parameters)
+            connection.execute(text(f"DELETE FROM {table} WHERE id = ANY (CAST(:doomed AS uuid[]))"), parameters)
+    for statement in _UNUSED:
+        connection.execute(text(statement), subject.parameters)
+    connection.exec_driver_sql(_CLOSE)
+
+
+def _mended(table: str, scope: str) -> str:
+    """SQL: let what follows the rows in `:doomed` follow the nearest row before it that is not among them."""
+    return f"""
+        WITH RECURSIVE back (id, predecessor_id) AS (
+            SELECT id, predecessor_id FROM {table}
+            WHERE {scope} AND predecessor_id = ANY (CAST(:doomed AS uuid[])) AND id <> ALL (CAST(:doomed AS uuid[]))
+            UNION ALL
+            SELECT back.id, before.predecessor_id
+            FROM back JOIN {table} AS before ON before.id = back.predecessor_id
+            WHERE back.predecessor_id = ANY (CAST(:doomed AS uuid[])))
+        UPDATE {table} AS kept SET predecessor_id = back.predecessor_id
+        FROM back
+        WHERE kept.id = back.id AND coalesce(back.predecessor_id <> ALL (CAST(:doomed AS uuid[])), true)
+    """
+
+
+# Table, the rows that the subject's releases may refer to, and which of them are not needed.
+_CHAINS = (
+    (
+        "toolset_versions",
+        "toolset_id = :toolset_id",
+        """
+        NOT EXISTS (SELECT FROM toolset_releases WHERE toolset_version_id = content.id)
+        AND EXISTS (
+            SELECT FROM toolset_versions AS newer
+            WHERE newer.toolset_id = content.toolset_id AND newer.version > content.version)
+        """,
+    ),
+    (
+        "variation_versions",
+        "organization_id = :organization_id AND (toolset_id = :toolset_id OR toolset_id IS NULL)",
+        """
+        NOT EXISTS (
+            SELECT FROM toolset_releases
+            WHERE content.id IN (global_variations_version_id, toolset_variations_version_id))
+        AND EXISTS (
+            SELECT FROM variation_versions AS newer
+            WHERE newer.organization_id = content.organization_id
+              AND newer.toolset_id IS NOT DISTINCT FROM content.toolset_id AND newer.version > content.version)
+        """,
+    ),
+)
+_UNUSED = (
+    """
+    DELETE FROM source_states AS content
+    WHERE project_id = :project_id
+      AND NOT EXISTS (SELECT FROM toolset_releases WHERE source_state_id = content.id)
+    """,
+    """
+    DELETE FROM component_states AS content
+    WHERE scope_id IN (:toolset_id, :project_id, :organization_id)
+      AND NOT EXISTS (SELECT FROM release_components WHERE component_state_id = content.id)
+    """,
+)
