@@ -45,6 +45,11 @@ def differences(connection: Connection) -> list[object]:
     return list(compare_metadata(context, metadata))
 
 
+def grants() -> str:
+    """SQL that gives the apps, the worker and readers what each needs and nothing else."""
+    return (Path(__file__).parent / "grants.sql").read_text(encoding="utf-8")
+
+
 def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
     return kind != "table" or name in metadata.tables
 

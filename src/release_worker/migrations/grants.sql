@@ -1,0 +1,52 @@
+-- Least privilege for those who share the database: run as its owner, after `release-worker db upgrade`, and again after
+-- each upgrade. Three roles that nobody logs in as; make your own users members of them:
+--     CREATE ROLE shop LOGIN PASSWORD '…' IN ROLE release_worker_app;
+
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['release_worker_app', 'release_worker_worker', 'release_worker_reader'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Everyone reads.
+GRANT SELECT ON
+    organizations, projects, deployments, deployment_assets, tool_definitions, resource_definitions, toolsets,
+    toolset_tools, toolset_resources, prompt_templates, system_configs, variations,
+    toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components,
+    toolset_rollbacks, release_requests, release_worker_alembic_version
+TO release_worker_app, release_worker_worker, release_worker_reader;
+
+-- The apps write live state, but not which release is current; and they ask.
+GRANT INSERT, UPDATE, DELETE ON
+    organizations, projects, deployments, deployment_assets, tool_definitions, resource_definitions,
+    toolset_tools, toolset_resources, prompt_templates, system_configs, variations
+TO release_worker_app;
+GRANT DELETE,
+    INSERT (id, organization_id, project_id, slug, name, description, settings, editing_mode, parent_toolset_id,
+            created_at, updated_at, deleted_at),
+    UPDATE (slug, name, description, settings, editing_mode, parent_toolset_id, updated_at, deleted_at)
+ON toolsets TO release_worker_app;
+GRANT INSERT (id, kind, toolset_id, idempotency_key, payload, requested_by) ON release_requests TO release_worker_app;
+
+-- The worker writes what a restore touches …
+GRANT UPDATE (name) ON organizations TO release_worker_worker;
+GRANT UPDATE (name, active_deployment_id) ON projects TO release_worker_worker;
+GRANT INSERT ON deployments, deployment_assets, tool_definitions, resource_definitions TO release_worker_worker;
+GRANT UPDATE (name, description, settings, current_release_id, updated_at) ON toolsets TO release_worker_worker;
+GRANT INSERT, UPDATE, DELETE ON toolset_tools, toolset_resources, system_configs, variations TO release_worker_worker;
+GRANT INSERT, UPDATE ON prompt_templates TO release_worker_worker;
+
+-- … and the records: triggers refuse changes even to it, but for notes, labels, and what retention does.
+GRANT INSERT, DELETE ON
+    toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components
+TO release_worker_worker;
+GRANT UPDATE (predecessor_id) ON toolset_versions, variation_versions TO release_worker_worker;
+GRANT UPDATE (notes, labels, predecessor_id) ON toolset_releases TO release_worker_worker;
+GRANT INSERT ON toolset_rollbacks TO release_worker_worker;
+GRANT INSERT, UPDATE ON release_requests TO release_worker_worker;
