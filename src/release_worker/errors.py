@@ -146,9 +146,9 @@ class VersionConflict(TransientError):
 
 
 class DatabaseUnavailable(TransientError):
-    """PostgreSQL cannot be reached, or the connection was lost (`reason`)."""
+    """PostgreSQL cannot be reached or used now, or the connection was lost (`reason`)."""
 
-    sentence = "the database cannot be reached: {reason}"
+    sentence = "the database cannot be used now: {reason}"
 
 
 class OperationTimeout(TransientError):

@@ -197,7 +197,9 @@ class ReleaseClient:
             return self._submit_in_session(request, request_id, session)
         if self._settings.database_url is None:
             handle = Handle(self._wait, request_id, kind)
-            self._publish(handle, envelope(kind, request_id, request.model_dump(mode="json")), kept=False)
+            self._publish(
+                handle, envelope(kind, request_id, request.model_dump(mode="json"), in_ledger=False), kept=False
+            )
             return handle
         from release_worker.client.writing_down import write_down
         from release_worker.store.engine import ledger_transaction
@@ -270,4 +272,4 @@ class ReleaseClient:
 
 
 def _message_of(record: "RequestRecord", *, behind_others: bool = False) -> dict[str, Any]:
-    return envelope(record.kind, record.id, record.arguments, behind_others=behind_others)
+    return envelope(record.kind, record.id, record.arguments, in_ledger=True, behind_others=behind_others)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 from release_worker.domain.messages import AnyRequest, AnyResult
 from release_worker.errors import ResultTimeout, ToolsetNotFound
@@ -12,6 +12,7 @@ from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import Accepted, accept_request, get_request
 from release_worker.store.toolsets import find_toolset
 
+_WAITING = "release_worker_waiting"  # in `Session.info`: what to publish after the commit
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger
 
 
@@ -25,17 +26,28 @@ def write_down(connection: Connection, request: AnyRequest, request_id: str) -> 
 
 
 def after_commit(session: Session, publish: Callable[[], None]) -> None:
-    """Call `publish` once when the session's transaction commits, and never if it is rolled back."""
+    """Call `publish` once when the session's transaction commits, and never if it is rolled back.
 
-    def committed(_: object) -> None:
-        publish()
+    A savepoint that is rolled back may undo the request and leave the rest: its message then finds no row, and the worker
+    drops it.
+    """
+    waiting: list[Callable[[], None]] | None = session.info.get(_WAITING)
+    if waiting is None:
+        waiting = session.info[_WAITING] = []
+        event.listen(session, "after_commit", _publish_waiting)
+        event.listen(session, "after_soft_rollback", _forget_waiting)
+    waiting.append(publish)
 
-    def rolled_back(*_: object) -> None:
-        if event.contains(session, "after_commit", committed):
-            event.remove(session, "after_commit", committed)
 
-    event.listen(session, "after_commit", committed, once=True)
-    event.listen(session, "after_rollback", rolled_back, once=True)
+def _publish_waiting(session: Session) -> None:
+    waiting = session.info[_WAITING]
+    while waiting:
+        waiting.pop(0)()
+
+
+def _forget_waiting(session: Session, undone: SessionTransaction) -> None:
+    if not undone.nested:
+        session.info[_WAITING].clear()
 
 
 def wait_for_ledger(engine: Engine, request_id: str, timeout: float | None) -> AnyResult:

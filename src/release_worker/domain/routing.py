@@ -58,8 +58,12 @@ SHARED: Mapping[str, Any] = {
 BEHIND_OTHERS = 6
 
 
+# A header that says: the request's row was written first. A message that finds no row then stands for nothing.
+IN_LEDGER = "release_worker_in_ledger"
+
+
 def envelope(
-    kind: str, request_id: str, arguments: Mapping[str, Any], *, behind_others: bool = False
+    kind: str, request_id: str, arguments: Mapping[str, Any], *, in_ledger: bool, behind_others: bool = False
 ) -> dict[str, Any]:
     """The arguments of Celery's `send_task` for a request. A rollback is never put behind."""
     behind = behind_others and kind != "rollback"
@@ -68,5 +72,6 @@ def envelope(
         "kwargs": {name: value for name, value in arguments.items() if value is not None},
         "task_id": request_id,
         "queue": QUEUES[kind],
+        "headers": {IN_LEDGER: in_ledger},
         **({"priority": BEHIND_OTHERS} if behind else {}),
     }

@@ -16,8 +16,15 @@ _CONFLICTS = {
     "23503": "a row that this refers to was deleted meanwhile",
     "55P03": "lock not available",
 }
-# The connection or the server is going away, or is not there yet.
-_UNAVAILABLE_CLASSES = ("08", "53", "57", "58")
+# The connection or the server is going away, or is not there yet, or not ready for us: an operator is at work.
+_UNAVAILABLE_CLASSES = ("08", "28", "3D", "53", "57", "58")
+_UNAVAILABLE = {
+    "25P03": "the session was idle in a transaction for too long",
+    "42501": "the role lacks a privilege: see release-worker db grants",
+    "42P01": "a table is missing: run release-worker db upgrade",
+    "42703": "a column is missing: run release-worker db upgrade",
+    "42883": "a function is missing: run release-worker db upgrade",
+}
 
 
 @contextmanager
@@ -39,10 +46,12 @@ def translate(error: exc.DBAPIError) -> ReleaseWorkerError | None:
     state: str | None = getattr(error.orig, "sqlstate", None)
     if state in _CONFLICTS:
         return VersionConflict(reason=_CONFLICTS[state], sqlstate=state)
-    if error.connection_invalidated or (state or "")[:2] in _UNAVAILABLE_CLASSES:
+    if state in _UNAVAILABLE:
+        return DatabaseUnavailable(reason=_UNAVAILABLE[state], sqlstate=state)
+    # Without a state: never connected, or the socket broke.
+    broken = state is None and isinstance(error, (exc.OperationalError, exc.InterfaceError))
+    if broken or error.connection_invalidated or (state or "")[:2] in _UNAVAILABLE_CLASSES:
         return DatabaseUnavailable(reason=_first_line(error), sqlstate=state)
-    if isinstance(error, exc.OperationalError) and state is None:  # never connected, or the socket broke
-        return DatabaseUnavailable(reason=_first_line(error), sqlstate=None)
     return None
 
 

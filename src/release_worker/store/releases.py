@@ -108,8 +108,8 @@ def list_releases(connection: Connection, subject: Subject, *, limit: int) -> li
                listed.id IS NOT DISTINCT FROM (SELECT current_release_id FROM toolsets WHERE id = :toolset_id) AS
                current
         FROM (SELECT id, toolset_id, release_number, kind, toolset_version_id, source_state_id,
-                     global_variations_version_id, toolset_variations_version_id, digest, predecessor_id, notes, labels,
-                     released_by, request_id, created_at
+                     global_variations_version_id, toolset_variations_version_id, digest, predecessor_id, notes,
+                     labels, released_by, request_id, created_at
               FROM toolset_releases WHERE toolset_id = :toolset_id ORDER BY release_number DESC LIMIT :limit) AS listed
         JOIN toolset_versions v ON v.id = listed.toolset_version_id
         ORDER BY release_number DESC
@@ -131,19 +131,15 @@ def release_number(connection: Connection, release_id: UUID | None) -> int | Non
 
 def release_parts(connection: Connection, release: Release) -> ReleaseParts:
     """What the release holds: its URNs in order, and how much of the rest."""
-    query = """
+    query = f"""
         SELECT v.tool_urns AS tools, v.resource_urns AS resources, s.deployment_id,
-               (SELECT jsonb_object_agg(section, (SELECT count(*) FROM jsonb_object_keys(s.deployment_snapshot -> section)))
-                FROM unnest(ARRAY['tools', 'resources', 'assets']) AS section
-                WHERE jsonb_typeof(s.deployment_snapshot) = 'object') AS deployment,
-               (SELECT jsonb_object_agg(section, (SELECT count(*) FROM jsonb_object_keys(s.system_snapshot -> section)))
-                FROM unnest(ARRAY['prompts', 'config']) AS section
-                WHERE jsonb_typeof(s.system_snapshot) = 'object') AS system,
+               {_sizes("s.deployment_snapshot", "tools", "resources", "assets")} AS deployment,
+               {_sizes("s.system_snapshot", "prompts", "config")} AS system,
                g.version AS global_variations_version,
                (SELECT count(*) FROM jsonb_object_keys(g.config)) AS global_variations,
                t.version AS toolset_variations_version,
                (SELECT count(*) FROM jsonb_object_keys(t.config)) AS toolset_variations,
-               (SELECT coalesce(jsonb_object_agg(c.component, p.digest), '{}') FROM release_components c
+               (SELECT coalesce(jsonb_object_agg(c.component, p.digest), '{{}}') FROM release_components c
                 JOIN component_states p ON p.id = c.component_state_id WHERE c.release_id = :release_id) AS plug_ins
         FROM toolset_versions v
         LEFT JOIN source_states s ON s.id = :source_state_id
@@ -160,6 +156,14 @@ def release_parts(connection: Connection, release: Release) -> ReleaseParts:
     }
     fields = dict(connection.execute(text(query), parameters).one()._mapping)
     return ReleaseParts(**{**fields, "tools": tuple(fields["tools"]), "resources": tuple(fields["resources"])})
+
+
+def _sizes(snapshot: str, *sections: str) -> str:
+    """SQL: how many members each of these objects in a snapshot has; NULL for no snapshot."""
+    return f"""(
+                   SELECT jsonb_object_agg(section, (SELECT count(*) FROM jsonb_object_keys({snapshot} -> section)))
+                   FROM unnest(CAST('{{{",".join(sections)}}}' AS text[])) AS section
+                   WHERE jsonb_typeof({snapshot}) = 'object')"""
 
 
 def rollbacks_of(connection: Connection, release: Release) -> list[RollbackMention]:

@@ -60,22 +60,25 @@ def accept_request(
     }
     row = connection.execute(text(insert), parameters).one_or_none()
     if row is None:
-        return Accepted(get_request(connection, request_id) or _same_key(connection, request, parameters))
+        return Accepted(_earlier(connection, request, parameters))
     fields = dict(row._mapping)
     behind_others = fields.pop("behind_others")
     return Accepted(RequestRecord(**fields), behind_others)
 
 
-def _same_key(connection: Connection, request: AnyRequest, parameters: Mapping[str, Any]) -> RequestRecord:
-    """The earlier request with this key. It may name the toolset in another way; all else must be the same."""
+def _earlier(connection: Connection, request: AnyRequest, parameters: Mapping[str, Any]) -> RequestRecord:
+    """The row of this id, else of this toolset and key. It may name the toolset in another way; all else must be the
+    same."""
     earlier = f"""
         SELECT {COLUMNS}, kind = :kind AND payload - {_NAMING} = CAST(:payload AS jsonb) - {_NAMING} AS same
-        FROM release_requests WHERE toolset_id = :toolset_id AND idempotency_key = :idempotency_key
+        FROM release_requests
+        WHERE id = :id OR toolset_id = :toolset_id AND idempotency_key = :idempotency_key
+        ORDER BY id = :id DESC LIMIT 1
     """
     row = connection.execute(text(earlier), parameters).one()
     fields = dict(row._mapping)
     if not fields.pop("same"):
-        raise IdempotencyConflict(idempotency_key=request.idempotency_key, request_id=row.id)
+        raise IdempotencyConflict(idempotency_key=request.idempotency_key or parameters["id"], request_id=row.id)
     return RequestRecord(**fields)
 
 
@@ -87,27 +90,21 @@ def refuse_request(
     payload: Mapping[str, Any],
     requested_by: str,
     error: ReleaseWorkerError,
-    toolset_id: UUID | None = None,
-) -> RequestRecord:
-    """Write down a request that failed before it could be queued, or return what this id already stands for."""
-    insert = f"""
-        INSERT INTO release_requests (id, kind, toolset_id, payload, status, error, requested_by, finished_at)
-        VALUES (:id, :kind, :toolset_id, CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb), :requested_by, now())
+) -> None:
+    """Write down a request that failed before it could be queued, unless there is a row of this id."""
+    insert = """
+        INSERT INTO release_requests (id, kind, payload, status, error, requested_by, finished_at)
+        VALUES (:id, :kind, CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb), :requested_by, now())
         ON CONFLICT (id) DO NOTHING
-        RETURNING {COLUMNS}
     """
     parameters = {
         "id": request_id,
         "kind": kind,
-        "toolset_id": toolset_id,
         "payload": canonical_json.dumps(payload),
         "error": canonical_json.dumps(error.as_record()),
         "requested_by": requested_by,
     }
-    row = connection.execute(text(insert), parameters).one_or_none()
-    record = record_of(row) if row is not None else get_request(connection, request_id)
-    assert record is not None
-    return record
+    connection.execute(text(insert), parameters)
 
 
 def get_request(connection: Connection, request_id: str) -> RequestRecord | None:

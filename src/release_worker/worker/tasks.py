@@ -13,8 +13,9 @@ from kombu.exceptions import OperationalError
 
 from release_worker.domain import canonical_json
 from release_worker.domain.request_record import RequestRecord
-from release_worker.domain.routing import SWEEP, TASKS, envelope
+from release_worker.domain.routing import IN_LEDGER, SWEEP, TASKS, envelope
 from release_worker.errors import BrokerUnavailable, ReleaseWorkerError, TransientError
+from release_worker.worker.inbox import Message
 from release_worker.worker.policy import RetryPolicy
 from release_worker.worker.runtime import runtime_of
 
@@ -95,7 +96,8 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
     request_id = task.request.id
     with structlog.contextvars.bound_contextvars(task_id=request_id):
         try:
-            record = runtime.inbox.accept(kind, positional, keywords, request_id=request_id)
+            in_ledger = bool((task.request.headers or {}).get(IN_LEDGER))
+            record = runtime.inbox.accept(kind, Message(request_id, positional, keywords, in_ledger))
             record = runtime.mailbox.work_until_done(record.id)
         except TransientError as error:
             _try_again_later(task, request_id, error)
@@ -109,7 +111,7 @@ def sweep(task: Task) -> None:
 
     def publish(record: RequestRecord) -> None:
         try:
-            task.app.send_task(**envelope(record.kind, record.id, record.arguments))
+            task.app.send_task(**envelope(record.kind, record.id, record.arguments, in_ledger=True))
         except (OperationalError, OSError) as error:
             raise BrokerUnavailable(reason=str(error), request_id=record.id) from error
 
