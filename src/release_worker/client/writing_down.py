@@ -28,8 +28,8 @@ def write_down(connection: Connection, request: AnyRequest, request_id: str) -> 
 def after_commit(session: Session, publish: Callable[[], None]) -> None:
     """Call `publish` once when the session's transaction commits, and never if it is rolled back.
 
-    A savepoint that is rolled back may undo the request and leave the rest: its message then finds no row, and the worker
-    drops it.
+    A savepoint that is rolled back may undo the request and leave the rest: its message then finds no row, and the
+    worker drops it.
     """
     waiting: list[Callable[[], None]] | None = session.info.get(_WAITING)
     if waiting is None:
