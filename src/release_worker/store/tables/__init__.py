@@ -1,0 +1,9 @@
+"""The schema, as SQLAlchemy knows it: what the migrations build and `alembic check` compares with.
+
+Queries are plain SQL beside the functions that run them.
+"""
+
+from release_worker.store.tables import live, records
+from release_worker.store.tables.columns import metadata
+
+__all__ = ["live", "metadata", "records"]

@@ -1,0 +1,184 @@
+"""Release records: written by the worker alone and never edited, which triggers see to; and the ledger of requests."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from release_worker.store.tables.columns import (
+    id_column,
+    json_column,
+    metadata,
+    one_of,
+    reference,
+    text_column,
+    time_column,
+)
+
+toolset_versions = Table(
+    "toolset_versions",
+    metadata,
+    id_column(),
+    reference("toolset_id", "toolsets"),
+    Column("version", BigInteger, nullable=False),
+    Column("tool_urns", ARRAY(Text), nullable=False),
+    # The positions that the apps had given; NULL stands for 0, 1, 2, …
+    Column("tool_positions", ARRAY(Integer), nullable=True),
+    Column("resource_urns", ARRAY(Text), nullable=False),
+    Column("resource_positions", ARRAY(Integer), nullable=True),
+    text_column("name"),
+    text_column("description", nullable=True),
+    json_column("settings"),
+    text_column("digest"),
+    reference("predecessor_id", "toolset_versions", nullable=True),
+    time_column("created_at"),
+    UniqueConstraint("toolset_id", "version"),
+    Index(None, "predecessor_id"),
+)
+
+source_states = Table(
+    "source_states",
+    metadata,
+    id_column(),
+    reference("project_id", "projects"),
+    Column("deployment_id", Uuid, nullable=True),
+    Column("deployment_snapshot", JSONB(none_as_null=False), nullable=False),
+    Column("system_snapshot", JSONB(none_as_null=False), nullable=False),
+    text_column("digest"),
+    time_column("created_at"),
+    UniqueConstraint("project_id", "digest"),
+)
+
+variation_versions = Table(
+    "variation_versions",
+    metadata,
+    id_column(),
+    text_column("scope"),
+    reference("organization_id", "organizations"),
+    Column("toolset_id", Uuid, nullable=True),
+    Column("version", BigInteger, nullable=False),
+    json_column("config"),
+    text_column("digest"),
+    reference("predecessor_id", "variation_versions", nullable=True),
+    time_column("created_at"),
+    UniqueConstraint("organization_id", "toolset_id", "version", postgresql_nulls_not_distinct=True),
+    one_of("scope", "global", "toolset"),
+    CheckConstraint("(scope = 'toolset') = (toolset_id IS NOT NULL)", name="scope_names_toolset"),
+    Index(None, "predecessor_id"),
+)
+
+toolset_releases = Table(
+    "toolset_releases",
+    metadata,
+    id_column(),
+    reference("toolset_id", "toolsets"),
+    Column("release_number", BigInteger, nullable=False),
+    text_column("kind", "release"),
+    reference("toolset_version_id", "toolset_versions"),
+    reference("source_state_id", "source_states", nullable=True),
+    reference("global_variations_version_id", "variation_versions", nullable=True),
+    reference("toolset_variations_version_id", "variation_versions", nullable=True),
+    text_column("digest"),
+    reference("predecessor_id", "toolset_releases", nullable=True),
+    text_column("notes", nullable=True),
+    json_column("labels"),
+    text_column("released_by"),
+    text_column("request_id", nullable=True),
+    time_column("created_at"),
+    UniqueConstraint("toolset_id", "release_number"),
+    CheckConstraint("release_number > 0", name="release_number"),
+    one_of("kind", "release", "backup", "restored"),
+    Index(None, "toolset_version_id"),
+    Index(None, "source_state_id"),
+    Index(None, "global_variations_version_id"),
+    Index(None, "toolset_variations_version_id"),
+    Index(None, "predecessor_id"),
+)
+
+component_states = Table(
+    "component_states",
+    metadata,
+    id_column(),
+    text_column("component"),
+    Column("scope_id", Uuid, nullable=False),
+    json_column("content"),
+    text_column("digest"),
+    time_column("created_at"),
+    UniqueConstraint("component", "scope_id", "digest"),
+)
+
+release_components = Table(
+    "release_components",
+    metadata,
+    reference("release_id", "toolset_releases"),
+    text_column("component"),
+    reference("component_state_id", "component_states"),
+    PrimaryKeyConstraint("release_id", "component"),
+    Index(None, "component_state_id"),
+)
+
+toolset_rollbacks = Table(
+    "toolset_rollbacks",
+    metadata,
+    id_column(),
+    reference("toolset_id", "toolsets"),
+    Column("from_release_id", Uuid, nullable=True),
+    Column("to_release_id", Uuid, nullable=False),
+    Column("backup_release_id", Uuid, nullable=True),
+    Column("components", ARRAY(Text), nullable=False),
+    json_column("changes"),
+    text_column("reason", nullable=True),
+    text_column("rolled_back_by"),
+    text_column("request_id", nullable=True),
+    time_column("created_at"),
+    Index(None, "toolset_id", "created_at"),
+)
+
+release_requests = Table(
+    "release_requests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("seq", BigInteger, Identity(always=True), nullable=False, unique=True),
+    text_column("kind"),
+    Column("toolset_id", Uuid, nullable=True),
+    text_column("idempotency_key", nullable=True),
+    json_column("payload"),
+    text_column("status", "queued"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    time_column("next_attempt_at", nullable=True),
+    time_column("published_at", nullable=True),
+    # While a request runs: who runs it, and until when that is believed without news of them.
+    text_column("worker", nullable=True),
+    time_column("lease_until", nullable=True),
+    Column("result", JSONB(none_as_null=True), nullable=True),
+    Column("error", JSONB(none_as_null=True), nullable=True),
+    text_column("requested_by"),
+    time_column("created_at"),
+    time_column("started_at", nullable=True),
+    time_column("finished_at", nullable=True),
+    UniqueConstraint("toolset_id", "idempotency_key"),
+    one_of("status", "queued", "running", "succeeded", "failed"),
+    Index(
+        "release_requests_mailbox_idx",
+        "toolset_id",
+        "seq",
+        postgresql_where=text("status IN ('queued', 'running')"),
+    ),
+    Index(
+        "release_requests_unfinished_idx",
+        "seq",
+        postgresql_where=text("status IN ('queued', 'running')"),
+    ),
+)
