@@ -21,7 +21,7 @@ from release_worker.domain.messages import (
     RollbackResult,
     validate_request,
 )
-from release_worker.domain.routing import ATTEMPTS, SHARED, envelope
+from release_worker.domain.routing import ATTEMPTS, SHARED, addresses, envelope
 from release_worker.errors import BrokerUnavailable, NotConfigured, ResultTimeout
 from release_worker.settings import Settings, read_settings
 
@@ -47,9 +47,11 @@ class ReleaseClient:
         self._settings = Settings.model_validate(
             {"broker_url": broker_url, "result_backend": result_backend, "database_url": database_url}
         )
-        self._app = Celery("release_worker.client", set_as_current=False)
-        self._app.conf.update(SHARED, broker_url=self._settings.broker_url)
-        self._app.conf.update(result_backend=self._settings.result_backend)
+        # The loader and the backend are given outright: what the environment says for another Celery app changes
+        # neither. A client that has the ledger needs no backend, and does not fail with one.
+        self._app = Celery("release_worker.client", loader="app", set_as_current=False)
+        self._app.backend_cls = self._backend or "disabled://"
+        self._app.conf.update(SHARED, **addresses(self._settings.require("broker_url")))
         self._lazy_engine: Engine | None = None
 
     @classmethod
@@ -236,22 +238,26 @@ class ReleaseClient:
                 **message,
                 retry=True,
                 retry_policy=_PUBLISH,
-                ignore_result=self._settings.result_backend is None,
             )
-        except (OperationalError, OSError) as error:
+        except (OperationalError, OSError, RuntimeError) as error:  # the last where the result backend is away
+            reason = " ".join(str(error).split())
             raise BrokerUnavailable(
-                f"the broker cannot be reached: {error}" + ("; the request is kept in the ledger" if kept else ""),
-                reason=str(error),
+                f"the broker cannot be reached: {reason}" + ("; the request is kept in the ledger" if kept else ""),
+                reason=reason,
                 request_id=handle.id if kept else None,
             ) from error
         handle.published = True
+
+    @property
+    def _backend(self) -> str | None:
+        return None if self._settings.database_url else self._settings.result_backend
 
     def _wait(self, request_id: str, kind: str, timeout: float | None) -> AnyResult:
         if self._settings.database_url is not None:
             from release_worker.client.writing_down import wait_for_ledger
 
             return wait_for_ledger(self._engine(), request_id, timeout)
-        if self._settings.result_backend is None:
+        if self._backend is None:
             raise NotConfigured(
                 "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND",
                 setting="RELEASE_WORKER_RESULT_BACKEND",

@@ -58,6 +58,12 @@ SHARED: Mapping[str, Any] = {
 BEHIND_OTHERS = 6
 
 
+def addresses(broker_url: str) -> dict[str, str]:
+    """The broker for both directions. Only so does it hold against a `CELERY_BROKER_URL` in the environment, which is
+    meant for somebody else's Celery app."""
+    return {"broker_url": broker_url, "broker_read_url": broker_url, "broker_write_url": broker_url}
+
+
 # A header that says: the request's row was written first. A message that finds no row then stands for nothing.
 IN_LEDGER = "release_worker_in_ledger"
 

@@ -23,17 +23,19 @@ from release_worker.operations.prune import prune
 from release_worker.operations.rollback import rollback
 from release_worker.state.registry import Components
 from release_worker.store.engine import snapshot_transaction
-from release_worker.store.requests import succeed
+from release_worker.store.requests import hold, succeed
 
 
 def execute(engine: Engine, claim: Claim, components: Components) -> None:
     """Carry a claimed request out and mark it done.
 
-    Marking comes before the commit and names the attempt, so a worker that lost its claim meanwhile commits nothing.
+    The request's row is held from the first statement on, and marking it comes before the commit and names the attempt,
+    so a worker that lost its claim commits nothing.
     Raises the operation's errors, and LockUnavailable where the claim was lost.
     """
     request = validate_request(claim.kind, claim.payload)
     with snapshot_transaction(engine) as connection:
+        hold(connection, claim)
         result = perform(connection, request, components=components, request_id=claim.id)
         succeed(connection, claim, storable(result))
 

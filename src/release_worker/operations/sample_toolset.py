@@ -47,7 +47,9 @@ _LIVE_STATE = (
     INSERT INTO prompt_templates (project_id, name, prompt)
     VALUES (:project_id, 'triage', 'Read issue {{number}} and say how urgent it is.')
     """,
-    "INSERT INTO system_configs (project_id, key, value) VALUES (:project_id, 'model', '{\"temperature\": 0.2}')",
+    """
+    INSERT INTO system_configs (project_id, key, value) VALUES (:project_id, 'model', '{"temperature": 0.2}')
+    """,
     """
     INSERT INTO variations (organization_id, toolset_id, tool_urn, config)
     VALUES (:organization_id, :toolset_id, :varied, '{"description": "Open an issue. Search for duplicates first."}')

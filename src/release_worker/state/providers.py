@@ -84,7 +84,7 @@ def find_additions(
           AND NOT coalesce({snapshot.deployment} -> 'tools' ? (value ->> 'tool_urn'), false)
           AND key NOT IN (SELECT name FROM prompt_templates WHERE project_id = :project_id AND deleted_at IS NULL)
     """
-    prompts: dict[str, str] = dict(row._tuple() for row in connection.execute(text(templates), wanted))
+    prompts: dict[str, str] = dict(connection.execute(text(templates), wanted).all())
     return Additions(tools=defined("tools"), resources=defined("resources"), prompts=prompts)
 
 

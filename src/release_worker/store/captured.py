@@ -107,7 +107,7 @@ def _stored_digests(connection: Connection, release: Release) -> Mapping[str, st
         UNION ALL SELECT c.component, s.digest FROM component_states s
                   JOIN release_components c ON c.component_state_id = s.id WHERE c.release_id = :target_release_id
     """
-    return dict(row._tuple() for row in connection.execute(text(parts), captured_parameters(release)))
+    return dict(connection.execute(text(parts), captured_parameters(release)).all())
 
 
 def restorable(connection: Connection, release: Release, names: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,9 @@
       └────postpone─────┘
 
 A claim counts an attempt and takes a lease; a running request whose lease ran out can be claimed again. Every change
-of a running request names the attempt that it belongs to, so that a worker that lost its claim changes nothing.
+of a running request names the attempt that it belongs to, so that a worker that lost its claim changes nothing. The
+transaction of an operation holds its request's row, which says "at work" better than a lease: whoever finds a row held
+passes by.
 """
 
 from collections.abc import Mapping, Sequence
@@ -132,17 +134,19 @@ def claim_next(
     connection: Connection, record: RequestRecord, *, worker: str, lease_seconds: float, attempts: int
 ) -> Claim | None:
     """Claim the first unfinished request of the mailbox that `record` lies in: its toolset's, or its own where it
-    names no toolset. None where that one is not due yet, runs under a lease that is still good, or has used its
-    `attempts` up."""
+    names no toolset. None where that one is not due yet, runs under a lease that is still good, is held, or has used
+    its `attempts` up."""
     mailbox = "id = :id" if record.toolset_id is None else "toolset_id = :toolset_id"
     claim = f"""
         WITH head AS (
             SELECT id FROM release_requests
-            WHERE {mailbox} AND status IN ('queued', 'running') ORDER BY seq LIMIT 1 FOR UPDATE)
+            WHERE id = (
+                SELECT id FROM release_requests
+                WHERE {mailbox} AND status IN ('queued', 'running') ORDER BY seq LIMIT 1)
+            FOR UPDATE SKIP LOCKED)
         UPDATE release_requests AS request
-        SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()), next_attempt_at =
-        NULL,
-            worker = :worker, lease_until = now() + make_interval(secs => :lease_seconds)
+        SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()),
+            next_attempt_at = NULL, worker = :worker, lease_until = now() + make_interval(secs => :lease_seconds)
         FROM head
         WHERE request.id = head.id
           AND (status = 'queued' AND coalesce(next_attempt_at <= now(), true)
@@ -163,11 +167,27 @@ def claim_next(
     return None if row is None else Claim(*row)
 
 
+def hold(connection: Connection, claim: Claim) -> None:
+    """Keep everyone off the request until the transaction ends. Raises LockUnavailable where the claim was lost.
+
+    It must be the transaction's first statement: in REPEATABLE READ, a renewal of the lease between the snapshot and
+    `succeed` would be a conflict, and an operation that outlasts a renewal could never end.
+    """
+    held = """
+        SELECT id FROM release_requests WHERE id = :id AND status = 'running' AND attempts = :attempt
+        FOR NO KEY UPDATE
+    """
+    if connection.execute(text(held), {"id": claim.id, "attempt": claim.attempt}).one_or_none() is None:
+        raise _taken_over(claim)
+
+
 def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -> bool:
-    """Say that the claim's worker is alive; False where the claim is no longer the latest."""
+    """Say that the claim's worker is alive; False where its transaction says so already by holding the row, and where
+    the claim is no longer the latest."""
     renew = """
         UPDATE release_requests SET lease_until = now() + make_interval(secs => :lease_seconds)
-        WHERE id = :id AND status = 'running' AND attempts = :attempt
+        WHERE id = (SELECT id FROM release_requests WHERE id = :id FOR NO KEY UPDATE SKIP LOCKED)
+          AND status = 'running' AND attempts = :attempt
     """
     parameters = {"id": claim.id, "attempt": claim.attempt, "lease_seconds": lease_seconds}
     return connection.execute(text(renew), parameters).rowcount == 1
@@ -177,7 +197,7 @@ def succeed(connection: Connection, claim: Claim, result: Mapping[str, Any]) -> 
     """Mark the request done, in the transaction of its effect. Raises LockUnavailable where the claim was lost."""
     changes = "status = 'succeeded', result = CAST(:value AS jsonb), error = NULL, finished_at = now()"
     if not _finish(connection, claim, changes, value=result):
-        raise LockUnavailable(f"request {claim.id} was taken over by another worker", request_id=claim.id)
+        raise _taken_over(claim)
 
 
 def fail(connection: Connection, claim: Claim, error: ReleaseWorkerError) -> bool:
@@ -210,6 +230,10 @@ def _finish(
     finish = f"UPDATE release_requests SET {changes} WHERE id = :id AND status = 'running' AND attempts = :attempt"
     given = {"id": claim.id, "attempt": claim.attempt, "value": canonical_json.dumps(value), **parameters}
     return connection.execute(text(finish), given).rowcount == 1
+
+
+def _taken_over(claim: Claim) -> LockUnavailable:
+    return LockUnavailable(f"request {claim.id} was taken over by another worker", request_id=claim.id)
 
 
 def record_of(row: Row[Any]) -> RequestRecord:

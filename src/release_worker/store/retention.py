@@ -45,7 +45,7 @@ def prunable_releases(connection: Connection, subject: Subject, *, keep: int) ->
         ORDER BY release_number
     """
     rows = connection.execute(text(query), {"toolset_id": subject.toolset_id, "keep": keep})
-    return [row._tuple() for row in rows]
+    return [(release_id, number) for release_id, number in rows]
 
 
 def count_releases(connection: Connection, subject: Subject) -> int:

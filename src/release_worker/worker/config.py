@@ -2,9 +2,18 @@
 
 from typing import Any
 
-from kombu import Queue
+from kombu import Exchange, Queue
 
-from release_worker.domain.routing import MAINTENANCE, QUEUE_NAMES, QUEUES, SHARED, SWEEP, TASKS, TRANSPORT_OPTIONS
+from release_worker.domain.routing import (
+    MAINTENANCE,
+    QUEUE_NAMES,
+    QUEUES,
+    SHARED,
+    SWEEP,
+    TASKS,
+    TRANSPORT_OPTIONS,
+    addresses,
+)
 from release_worker.settings import Settings, read_settings
 
 
@@ -17,7 +26,7 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
     """The settings of a worker that serves all queues unless it is told otherwise."""
     return {
         **SHARED,
-        "broker_url": settings.require("broker_url"),
+        **addresses(settings.require("broker_url")),
         "result_backend": settings.result_backend,
         # One wakes up for each task: nothing is taken that is not worked at once.
         "worker_prefetch_multiplier": 1,
@@ -42,7 +51,7 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         # A mistyped queue must not make a list that nobody reads.
         "task_create_missing_queues": False,
-        "task_queues": [Queue(name) for name in QUEUE_NAMES],
+        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in QUEUE_NAMES],
         "task_default_queue": "releases",
         "task_routes": {SWEEP: {"queue": MAINTENANCE}}
         | {TASKS[kind]: {"queue": queue} for kind, queue in QUEUES.items()},

@@ -114,9 +114,12 @@ class Mailbox:
 
     def _own_outcome(self, request_id: str) -> RequestRecord:
         record = self._look(request_id)
-        if not record.finished:
-            raise record.stored_error()
-        return record
+        if record.finished:
+            return record
+        error = record.stored_error()
+        if record.status == "queued" and isinstance(error, TransientError):
+            raise error
+        raise LockUnavailable(f"request {request_id} was taken over by another worker", request_id=request_id)
 
     def _lock(self, record: RequestRecord) -> ToolsetLock:
         if record.toolset_id is None:
