@@ -16,7 +16,9 @@ _BROKER_WITH_LOCKS = ("redis://", "rediss://", "redis+socket://")
 class Settings(BaseSettings):
     """`RELEASE_WORKER_…` variables. URLs may carry passwords: they are kept out of the settings' own text."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
     database_url: str | None = Field(default=None, repr=False)
     broker_url: str | None = Field(default=None, repr=False)

@@ -15,6 +15,10 @@ from release_worker.domain.subject import Scope
 
 Parameters = Mapping[str, Any]
 
+# SQL: the end of a query of rows AS live that a restore keeps. A row that an app deleted after this transaction's
+# snapshot is still seen, and an upsert would insert it beside itself; locking it is refused, as VersionConflict.
+STILL_THERE = "FOR KEY SHARE OF live"
+
 
 class Component(Protocol):
     """One part of the state that a release holds. The seven built in are in this package; others come as plug-ins."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from release_worker.domain.subject import Scope
-from release_worker.state.component import Parameters, keyed_diff
+from release_worker.state.component import STILL_THERE, Parameters, keyed_diff
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,12 @@ class Membership:
             DELETE FROM {self.table} AS live
             WHERE toolset_id = :toolset_id AND NOT EXISTS (SELECT FROM target WHERE target.urn = live.{self.urn})
         """
+        kept = f"""
+            {wanted}
+            SELECT FROM {self.table} AS live JOIN target ON target.urn = live.{self.urn}
+            WHERE toolset_id = :toolset_id
+            {STILL_THERE}
+        """
         put_back = f"""
             {wanted}
             INSERT INTO {self.table} AS live (toolset_id, {self.urn}, position)
@@ -43,8 +49,8 @@ class Membership:
             ON CONFLICT (toolset_id, {self.urn}) DO UPDATE SET position = excluded.position
             WHERE live.position <> excluded.position
         """
-        connection.execute(text(removed), parameters)
-        connection.execute(text(put_back), parameters)
+        for statement in (removed, kept, put_back):
+            connection.execute(text(statement), parameters)
 
     @staticmethod
     def listed(content: str) -> str:

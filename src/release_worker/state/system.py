@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from release_worker.domain.subject import Scope
-from release_worker.state.component import Parameters, keyed_diff, members
+from release_worker.state.component import STILL_THERE, Parameters, keyed_diff, members
 
 # A template's `arguments` may be SQL NULL, which the content shows by leaving the field out, or the JSON value null.
 _PROMPT = """
@@ -47,12 +47,17 @@ class System:
             connection.execute(text(statement), parameters)
 
 
-def _restore_config(target: str) -> tuple[str, str]:
+def _restore_config(target: str) -> tuple[str, str, str]:
     wanted = f"WITH target AS MATERIALIZED (SELECT key, value FROM jsonb_each({target} -> 'config'))"
     removed = f"""
         {wanted}
         DELETE FROM system_configs AS live
         WHERE project_id = :project_id AND NOT EXISTS (SELECT FROM target WHERE target.key = live.key)
+    """
+    kept = f"""
+        {wanted}
+        SELECT FROM system_configs AS live JOIN target USING (key) WHERE project_id = :project_id
+        {STILL_THERE}
     """
     put_back = f"""
         {wanted}
@@ -60,7 +65,7 @@ def _restore_config(target: str) -> tuple[str, str]:
         SELECT :project_id, key, value FROM target
         ON CONFLICT (project_id, key) DO UPDATE SET value = excluded.value WHERE live.value <> excluded.value
     """
-    return removed, put_back
+    return removed, kept, put_back
 
 
 def restore_prompts(target: str) -> tuple[str, str, str]:

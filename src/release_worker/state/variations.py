@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from release_worker.domain.subject import Scope
-from release_worker.state.component import Parameters, keyed_diff, members
+from release_worker.state.component import STILL_THERE, Parameters, keyed_diff, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,11 @@ class Variations:
             DELETE FROM variations AS live
             WHERE {self._ours} AND NOT EXISTS (SELECT FROM target WHERE target.urn = live.tool_urn)
         """
+        kept = f"""
+            {wanted}
+            SELECT FROM variations AS live JOIN target ON target.urn = live.tool_urn WHERE {self._ours}
+            {STILL_THERE}
+        """
         put_back = f"""
             {wanted}
             INSERT INTO variations AS live (organization_id, toolset_id, tool_urn, config)
@@ -45,8 +50,8 @@ class Variations:
             DO UPDATE SET config = excluded.config, updated_at = now()
             WHERE live.config <> excluded.config
         """
-        connection.execute(text(removed), parameters)
-        connection.execute(text(put_back), parameters)
+        for statement in (removed, kept, put_back):
+            connection.execute(text(statement), parameters)
 
 
 global_variations = Variations(name="global_variations", scope="organization")

@@ -23,6 +23,7 @@ def make_engine(url: str, *, pool_size: int = 5, application_name: str = "releas
         url,
         pool_size=pool_size,
         pool_pre_ping=True,
+        hide_parameters=True,  # what an error says may be logged, and stored; values are not for that
         json_serializer=canonical_json.dumps,
         json_deserializer=canonical_json.loads,
         connect_args={"application_name": application_name, "connect_timeout": 10},

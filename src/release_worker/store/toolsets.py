@@ -21,9 +21,10 @@ def find_toolset(connection: Connection, reference: str, *, organization: str | 
     Raises ToolsetNotFound, also for a toolset of another organization than `organization`, its slug or id, where given.
     """
     if reference.count("/") == 2:
-        organization, project, toolset = reference.split("/")
         where = "o.slug = :organization AND p.slug = :project AND t.slug = :toolset"
-        parameters: dict[str, object] = {"organization": organization, "project": project, "toolset": toolset}
+        parameters: dict[str, object] = dict(
+            zip(("organization", "project", "toolset"), reference.split("/"), strict=True)
+        )
     else:
         where = "t.id = :toolset_id"
         parameters = {"toolset_id": UUID(reference)}

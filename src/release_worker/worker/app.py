@@ -11,11 +11,12 @@ from release_worker.worker.config import defaults
 from release_worker.worker.logs import configure_logs
 from release_worker.worker.runtime import close_runtime
 from release_worker.worker.tasks import register_tasks
+from release_worker.worker.transport import CarefulAMQP
 
 
 def make_app() -> Celery:
     """The worker's app: the package's settings, and those of a `celeryconfig` module on the path on top of them."""
-    made = Celery("release_worker", set_as_current=False)
+    made = Celery("release_worker", amqp=CarefulAMQP, set_as_current=False)
     made.add_defaults(defaults)
     if find_spec("celeryconfig"):
         made.config_from_object("celeryconfig")

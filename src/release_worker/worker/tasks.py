@@ -79,7 +79,7 @@ def register_tasks(app: Celery) -> None:
 
 
 def _entry(kind: str) -> Any:
-    def entry(task: Task, *positional: Any, **keywords: Any) -> dict[str, Any]:
+    def entry(task: Task, /, *positional: Any, **keywords: Any) -> dict[str, Any]:
         return wake_up(task, kind, positional, keywords)
 
     entry.__name__ = kind

@@ -1,0 +1,173 @@
+"""`dev`: everything that the other commands need, on this machine, until Ctrl-C."""
+
+import os
+import shlex
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from release_worker.cli.processes import ChildProcess, Program, stop_on_signals
+from release_worker.cli.render import command_line, say
+
+FLOWER_PORT = 5555
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Where the servers are, by setting, and where files are kept. `psql` is a shell command for servers of our own."""
+
+    directory: Path
+    settings: dict[str, str]
+    own: bool
+    psql: str | None = None
+
+
+def dev(
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Where data and logs are kept.",
+            show_default="~/.local/share/release-worker; as root /var/lib/release-worker",
+        ),
+    ] = None,
+) -> None:
+    """Run everything on this machine, until Ctrl-C.
+
+    That is PostgreSQL and Valkey from release-worker[embedded], a worker, beat and Flower. Data is kept for the next
+    time, and an empty database gets a small toolset to try things on. Where RELEASE_WORKER_DATABASE_URL and
+    RELEASE_WORKER_BROKER_URL are set, those servers are used instead.
+    """
+    from release_worker.operations.schema import upgrade_schema
+
+    stop_on_signals()
+    with _servers(directory) as servers, ExitStack() as stack:
+        upgrade_schema(servers.settings["database_url"])
+        sample = _load_sample(servers)
+        children, flower = _start(stack, servers)
+        stack.callback(say, "", "Stopping …")
+        _introduce(servers, sample=sample, flower=flower)
+        _watch(children)
+
+
+@contextmanager
+def _servers(directory: Path | None) -> Iterator[Servers]:
+    from release_worker.embedded import default_data_directory
+    from release_worker.settings import read_settings
+
+    settings = read_settings()
+    home = directory or default_data_directory()
+    with _own_servers(home) if settings.is_empty else _given_servers(home) as servers:
+        yield servers
+
+
+@contextmanager
+def _own_servers(home: Path) -> Iterator[Servers]:
+    from release_worker.embedded import embedded_servers
+    from release_worker.embedded.wheels import postgres_binaries
+
+    say(f"Starting PostgreSQL and Valkey in {home} …")
+    with embedded_servers(home) as both:
+        settings = {
+            "database_url": both.database_url,
+            "broker_url": both.broker_url,
+            "result_backend": both.broker_url,
+        }
+        psql = shlex.join([str(postgres_binaries() / "psql"), both.database_url.replace("+psycopg", "")])
+        yield Servers(both.directory, settings, own=True, psql=psql)
+
+
+@contextmanager
+def _given_servers(home: Path) -> Iterator[Servers]:
+    """The servers that are set. The directory is only for logs and beat's file, and still for one `dev` at a time."""
+    from release_worker.embedded.places import kept_home
+    from release_worker.embedded.process import unprivileged_identity
+    from release_worker.settings import read_settings
+
+    given = read_settings()
+    settings = {name: given.require(name) for name in ("database_url", "broker_url")}
+    with kept_home(home, unprivileged_identity()) as directory:
+        yield Servers(directory, settings, own=False)
+
+
+def _load_sample(servers: Servers) -> str | None:
+    """The sample's path where the servers are ours and hold it."""
+    from release_worker.operations.sample_toolset import SAMPLE, load_sample_toolset
+
+    if not servers.own:
+        return None
+    load_sample_toolset(servers.settings["database_url"])
+    return SAMPLE
+
+
+def _start(stack: ExitStack, servers: Servers) -> tuple[Sequence[ChildProcess], int | None]:
+    """The running children, and Flower's port where it is installed."""
+    from release_worker.settings import environment_with
+
+    say("Starting a worker and beat …")
+    logs = servers.directory / "logs"
+    logs.mkdir(exist_ok=True)
+    node = f"--hostname=dev-{os.getpid()}@%h"
+    programs = [
+        Program("worker", ["worker", "--loglevel=INFO", "--concurrency=2", node], ready=" ready."),
+        Program("beat", ["beat", "--loglevel=INFO", "-s", str(servers.directory / "celerybeat-schedule")]),
+    ]
+    port = _free_port(FLOWER_PORT) if find_spec("flower") else None
+    if port is not None:
+        programs.append(Program("flower", ["flower", "--address=127.0.0.1", f"--port={port}", "--persistent=False"]))
+    environment = environment_with(**servers.settings)
+    children = [
+        stack.enter_context(ChildProcess(program, directory=logs, environment=environment)) for program in programs
+    ]
+    for child in children:
+        child.wait_until_ready()
+    return children, port
+
+
+def _free_port(preferred: int) -> int:
+    """The preferred port of 127.0.0.1 where it is free, otherwise one that is."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise AssertionError("port 0 is always free")
+
+
+def _introduce(servers: Servers, *, sample: str | None, flower: int | None) -> None:
+    say("", f"Running. Ctrl-C stops it; data is kept in {servers.directory}, logs in {servers.directory / 'logs'}.")
+    if flower is None:
+        say("Flower is not installed: pip install 'release-worker[flower]' and start again, to watch the tasks.")
+    else:
+        say(f"Flower, to watch the tasks: http://127.0.0.1:{flower}/")
+    if not servers.own:
+        say("The servers are those that RELEASE_WORKER_… name; in another terminal, set the same.")
+        return
+    say("", "In another terminal, first:", "")
+    say(*(f"  export RELEASE_WORKER_{name.upper()}={shlex.quote(url)}" for name, url in servers.settings.items()))
+    if sample is not None:
+        say("", f"Then try the sample toolset {sample}:", "")
+        say(f"  {command_line('release', sample, '--notes', 'my first release')}")
+        say(f"  {command_line('show', sample, 1)}")
+        say("", "Take two of its tools away, as an edit might, and put them back:", "")
+        say(f"  {servers.psql} -c 'DELETE FROM toolset_tools WHERE position > 2'")
+        say(f"  {command_line('rollback', sample, 1, '--plan')}")
+        say(f"  {command_line('rollback', sample, 1)}")
+        say(f"  {command_line('list', sample)}")
+
+
+def _watch(children: Sequence[ChildProcess]) -> None:
+    """Until a signal, or until a child stops by itself."""
+    while True:
+        for child in children:
+            child.check()
+        time.sleep(0.2)

@@ -1,0 +1,121 @@
+"""Exit statuses, and errors as one clear line on standard error with the details that help."""
+
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+import typer
+from rich.text import Text
+
+from release_worker import errors
+from release_worker.cli.render import command_line, listed, one_line, print_json, say
+
+DONE = 0
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+
+LONGEST_LIST = 10
+
+
+def report(error: errors.ReleaseWorkerError, *, as_json: bool) -> int:
+    """Write the error to standard error, as `{type, message, details}` where JSON is asked for; the exit status."""
+    if as_json:
+        print_json(error.as_record(), stderr=True)
+    else:
+        _say_error(_headline(error))
+        say(*(f"  {line}" for line in (*_details(error), *_advice(error))), stderr=True)
+    return WRONG_USAGE if isinstance(error, errors.InvalidRequest) else FAILED
+
+
+def report_usage(error: typer.TyperException, *, as_json: bool) -> int:
+    """Say what is wrong with the command line, and where its help is."""
+    message = one_line(error.format_message().replace("Value error, ", ""), 500)
+    path = getattr(getattr(error, "ctx", None), "command_path", "release-worker")
+    if as_json:
+        print_json({"type": "WrongUsage", "message": message, "details": {}}, stderr=True)
+    else:
+        _say_error(f"{message.rstrip('.')} (see: {path} --help)")
+    return WRONG_USAGE
+
+
+def report_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """An excepthook: what should not happen is one line too, and the traceback is kept in a file."""
+    with tempfile.NamedTemporaryFile("w", prefix="release-worker-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(kind, error, trace, file=file)
+    reason = one_line(f"{kind.__name__}: {error}", 300)
+    if "--json" in sys.argv:
+        details = {"traceback": file.name}
+        print_json({"type": "UnexpectedFailure", "message": reason, "details": details}, stderr=True)
+    else:
+        _say_error(f"unexpected {reason} (a defect; the traceback is in {file.name})")
+
+
+def _say_error(message: str) -> None:
+    say(Text.assemble(("error: ", "bold red"), message), stderr=True)
+
+
+def _headline(error: errors.ReleaseWorkerError) -> str:
+    """The message; where it lists what is listed below, the sentence without the list."""
+    if isinstance(error, (errors.MissingDependencies, errors.SharedStateImpact)):
+        return type(error).sentence
+    return one_line(error.message, 500)
+
+
+def _details(error: errors.ReleaseWorkerError) -> list[str]:
+    details = error.details
+    match error:
+        case errors.MissingDependencies():
+            lines = listed([*_texts(details, "tools"), *_texts(details, "resources")], LONGEST_LIST)
+        case errors.SharedStateImpact():
+            lines = listed([_toolset(one) for one in details.get("toolsets", ())], LONGEST_LIST)
+        case errors.IntegrityMismatch():
+            lines = listed([_mismatch(one) for one in details.get("objects", ())], LONGEST_LIST)
+        case _:
+            lines = [one_line(line) for line in _texts(details, "log_tail")]
+    request_id = details.get("request_id")
+    if isinstance(request_id, str) and request_id not in error.message:
+        lines.append(f"request {one_line(request_id)}")
+    return lines
+
+
+def _advice(error: errors.ReleaseWorkerError) -> list[str]:
+    details = error.details
+    match error:
+        case errors.NotConfigured() if str(details.get("setting")).startswith("RELEASE_WORKER_"):
+            started = command_line("dev")
+            return [f"Set it to your own server, or start `{started}` and copy the `export` lines that it prints."]
+        case errors.ReleaseNotFound():
+            return [f"Its releases: {command_line('list', str(details.get('toolset')))}"]
+        case errors.MissingDependencies():
+            return ["--on-missing skip restores the rest; --on-missing recreate provides them again from the release."]
+        case errors.SharedStateImpact():
+            return ["--allow-shared-impact does it all the same; --component NAME restores only what you name."]
+        case errors.ResultTimeout() | errors.BrokerUnavailable() if details.get("request_id"):
+            follow = command_line("requests", "show", str(details["request_id"]))
+            return [f"Is a worker running, and can it reach the broker? The request is kept: {follow}"]
+        case errors.DatabaseUnavailable():
+            return ["Does PostgreSQL run where RELEASE_WORKER_DATABASE_URL says?"]
+        case errors.BrokerUnavailable():
+            return ["Does Redis or Valkey run where RELEASE_WORKER_BROKER_URL says? Nothing was asked for."]
+        case _:
+            return []
+
+
+def _texts(details: dict[str, Any], name: str) -> Sequence[str]:
+    return [str(one) for one in details.get(name) or ()]
+
+
+def _toolset(one: Any) -> str:
+    return f"{one['path']}: {', '.join(one['components'])}"
+
+
+def _mismatch(one: Any) -> str:
+    return f"{one['object']}: stored {_digest(one.get('stored'))}, computed {_digest(one.get('computed'))}"
+
+
+def _digest(digest: Any) -> str:
+    return "nothing" if digest is None else str(digest)[:16]

@@ -1,0 +1,82 @@
+"""`release-worker`: the commands, and what becomes of their errors.
+
+Nothing heavy is imported here: each command imports what it works with, so that help and completion are quick.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from release_worker.cli import database, releases, requests
+from release_worker.cli.demo import demo
+from release_worker.cli.dev import dev
+from release_worker.cli.failures import DONE, FAILED, report, report_defect, report_usage
+from release_worker.errors import ReleaseWorkerError
+
+ABOUT = """Release a toolset, and roll it back to any release, exactly.
+
+A toolset is named organization/project/toolset, or by its UUID. To look around, `release-worker demo` shows it all in
+seconds, and `release-worker dev` runs everything that the other commands need on this machine; neither needs a server.
+
+Elsewhere the commands find their servers in RELEASE_WORKER_DATABASE_URL (PostgreSQL), RELEASE_WORKER_BROKER_URL (Redis
+or Valkey) and, where a client has no database, RELEASE_WORKER_RESULT_BACKEND.
+
+Exit status: 0 done, 1 failed, 2 wrong usage. Errors go to standard error, as JSON with --json.
+"""
+
+app = typer.Typer(
+    name="release-worker",
+    help=ABOUT,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("release-worker"))
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Only what all commands share."""
+
+
+app.command(short_help="Watch it all happen to a real toolset; takes seconds.")(demo)
+app.command()(dev)
+app.command()(releases.release)
+app.command("list")(releases.list_releases)
+app.command("show")(releases.show_release)
+app.command()(releases.rollback)
+app.add_typer(requests.app, name="requests")
+app.add_typer(database.app, name="db")
+
+
+def main() -> None:
+    """The entry point `release-worker`."""
+    sys.excepthook = report_defect
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit status. What was printed is all that it leaves."""
+    as_json = "--json" in arguments
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(args=[*arguments] or ["--help"], prog_name="release-worker", standalone_mode=False)
+    except ReleaseWorkerError as error:
+        return report(error, as_json=as_json)
+    except typer.TyperException as error:
+        return report_usage(error, as_json=as_json)
+    except typer.Abort:
+        return FAILED
+    return status if isinstance(status, int) else DONE

@@ -1,0 +1,186 @@
+"""`requests list` and `requests show`: what was asked for, and how far it is."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from release_worker.cli.options import AsJson, ToolsetOption
+from release_worker.cli.outcomes import show_new_release, show_rollback
+from release_worker.cli.render import (
+    command_line,
+    exact_moment,
+    facts,
+    moment,
+    one_line,
+    print_json,
+    say,
+    several_lines,
+    show_table,
+)
+from release_worker.errors import ReleaseWorkerError
+
+if TYPE_CHECKING:
+    from release_worker.domain.request_record import RequestRecord
+
+STYLES = {"succeeded": "green", "failed": "red", "running": "yellow", "queued": ""}
+# Of a payload, what other lines say already.
+SHOWN_ABOVE = ("toolset", "actor", "release_number", "dry_run")
+
+
+class Status(StrEnum):
+    """What a request can be."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+app = typer.Typer(help="Look at what was asked of the workers.")
+
+
+@app.command("list")
+def list_requests(
+    toolset: ToolsetOption = None,
+    status: Annotated[
+        list[Status] | None,
+        typer.Option(help="Only those in this status; may be repeated."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, metavar="COUNT", help="How many, from the newest.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List requests, the newest first."""
+    from release_worker.operations.reading import reading
+    from release_worker.settings import read_settings
+    from release_worker.store.requests import list_requests
+    from release_worker.store.toolsets import find_toolset
+
+    with reading(read_settings().require("database_url")) as connection:
+        toolset_id = None if toolset is None else find_toolset(connection, toolset).toolset_id
+        records = list_requests(connection, toolset_id=toolset_id, statuses=status or (), limit=limit)
+    if as_json:
+        print_json(records)
+    elif records:
+        show_table(_table(records))
+    else:
+        say("There are no such requests." if toolset or status else "There are no requests yet.")
+
+
+@app.command("show")
+def show_request(
+    request_id: Annotated[str, typer.Argument(metavar="ID", help="The request's id; it is the Celery task's id too.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show one request: what was asked, how far it is, and its result or error."""
+    from release_worker.operations.reading import reading
+    from release_worker.settings import read_settings
+    from release_worker.store.requests import get_request
+
+    with reading(read_settings().require("database_url")) as connection:
+        record = get_request(connection, request_id)
+    if record is None:
+        raise ReleaseWorkerError(f"there is no request {one_line(request_id)}", {"request_id": request_id})
+    if as_json:
+        print_json(record)
+        return
+    show_table(facts(_facts(record)))
+    _show_result(record)
+
+
+def _table(records: "list[RequestRecord]") -> Table:
+    """Two lines a request, so that ids stay whole in 80 columns."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    made.add_column("created (UTC)\nby", no_wrap=True)
+    made.add_column("status", no_wrap=True)
+    made.add_column("what", no_wrap=True, overflow="ellipsis")
+    made.add_column("toolset\nrequest", overflow="fold", min_width=36)
+    for record in records:
+        made.add_row(
+            f"{moment(record.created_at)}\n{one_line(record.requested_by, 16)}",
+            Text(record.status, style=STYLES[record.status]),
+            f"{_asked(record)}\n{_error_type(record)}",
+            f"{_toolset(record)}\n{one_line(record.id)}",
+        )
+    return made
+
+
+def _asked(record: "RequestRecord") -> str:
+    """`release`, `rollback to 3`, `plan to 3`."""
+    if record.kind == "create_release":
+        return "release"
+    if record.kind == "rollback":
+        word = "plan" if record.payload.get("dry_run") is True else "rollback"
+        return f"{word} to {record.payload.get('release_number', '?')}"
+    return record.kind.replace("_", " ")
+
+
+def _toolset(record: "RequestRecord") -> str:
+    refused = record.payload.get("refused")
+    given = record.payload if not isinstance(refused, Mapping) else refused
+    return one_line(str(given.get("toolset", "?")), 600)
+
+
+def _error_type(record: "RequestRecord") -> str:
+    return "" if record.error is None else one_line(str(record.error.get("type", "")))
+
+
+def _facts(record: "RequestRecord") -> list[tuple[str, str | None]]:
+    waits = None if record.next_attempt_at is None else exact_moment(record.next_attempt_at)
+    running = record.status == "running"
+    asked = {name: value for name, value in record.payload.items() if name not in SHOWN_ABOVE}
+    return [
+        ("request", one_line(record.id)),
+        ("what", _asked(record)),
+        ("toolset", _toolset(record)),
+        ("status", record.status),
+        ("attempts", str(record.attempts)),
+        ("worker", one_line(record.worker) if running and record.worker else None),
+        ("next attempt", waits),
+        ("asked by", one_line(record.requested_by)),
+        ("created", exact_moment(record.created_at)),
+        ("took", _took(record)),
+        ("idempotency key", record.idempotency_key and one_line(record.idempotency_key)),
+        *((name.replace("_", " "), _value(value)) for name, value in asked.items() if value not in (None, False)),
+        ("error" if record.status == "failed" else "last error", _error(record)),
+    ]
+
+
+def _value(value: object) -> str:
+    from release_worker.domain import canonical_json
+
+    return several_lines(value) if isinstance(value, str) else canonical_json.dumps(value)
+
+
+def _took(record: "RequestRecord") -> str | None:
+    """From being asked to being done, the wait included."""
+    if record.finished_at is None:
+        return None
+    return f"{(record.finished_at - record.created_at).total_seconds():.2f} s"
+
+
+def _error(record: "RequestRecord") -> str | None:
+    if record.error is None:
+        return None
+    return f"{_error_type(record)}: {one_line(str(record.error.get('message', '')), 1000)}"
+
+
+def _show_result(record: "RequestRecord") -> None:
+    from release_worker.domain.messages import CreateReleaseResult, RollbackResult
+
+    if record.status == "succeeded":
+        say("")
+        result = record.outcome()
+        if isinstance(result, CreateReleaseResult):
+            show_new_release(_toolset(record), result)
+        elif isinstance(result, RollbackResult):
+            show_rollback(_toolset(record), result)
+        else:
+            from release_worker.domain import canonical_json
+
+            say(canonical_json.dumps(dict(record.result or {})))
+    elif record.status == "queued":
+        say("", f"It waits for a worker. Is one running? Start one, or all there is: {command_line('dev')}")

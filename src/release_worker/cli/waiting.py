@@ -1,0 +1,63 @@
+"""Ask a worker, and wait for its answer."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from release_worker.cli.failures import INTERRUPTED
+from release_worker.cli.render import command_line, console, print_json, say
+from release_worker.errors import NotConfigured, ReleaseWorkerError
+
+if TYPE_CHECKING:
+    from release_worker.client import ReleaseClient, RequestHandle
+    from release_worker.domain.messages import CreateReleaseResult, RollbackResult
+
+R = TypeVar("R", "CreateReleaseResult", "RollbackResult")
+
+
+@contextmanager
+def client_from_environment(*, waits: bool) -> Iterator["ReleaseClient"]:
+    """A client for `RELEASE_WORKER_…`. Raises NotConfigured, also where it could ask but not wait for the answer."""
+    from release_worker.client import ReleaseClient
+    from release_worker.settings import read_settings
+
+    settings = read_settings()
+    settings.require("broker_url")
+    if waits and settings.database_url is None and settings.result_backend is None:
+        message = (
+            "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND, or use --no-wait"
+        )
+        raise NotConfigured(message, setting="RELEASE_WORKER_DATABASE_URL")
+    with ExitStack() as stack:
+        if settings.database_url is not None:
+            from release_worker.operations.reading import explained
+
+            stack.enter_context(explained())
+        yield stack.enter_context(ReleaseClient.from_env())
+
+
+def result_of(handle: "RequestHandle[R]", *, timeout: float) -> R:
+    """The request's result. Raises its error, or ResultTimeout; either names the request."""
+    waiting = console(stderr=True)
+    try:
+        if not waiting.is_terminal:
+            return handle.result(timeout)
+        with waiting.status(f"Waiting for a worker to do request {handle.id}"):
+            return handle.result(timeout)
+    except ReleaseWorkerError as error:
+        error.details.setdefault("request_id", handle.id)
+        raise
+    except KeyboardInterrupt:
+        follow = command_line("requests", "show", handle.id)
+        say(f"Stopped waiting. The request itself goes on: {follow}", stderr=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def show_accepted(handle: "RequestHandle[R]", *, as_json: bool) -> None:
+    """What `--no-wait` prints."""
+    if as_json:
+        print_json({"request_id": handle.id})
+        return
+    say(f"Request {handle.id} is accepted. Follow it: {command_line('requests', 'show', handle.id)}")

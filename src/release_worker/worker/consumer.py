@@ -1,0 +1,32 @@
+"""A worker that outlives its broker's restart, also in the middle of a task."""
+
+from functools import wraps
+from typing import Any
+
+from celery.worker.consumer import Consumer
+
+
+class SteadyConsumer(Consumer):  # type: ignore[misc]
+    """Celery's consumer of messages, with one of its repairs repaired.
+
+    Where the connection to the broker is lost, Celery 5.7 collects it, which makes its transport forget its address,
+    and then closes it. Closing a channel of Redis gives back what is not acknowledged yet, for which kombu 5.7 needs
+    that address: an AttributeError ends the worker, whenever a task was running. A task that ends later is acknowledged
+    in the same way. So the transport is told its address again.
+    """
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Let go of the lost connection, so that a new one can be made."""
+        connection = self.connection
+        transport = connection.transport
+        collect = connection.collect
+
+        @wraps(collect)
+        def collect_and_remember(*positional: Any, **keywords: Any) -> None:
+            try:
+                collect(*positional, **keywords)
+            finally:
+                transport.client = connection
+
+        connection.collect = collect_and_remember
+        super().on_connection_error_after_connected(exc)

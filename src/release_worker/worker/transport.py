@@ -1,0 +1,115 @@
+"""What arrives on a queue may be anything. kombu's Redis transport lets bytes that are no message, and messages without
+what Celery takes for granted, end the worker that took them; here they are dropped, with a line in the log.
+"""
+
+from queue import Empty
+from typing import Annotated, Any
+
+import structlog
+from celery.app.amqp import AMQP
+from kombu import Connection
+from kombu.transport import redis
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from release_worker.domain.routing import QUEUE_NAMES
+
+logger = structlog.get_logger(__name__)
+
+_Address = Annotated[str, StringConstraints(max_length=255)]
+_Id = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+_Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+
+
+class _Headers(_Strict):
+    """Of Celery's message protocol 2: what a worker reads before the task's own code runs.
+    https://docs.celeryq.dev/en/stable/internals/protocol.html"""
+
+    task: str
+    id: _Id
+    retries: Annotated[int, Field(ge=0)] | None = None
+    timelimit: Annotated[list[_Seconds | None], Field(min_length=2, max_length=2)] | None = None
+    eta: str | None = None
+    expires: str | None = None
+    root_id: str | None = None
+    parent_id: str | None = None
+    group: str | None = None
+    shadow: str | None = None
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    ignore_result: bool | None = None
+
+
+class _DeliveryInfo(_Strict):
+    exchange: _Address
+    routing_key: _Address
+
+
+class _Properties(_Strict):
+    delivery_tag: _Id
+    delivery_info: _DeliveryInfo
+    body_encoding: Annotated[str, StringConstraints(pattern="^base64$")] | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    priority: int | None = None
+
+
+class _Message(_Strict):
+    body: str
+    headers: _Headers
+    properties: _Properties
+
+
+class CarefulChannel(redis.Channel):
+    """A channel on which nothing but the loss of the connection gets past the message that it comes from."""
+
+    def _brpop_read(self, **options: Any) -> Any:
+        """Overrides kombu's step from bytes to a delivered message."""
+        held = set(self.qos._delivered)
+        try:
+            return super()._brpop_read(**options)
+        except (Empty, *_ERRORS_OF_THE_CONNECTION):
+            raise
+        except Exception as error:
+            logger.exception("message_dropped", error=type(error).__name__)
+            for tag in set(self.qos._delivered) - held:
+                self.basic_reject(tag, requeue=False)
+            return True
+
+
+class CarefulTransport(redis.Transport):
+    """kombu's Redis transport with a channel that survives its messages."""
+
+    Channel = CarefulChannel
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        """Overrides kombu's dispatch. Raises ValidationError where a worker could trip over the message."""
+        if queue in QUEUE_NAMES:
+            _Message.model_validate(message)
+        super()._deliver(message, queue)
+
+
+# kombu counts KeyError among these, for a race of its own elsewhere; DataError is what redis-py says of a value that it
+# cannot send, which here can only come from the message.
+_ERRORS_OF_THE_CONNECTION = tuple(
+    error
+    for error in (*redis.Transport.connection_errors, *redis.Transport.channel_errors)
+    if error is not KeyError and error.__name__ != "DataError"
+)
+
+
+class CarefulConnection(Connection):
+    """kombu's connection, with the careful transport where it would use the Redis one."""
+
+    def get_transport_cls(self) -> Any:
+        found = super().get_transport_cls()
+        return CarefulTransport if found is redis.Transport else found
+
+
+class CarefulAMQP(AMQP):
+    """Celery's maker of connections."""
+
+    Connection = CarefulConnection

@@ -1,0 +1,49 @@
+"""One worker for all tests of this directory that ask one; each test makes an organization of its own."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from release_worker.embedded import EmbeddedServers
+from tests.support.billing import a_full_toolset
+from tests.support.command_line import CommandLine, settings
+from tests.support.workers import Service, Worker, running_worker, service
+from tests.support.world import Toolset
+
+
+@pytest.fixture(scope="package")
+def served(servers: EmbeddedServers) -> Iterator[Service]:
+    """The servers of `worker`."""
+    with service(servers, broker_database=1) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def worker(served: Service) -> Iterator[Worker]:
+    """A worker that was started in the repository, with its celeryconfig.py."""
+    with running_worker(served, "--hostname", "acceptance@%h") as started:
+        yield started
+        assert started.running
+
+
+@pytest.fixture
+def billing(served: Service, worker: Worker) -> Toolset:
+    """A toolset in an organization that no other test has, and a worker for it."""
+    assert worker.running
+    return a_full_toolset(served.engine, organization=f"org-{uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def run(served: Service, worker: Worker) -> CommandLine:
+    """The command line, with a worker to do what it asks."""
+    assert worker.running
+    urls = {"database_url": served.database_url, "broker_url": served.broker_url, "result_backend": served.broker_url}
+    return CommandLine(settings(**urls))
+
+
+@pytest.fixture
+def nobody_works(servers: EmbeddedServers, served: Service) -> CommandLine:
+    """The command line, with a broker that no worker reads."""
+    broker = servers.broker_url.replace("virtual_host=0", "virtual_host=8")
+    return CommandLine(settings(database_url=served.database_url, broker_url=broker))

@@ -1,0 +1,152 @@
+"""How the command line fails: one clear line, the details that help, and the exit status."""
+
+import json
+import re
+
+import psycopg
+import pytest
+
+from release_worker.embedded import EmbeddedServers
+from tests.support.billing import INVOICE
+from tests.support.command_line import CommandLine, settings
+from tests.support.databases import temporary_database
+from tests.support.world import Toolset
+
+LONG_URN = "tools:http:github:actions_add_custom_labels_to_self_hosted_runner_for_repo"
+LONG_NOTES = "Upgraded to GitHub Enterprise 3.19, with the new prompts;\nsee https://example.test/changes/2026-11-22"
+
+
+def test_without_a_worker_a_timeout_says_where_to_look(nobody_works: CommandLine, billing: Toolset) -> None:
+    ended = nobody_works("release", billing.path, "--timeout", 0.2)
+    request_id = nobody_works("requests", "list", "--toolset", billing.path, "--json").document[0]["id"]
+
+    assert (ended.status, ended.out) == (1, "")
+    assert f"error: request {request_id} has not finished after 0.2 s; it is queued\n" in ended.err
+    assert "Is a worker running" in ended.err
+    assert f"requests show {request_id}" in ended.err
+    shown = nobody_works("requests", "show", request_id).out
+    assert re.search(r"^status +queued$", shown, re.MULTILINE)
+    assert "It waits for a worker." in shown
+
+
+def test_a_refused_rollback_lists_what_stands_in_its_way(run: CommandLine, billing: Toolset) -> None:
+    run("release", billing.path)
+    other = billing.project.toolset("other", tools=[INVOICE])
+    billing.project.configure("model", "another")
+
+    refused = run("rollback", billing.path, 1)
+    assert (refused.status, refused.out) == (1, "")
+    assert f"  {other.path}: system\n" in refused.err
+    assert "--allow-shared-impact" in refused.err
+    allowed = run("rollback", billing.path, 1, "--allow-shared-impact")
+    assert allowed.status == 0
+    assert "--allow-shared-impact" in allowed.out.partition("Undo it:")[2]
+
+    deployment = billing.project.active()
+    assert deployment is not None
+    deployment.remove_tool(INVOICE)
+    missing = run("rollback", billing.path, 1, "--component", "tools", "--plan")
+    assert (missing.status, missing.out) == (1, "")
+    assert missing.err.startswith("error: nothing would provide some of what the release served\n")
+    assert f"  {INVOICE}\n" in missing.err
+    assert "--on-missing recreate" in missing.err
+    skipped = run("rollback", billing.path, 1, "--component", "tools", "--on-missing", "skip", "--plan")
+    assert f"warning: skipped tools: {INVOICE}" in skipped.out
+    assert "--component tools --on-missing skip" in skipped.out
+
+
+def test_an_error_is_one_line_or_one_record(run: CommandLine, billing: Toolset) -> None:
+    run("release", billing.path)
+    unknown = "nobody/has/this"
+    for status, message, arguments in (
+        (1, f"there is no toolset {unknown}", ["release", unknown]),
+        (1, f"there is no toolset {unknown}", ["list", unknown]),
+        (1, f"there is no toolset {unknown}", ["requests", "list", "--toolset", unknown]),
+        (1, f"toolset {billing.path} has no release 9", ["show", billing.path, "9"]),
+        (1, f"toolset {billing.path} has no release 9", ["rollback", billing.path, "9"]),
+        (1, "expected release 7 to be current, but release 1 is", _stale(billing)),
+        (1, "there is no request nope", ["requests", "show", "nope"]),
+        (2, "unknown components: nope", ["rollback", billing.path, "1", "--component", "nope"]),
+        (2, "the request is not valid: actor:", ["release", billing.path, "--actor", "a\x07b"]),
+    ):
+        plain, record = run(*arguments), run(*arguments, "--json")
+        assert (plain.status, plain.out, record.status, record.out) == (status, "", status, "")
+        assert plain.err.startswith(f"error: {message}")
+        assert all(line.startswith("  ") for line in plain.err.splitlines()[1:])
+        assert json.loads(record.err)["message"].startswith(message)
+        assert json.loads(record.err).keys() == {"type", "message", "details"}
+
+
+def _stale(billing: Toolset) -> list[str]:
+    return ["release", billing.path, "--expected-current-release", "7"]
+
+
+def test_a_database_is_made_checked_and_found_wanting(servers: EmbeddedServers) -> None:
+    with temporary_database(servers.postgres, template="template0") as url:
+        run = CommandLine(settings(database_url=url, broker_url=servers.broker_url))
+        not_ready = run("list", "acme/payments/billing")
+        assert not_ready.status == 1
+        assert "release-worker db upgrade" in not_ready.err
+        assert "release-worker db upgrade" in run("release", "acme/payments/billing").err
+        assert run("db", "check").status == 1
+        assert "has no tables of release-worker yet" in run("db", "check").out
+
+        assert run("db", "upgrade").out.startswith("The tables are made: revision ")
+        assert run("db", "upgrade").out.endswith(" already.\n")
+        assert run("db", "check").status == 0
+        assert run("requests", "list").out == "There are no requests yet.\n"
+
+        _execute(url, "ALTER TABLE release_requests DROP COLUMN worker")
+        differs = run("db", "check")
+        assert differs.status == 1
+        assert "add column release_requests worker" in differs.out
+        assert not json.loads(run("db", "check", "--json").out)["ok"]
+
+        _execute(url, "UPDATE release_worker_alembic_version SET version_num = '9999_future'")
+        assert "at revision 9999_future, and this version needs" in run("db", "check").out
+        newer = run("db", "upgrade")
+        assert (newer.status, len(newer.err.splitlines())) == (1, 2)
+        assert "9999_future, which this version of release-worker does not know" in newer.err
+
+
+def _execute(url: str, statement: str) -> None:
+    with psycopg.connect(url.replace("+psycopg", "")) as connection:
+        connection.execute(statement)
+
+
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "complaint", "advice"),
+    [
+        ({}, ["list", "a/b/c"], "RELEASE_WORKER_DATABASE_URL is not set", "release-worker dev"),
+        ({}, ["db", "check"], "RELEASE_WORKER_DATABASE_URL is not set", "release-worker dev"),
+        ({}, ["release", "a/b/c"], "RELEASE_WORKER_BROKER_URL is not set", "release-worker dev"),
+        (settings(database_url="nonsense"), ["list", "a/b/c"], "RELEASE_WORKER_DATABASE_URL is not the URL of", ""),
+        (settings(database_url="mysql://root@db/x"), ["db", "upgrade"], "RELEASE_WORKER_DATABASE_URL is not", ""),
+        (
+            settings(database_url=f"postgresql://u:secret@{NOWHERE}/x"),
+            ["requests", "list"],
+            "the database cannot be",
+            "Does PostgreSQL run",
+        ),
+        (
+            settings(broker_url=f"redis://:secret@{NOWHERE}/0"),
+            ["release", "a/b/c", "--no-wait"],
+            "the broker cannot be reached",
+            "Does Redis or Valkey run",
+        ),
+        (settings(broker_url=f"redis://{NOWHERE}/0"), ["dev"], "RELEASE_WORKER_DATABASE_URL is not set", ""),
+    ],
+)
+def test_without_its_servers_a_command_says_what_to_set(
+    environment: dict[str, str], arguments: list[str], complaint: str, advice: str
+) -> None:
+    ended = CommandLine(environment).as_process(*arguments)
+
+    assert (ended.status, ended.out) == (1, "")
+    assert ended.err.startswith(f"error: {complaint}")
+    assert advice in ended.err
+    assert len(ended.err.splitlines()) <= 2
+    assert "secret" not in ended.err
