@@ -1,4 +1,4 @@
-"""`db upgrade` and `db check`: the tables in PostgreSQL."""
+"""`db upgrade|check|grants`: the tables in PostgreSQL."""
 
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,14 @@ def check(as_json: AsJson = False) -> None:
         say(*_findings(state))
     if not state.ok:
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def grants() -> None:
+    """Print SQL that makes roles for the apps, the worker and readers, each with what it needs and no more."""
+    from release_worker.migrations import grants
+
+    typer.echo(grants(), nl=False)
 
 
 def _fields(state: "SchemaState") -> dict[str, object]:

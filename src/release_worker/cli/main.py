@@ -6,11 +6,12 @@ Nothing heavy is imported here: each command imports what it works with, so that
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
-from release_worker.cli import database, releases, requests
+from release_worker.cli import database, releases, requests, retention
 from release_worker.cli.demo import demo
 from release_worker.cli.dev import dev
 from release_worker.cli.failures import DONE, FAILED, report, report_defect, report_usage
@@ -57,6 +58,9 @@ app.command()(releases.release)
 app.command("list")(releases.list_releases)
 app.command("show")(releases.show_release)
 app.command()(releases.rollback)
+app.command()(retention.prune)
+app.command()(retention.pin)
+app.command()(retention.unpin)
 app.add_typer(requests.app, name="requests")
 app.add_typer(database.app, name="db")
 
@@ -64,6 +68,9 @@ app.add_typer(database.app, name="db")
 def main() -> None:
     """The entry point `release-worker`."""
     sys.excepthook = report_defect
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an ASCII terminal gets question marks, not a traceback
     sys.exit(run(sys.argv[1:]))
 
 

@@ -17,8 +17,7 @@ from release_worker.cli.options import (
     parsed_labels,
 )
 from release_worker.cli.render import print_json
-
-TIMEOUT = 60.0
+from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
 
 Notes = Annotated[str | None, typer.Option(metavar="TEXT", help="What this release is about.")]
 Labels = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label to find it by; may be repeated.")]
@@ -57,7 +56,7 @@ def release(
     expected_current_release: ExpectedRelease = None,
     organization: Organization = None,
     idempotency_key: IdempotencyKey = None,
-    timeout: Timeout = TIMEOUT,
+    timeout: Timeout = DEFAULT_TIMEOUT,
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,7 +66,6 @@ def release(
     project's deployment and system configuration, and all variations. A worker does it; this command waits for it.
     """
     from release_worker.cli.outcomes import show_new_release
-    from release_worker.cli.waiting import client_from_environment, result_of, show_accepted
 
     labels = parsed_labels(label)
     with client_from_environment(waits=not no_wait) as client:
@@ -100,7 +98,7 @@ def rollback(
     expected_current_release: ExpectedRelease = None,
     organization: Organization = None,
     idempotency_key: IdempotencyKey = None,
-    timeout: Timeout = TIMEOUT,
+    timeout: Timeout = DEFAULT_TIMEOUT,
     no_wait: NoWait = False,
     all_changes: AllChanges = False,
     as_json: AsJson = False,
@@ -111,7 +109,6 @@ def rollback(
     the answer says how. Try it with --plan before.
     """
     from release_worker.cli.outcomes import show_rollback
-    from release_worker.cli.waiting import client_from_environment, result_of, show_accepted
 
     with client_from_environment(waits=not no_wait) as client:
         handle = client.rollback(

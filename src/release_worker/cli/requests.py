@@ -1,4 +1,4 @@
-"""`requests list` and `requests show`: what was asked for, and how far it is."""
+"""`requests list|show|retry|sweep`: what was asked for, how far it is, and another try."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -21,7 +21,8 @@ from release_worker.cli.render import (
     several_lines,
     show_table,
 )
-from release_worker.errors import ReleaseWorkerError
+from release_worker.cli.waiting import client_from_environment, show_accepted
+from release_worker.errors import RequestNotFound
 
 if TYPE_CHECKING:
     from release_worker.domain.request_record import RequestRecord
@@ -40,7 +41,9 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
-app = typer.Typer(help="Look at what was asked of the workers.")
+RequestId = Annotated[str, typer.Argument(metavar="ID", help="The request's id; it is the Celery task's id too.")]
+
+app = typer.Typer(help="Look at what was asked of the workers, and try it again.")
 
 
 @app.command("list")
@@ -72,7 +75,7 @@ def list_requests(
 
 @app.command("show")
 def show_request(
-    request_id: Annotated[str, typer.Argument(metavar="ID", help="The request's id; it is the Celery task's id too.")],
+    request_id: RequestId,
     as_json: AsJson = False,
 ) -> None:
     """Show one request: what was asked, how far it is, and its result or error."""
@@ -83,12 +86,31 @@ def show_request(
     with reading(read_settings().require("database_url")) as connection:
         record = get_request(connection, request_id)
     if record is None:
-        raise ReleaseWorkerError(f"there is no request {one_line(request_id)}", {"request_id": request_id})
+        raise RequestNotFound(request_id=one_line(request_id))
     if as_json:
         print_json(record)
         return
     show_table(facts(_facts(record)))
     _show_result(record)
+
+
+@app.command()
+def retry(request_id: RequestId, as_json: AsJson = False) -> None:
+    """Bring a failed request back, as if it had just been asked."""
+    with client_from_environment(waits=True) as client:
+        handle = client.retry(request_id)
+    show_accepted(handle, as_json=as_json)
+
+
+@app.command()
+def sweep(as_json: AsJson = False) -> None:
+    """Publish again what the broker has lost, and give up what has no attempts left; beat does so all the time."""
+    with client_from_environment(waits=True) as client:
+        swept = client.sweep()
+    if as_json:
+        print_json(swept)
+    else:
+        say(f"Published again: {len(swept.published)}. Given up: {len(swept.given_up)}.")
 
 
 def _table(records: "list[RequestRecord]") -> Table:

@@ -12,9 +12,10 @@ from release_worker.errors import NotConfigured, ReleaseWorkerError
 
 if TYPE_CHECKING:
     from release_worker.client import ReleaseClient, RequestHandle
-    from release_worker.domain.messages import CreateReleaseResult, RollbackResult
+    from release_worker.domain.messages import AnyResult
 
-R = TypeVar("R", "CreateReleaseResult", "RollbackResult")
+R = TypeVar("R", bound="AnyResult")
+DEFAULT_TIMEOUT = 60.0  # seconds
 
 
 @contextmanager
