@@ -15,10 +15,6 @@ from release_worker.domain.subject import Scope
 
 Parameters = Mapping[str, Any]
 
-# SQL: the end of a query of rows AS live that a restore keeps. A row that an app deleted after this transaction's
-# snapshot is still seen, and an upsert would insert it beside itself; locking it is refused, as VersionConflict.
-STILL_THERE = "FOR KEY SHARE OF live"
-
 
 class Component(Protocol):
     """One part of the state that a release holds. The seven built in are in this package; others come as plug-ins."""
@@ -39,8 +35,11 @@ class Component(Protocol):
         `before` that differs in content `after`. Items are equal as `jsonb` values, numbers by their exact value."""
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
-        """Make live state equal to content `target`: remove what it lacks, add what it has, change what differs, and
-        touch nothing else. Never commits. `parameters` are those of `target` and of the toolset."""
+        """Make live state equal to content `target`: remove what it lacks, change what differs, add what it has, and
+        touch nothing else. Never commits. `parameters` are those of `target` and of the toolset.
+
+        Changing and adding are two statements, never an upsert: in REPEATABLE READ an upsert takes a row that an app
+        deleted meanwhile for a missing one and inserts it beside itself, where an update is refused as a conflict."""
 
 
 def keyed_diff(items_before: str, items_after: str) -> str:

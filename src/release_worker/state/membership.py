@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from release_worker.domain.subject import Scope
-from release_worker.state.component import STILL_THERE, Parameters, keyed_diff
+from release_worker.state.component import Parameters, keyed_diff
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,20 @@ class Membership:
             DELETE FROM {self.table} AS live
             WHERE toolset_id = :toolset_id AND NOT EXISTS (SELECT FROM target WHERE target.urn = live.{self.urn})
         """
-        kept = f"""
+        changed = f"""
             {wanted}
-            SELECT FROM {self.table} AS live JOIN target ON target.urn = live.{self.urn}
-            WHERE toolset_id = :toolset_id
-            {STILL_THERE}
+            UPDATE {self.table} AS live SET position = target.position
+            FROM target
+            WHERE toolset_id = :toolset_id AND target.urn = live.{self.urn} AND live.position <> target.position
         """
-        put_back = f"""
+        added = f"""
             {wanted}
-            INSERT INTO {self.table} AS live (toolset_id, {self.urn}, position)
+            INSERT INTO {self.table} (toolset_id, {self.urn}, position)
             SELECT :toolset_id, urn, position FROM target
-            ON CONFLICT (toolset_id, {self.urn}) DO UPDATE SET position = excluded.position
-            WHERE live.position <> excluded.position
+            WHERE NOT EXISTS (
+                SELECT FROM {self.table} AS live WHERE toolset_id = :toolset_id AND live.{self.urn} = target.urn)
         """
-        for statement in (removed, kept, put_back):
+        for statement in (removed, changed, added):
             connection.execute(text(statement), parameters)
 
     @staticmethod

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from release_worker.domain.subject import Scope
-from release_worker.state.component import STILL_THERE, Parameters, keyed_diff, members
+from release_worker.state.component import Parameters, keyed_diff, members
 
 # A template's `arguments` may be SQL NULL, which the content shows by leaving the field out, or the JSON value null.
 _PROMPT = """
@@ -54,18 +54,20 @@ def _restore_config(target: str) -> tuple[str, str, str]:
         DELETE FROM system_configs AS live
         WHERE project_id = :project_id AND NOT EXISTS (SELECT FROM target WHERE target.key = live.key)
     """
-    kept = f"""
+    changed = f"""
         {wanted}
-        SELECT FROM system_configs AS live JOIN target USING (key) WHERE project_id = :project_id
-        {STILL_THERE}
+        UPDATE system_configs AS live SET value = target.value
+        FROM target
+        WHERE project_id = :project_id AND live.key = target.key AND live.value <> target.value
     """
-    put_back = f"""
+    added = f"""
         {wanted}
-        INSERT INTO system_configs AS live (project_id, key, value)
+        INSERT INTO system_configs (project_id, key, value)
         SELECT :project_id, key, value FROM target
-        ON CONFLICT (project_id, key) DO UPDATE SET value = excluded.value WHERE live.value <> excluded.value
+        WHERE NOT EXISTS (
+            SELECT FROM system_configs AS live WHERE project_id = :project_id AND live.key = target.key)
     """
-    return removed, kept, put_back
+    return removed, changed, added
 
 
 def restore_prompts(target: str) -> tuple[str, str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from release_worker.domain.subject import Scope
-from release_worker.state.component import STILL_THERE, Parameters, keyed_diff, members
+from release_worker.state.component import Parameters, keyed_diff, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,19 @@ class Variations:
             DELETE FROM variations AS live
             WHERE {self._ours} AND NOT EXISTS (SELECT FROM target WHERE target.urn = live.tool_urn)
         """
-        kept = f"""
+        changed = f"""
             {wanted}
-            SELECT FROM variations AS live JOIN target ON target.urn = live.tool_urn WHERE {self._ours}
-            {STILL_THERE}
+            UPDATE variations AS live SET config = target.config, updated_at = now()
+            FROM target
+            WHERE {self._ours} AND live.tool_urn = target.urn AND live.config <> target.config
         """
-        put_back = f"""
+        added = f"""
             {wanted}
-            INSERT INTO variations AS live (organization_id, toolset_id, tool_urn, config)
+            INSERT INTO variations (organization_id, toolset_id, tool_urn, config)
             SELECT :organization_id, {self._owner}, urn, config FROM target
-            ON CONFLICT (organization_id, toolset_id, tool_urn)
-            DO UPDATE SET config = excluded.config, updated_at = now()
-            WHERE live.config <> excluded.config
+            WHERE NOT EXISTS (SELECT FROM variations AS live WHERE {self._ours} AND live.tool_urn = target.urn)
         """
-        for statement in (removed, kept, put_back):
+        for statement in (removed, changed, added):
             connection.execute(text(statement), parameters)
 
 
