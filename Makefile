@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check dev clean
+.PHONY: demo test faults check dev clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -18,6 +18,9 @@ demo: $(READY)  ## release and roll back a real toolset on embedded servers
 
 test: $(READY)  ## all tests but the long fault runs
 	$(BIN)/python -m pytest
+
+faults: $(READY)  ## two minutes of load and faults; FAULTS='--seed 7 --requests 500' for another run
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 check: $(READY)  ## what must hold before a commit: style, types, layers, migrations
 	$(BIN)/ruff format --check .

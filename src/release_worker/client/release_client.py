@@ -1,7 +1,6 @@
 """Asks a release worker, through its broker."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from celery import Celery
@@ -38,6 +37,8 @@ Handle = RequestHandle[Any]
 
 # Publishing tries for some seconds and then says that it could not, rather than hang in a caller's request.
 _PUBLISH = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
+# Without a database, Celery asks the result backend before it publishes, for twenty seconds by default.
+_SUBSCRIBE = {**_PUBLISH, "max_retries": 5}
 
 
 class ReleaseClient:
@@ -52,6 +53,7 @@ class ReleaseClient:
         self._app = Celery("release_worker.client", loader="app", set_as_current=False)
         self._app.backend_cls = self._backend or "disabled://"
         self._app.conf.update(SHARED, **addresses(self._settings.require("broker_url")))
+        self._app.conf.update(result_backend_transport_options={"retry_policy": _SUBSCRIBE})
         self._lazy_engine: Engine | None = None
 
     @classmethod
@@ -220,9 +222,7 @@ class ReleaseClient:
         handle = self._handle_of(accepted)
 
         def publish() -> None:
-            # Without a broker the caller's commit stands: the request is in the ledger, and `published` stays False.
-            with suppress(BrokerUnavailable):
-                self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
+            self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
 
         if not accepted.record.finished:
             after_commit(session, publish)

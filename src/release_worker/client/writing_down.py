@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from release_worker.domain.messages import AnyRequest, AnyResult
-from release_worker.errors import ResultTimeout, ToolsetNotFound
+from release_worker.errors import BrokerUnavailable, ResultTimeout, ToolsetNotFound
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import Accepted, accept_request, get_request
 from release_worker.store.toolsets import find_toolset
@@ -26,27 +27,32 @@ def write_down(connection: Connection, request: AnyRequest, request_id: str) -> 
 
 
 def after_commit(session: Session, publish: Callable[[], None]) -> None:
-    """Call `publish` once when the session's transaction commits, and never if it is rolled back.
+    """Call `publish` once when the session's transaction commits, and never if it ends otherwise.
 
     A savepoint that is rolled back may undo the request and leave the rest: its message then finds no row, and the
-    worker drops it.
+    worker drops it. Where `publish` raises BrokerUnavailable, the commit stands, and what else waits is not tried: a
+    caller with many requests waits for the broker once.
     """
     waiting: list[Callable[[], None]] | None = session.info.get(_WAITING)
     if waiting is None:
         waiting = session.info[_WAITING] = []
         event.listen(session, "after_commit", _publish_waiting)
-        event.listen(session, "after_soft_rollback", _forget_waiting)
+        event.listen(session, "after_transaction_end", _forget_waiting)
     waiting.append(publish)
 
 
 def _publish_waiting(session: Session) -> None:
+    if session.in_nested_transaction():  # a savepoint was released, and nothing committed
+        return
     waiting = session.info[_WAITING]
-    while waiting:
-        waiting.pop(0)()
+    with suppress(BrokerUnavailable):
+        while waiting:
+            waiting.pop(0)()
+    waiting.clear()
 
 
-def _forget_waiting(session: Session, undone: SessionTransaction) -> None:
-    if not undone.nested:
+def _forget_waiting(session: Session, ended: SessionTransaction) -> None:
+    if not ended.nested:
         session.info[_WAITING].clear()
 
 

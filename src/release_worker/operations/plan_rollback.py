@@ -94,6 +94,7 @@ def plan_rollback(connection: Connection, request: Rollback, components: Compone
         changes,
         live=live,
         target={**captured_contents(components.names), **contents},
+        plug_in_scopes={component.name: component.scope for component in components.plug_ins},
         parameters=parameters,
     )
     if affected and not request.allow_shared_impact:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from release_worker.domain.changes import ComponentChanges
+from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters
 
 _PATH = """
@@ -22,6 +23,7 @@ def shared_impact(
     *,
     live: Mapping[str, str],
     target: Mapping[str, str],
+    plug_in_scopes: Mapping[str, Scope],
     parameters: Parameters,
 ) -> list[dict[str, Any]]:
     """`{id, path, components}` of each live toolset, other than the one that is rolled back, that these changes would
@@ -34,9 +36,10 @@ def shared_impact(
     - System configuration and other templates reach every toolset of the project.
     - A global variation reaches the toolsets of the organization that list its URN, where their own variation, laid
       over it field by field, leaves a difference.
+    - A plug-in's state reaches every toolset of the project, or the organization, that it belongs to.
     """
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for component, query, values in _queries(changes, live, target):
+    for component, query, values in _queries(changes, live, target, plug_in_scopes):
         for row in connection.execute(text(query), {**parameters, **values}):
             found[row.path, str(row.id)].add(component)
     return [
@@ -46,21 +49,32 @@ def shared_impact(
 
 
 def _queries(
-    changes: Mapping[str, ComponentChanges], live: Mapping[str, str], target: Mapping[str, str]
+    changes: Mapping[str, ComponentChanges],
+    live: Mapping[str, str],
+    target: Mapping[str, str],
+    plug_in_scopes: Mapping[str, Scope],
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     nothing = ComponentChanges()
     if deployment := changes.get("deployment", nothing):
         yield "deployment", _LISTING_DEFINITIONS, _reach_of_deployment(deployment.keys)
     if system := changes.get("system", nothing):
         if any(key.startswith("config/") for key in system.keys):
-            yield "system", _PATH + "AND t.project_id = :project_id", {}
+            yield "system", _IN_SCOPE["project"], {}
         prompts = [key.removeprefix("prompts/") for key in system.keys if key.startswith("prompts/")]
         if prompts:
             yield "system", _reached_by_prompts(live["system"], target["system"]), {"prompts": prompts}
     if variations := changes.get("global_variations", nothing):
         query = _reached_by_variations(target["global_variations"])
         yield "global_variations", query, {"urns": list(variations.keys)}
+    for name, scope in plug_in_scopes.items():
+        if name in changes and scope in _IN_SCOPE:
+            yield name, _IN_SCOPE[scope], {}
 
+
+_IN_SCOPE: Mapping[Scope, str] = {
+    "project": _PATH + "AND t.project_id = :project_id",
+    "organization": _PATH + "AND t.organization_id = :organization_id",
+}
 
 _LISTING_DEFINITIONS = f"""
     {_PATH} AND t.project_id = :project_id AND (

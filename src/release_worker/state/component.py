@@ -2,8 +2,9 @@
 
 A component's **content** is one JSON value that holds its state by value: no row ids, no times. It is spoken of as a
 SQL expression of type `jsonb`, so that capturing is `INSERT … SELECT` and restoring is set difference, and bulk
-content stays inside PostgreSQL. NULL means that there is no content (no active deployment, no variations). Expressions
-may use the parameters `:toolset_id`, `:project_id` and `:organization_id`, and the one named in the content handed in.
+content stays inside PostgreSQL. NULL means that there is no content (no active deployment, no variations); the JSON
+value `null` is no content of its own. Expressions may use the parameters `:toolset_id`, `:project_id` and
+`:organization_id`, and the one named in the content handed in.
 """
 
 from collections.abc import Mapping

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from release_worker.domain.digests import StateDigests
+from release_worker.domain.digests import NOTHING, StateDigests
 from release_worker.domain.subject import Scope, Subject
 
 Contents = Mapping[str, str]
@@ -48,9 +48,10 @@ def store_parts(
         source_state_id=_source_state(connection, subject, contents, digests.source_state),
         global_variations_id=_variations(connection, subject, contents, digests, "global"),
         toolset_variations_id=_variations(connection, subject, contents, digests, "toolset"),
+        # Also where there is no content: a rollback to this release then removes what came later.
         plug_in_ids={
-            name: _component_state(connection, subject, name, plug_in_scopes[name], contents[name], digest)
-            for name, digest in digests.plug_ins.items()
+            name: _component_state(connection, subject, name, scope, contents[name], digests[name] or NOTHING)
+            for name, scope in plug_in_scopes.items()
         },
     )
 

@@ -1,6 +1,8 @@
 """The Celery app. Making it opens nothing and reads nothing: Celery asks for the configuration when it first needs
 it."""
 
+from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -19,7 +21,8 @@ def make_app() -> Celery:
     made = Celery("release_worker", amqp=CarefulAMQP, set_as_current=False)
     made.add_defaults(defaults)
     if find_spec("celeryconfig"):
-        made.config_from_object("celeryconfig")
+        # Among defaults the later win; what Celery calls configuration would lose to all of them.
+        made.add_defaults(partial(import_module, "celeryconfig"))
     register_tasks(made)
     return made
 

@@ -1,0 +1,43 @@
+"""The worker's app with short leases and few attempts, so that tests of real processes need not wait for the usual
+ones; and with a defect that kills the child that works a request with the note `POISON`.
+
+    celery -A tests.faults.quick_worker worker
+"""
+
+import os
+import signal
+from typing import Any
+
+from celery.signals import worker_process_init
+from sqlalchemy import Engine
+
+from release_worker.domain.request_record import Claim
+from release_worker.operations.execute import execute
+from release_worker.settings import read_settings
+from release_worker.state.registry import Components
+from release_worker.worker import mailbox, runtime
+from release_worker.worker.app import make_app
+from release_worker.worker.policy import LeasePolicy, RetryPolicy
+
+POISON = "poison"
+ATTEMPTS = 3
+LEASE_SECONDS = 2.0
+
+app = make_app()
+
+
+def _deadly(engine: Engine, claim: Claim, components: Components) -> None:
+    if claim.payload.get("notes") == POISON:
+        os.kill(os.getpid(), signal.SIGKILL)
+    execute(engine, claim, components)
+
+
+@worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def _be_quick(**_: Any) -> None:
+    mailbox.execute = _deadly  # type: ignore[attr-defined]
+    quick = runtime.Runtime(
+        read_settings(),
+        retry=RetryPolicy(attempts=ATTEMPTS, first_delay=0.1, longest_delay=1.0),
+        leases=LeasePolicy(lease=LEASE_SECONDS, renew_every=0.5, lock_wait=0.3),
+    )
+    setattr(app, runtime._ATTRIBUTE, quick)

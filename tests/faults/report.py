@@ -1,0 +1,64 @@
+"""The one table of a run."""
+
+from collections import Counter
+from collections.abc import Iterator
+from statistics import median
+
+from tests.faults.campaign import Outcome
+from tests.faults.plan import FAULTS
+from tests.faults.verdict import BAD
+
+EXAMPLES = 10  # of each kind of finding that are shown
+
+
+def table(outcome: Outcome, command: str) -> str:
+    """Markdown, fit for docs/reliability.md."""
+    recoveries = outcome.journal.recoveries()
+    lines = ["| fault | struck | median time to recover | maximum |", "|---|--:|--:|--:|"]
+    for fault in FAULTS:
+        times = recoveries.get(fault, [])
+        lines.append(
+            f"| {fault} | {len(times)} | {_seconds(times and median(times))} | {_seconds(times and max(times))} |"
+        )
+    every = [one for times in recoveries.values() for one in times]
+    lines.append(f"| **all** | {len(every)} | {_seconds(every and median(every))} | {_seconds(every and max(every))} |")
+    lines += ["", "| what | count |", "|---|--:|"]
+    lines += [f"| {name} | {count} |" for name, count in _counts(outcome)]
+    lines += [f"| **{bad}** | {len(outcome.findings[bad])} |" for bad in BAD]
+    lines += ["", f"`{command}`: seed {outcome.plan.seed}, plan {outcome.plan.fingerprint}"]
+    return "\n".join(lines)
+
+
+def complaints(outcome: Outcome) -> Iterator[str]:
+    """The findings in words."""
+    for bad, found in outcome.findings.items():
+        yield from (f"{bad}: {one}" for one in found[:EXAMPLES])
+        if len(found) > EXAMPLES:
+            yield f"{bad}: … and {len(found) - EXAMPLES} more"
+
+
+def _counts(outcome: Outcome) -> Iterator[tuple[str, object]]:
+    evidence, journal = outcome.evidence, outcome.journal
+    ended = Counter(
+        row.status if row.status == "succeeded" else f"failed, {(row.error or {}).get('type')}"
+        for row in evidence.requests
+    )
+    yield "requests in the ledger", len(evidence.requests)
+    yield from sorted(ended.items(), reverse=True)
+    kinds = Counter(row.kind for row in evidence.releases)
+    yield "effects", len(evidence.releases) + len(evidence.rollbacks)
+    yield (
+        "of these releases / backups / restored",
+        " / ".join(str(kinds[one]) for one in ("release", "backup", "restored")),
+    )
+    yield "of these rollbacks", len(evidence.rollbacks)
+    yield "attempts above one", sum(max(0, row.attempts - 1) for row in evidence.requests)
+    yield "undone by their caller", len(journal.of_fate("undone"))
+    yield "callers told of an error", len(journal.of_fate("unknown"))
+    yield "unaccepted: plain messages lost with the broker's data", len(outcome.unaccepted)
+    yield from sorted(journal.counts.items())
+    yield "seconds of load / until calm", f"{outcome.plan.seconds:.0f} / {outcome.settled_after:.0f}"
+
+
+def _seconds(value: object) -> str:
+    return f"{value:.2f} s" if isinstance(value, float) else "-"

@@ -1,0 +1,30 @@
+"""A short run of the fault suite: each kind of fault that needs no long wait, once. `make faults` runs the real one."""
+
+from pathlib import Path
+
+from release_worker.embedded import EmbeddedServers
+from tests.faults.campaign import run_campaign
+from tests.faults.plan import FAULTS, make_plan
+from tests.faults.report import complaints
+
+SEED = 2
+QUICK_FAULTS = tuple(fault for fault in FAULTS if fault != "stop child past its lease")
+
+
+def test_nothing_is_lost_or_doubled_in_a_short_storm(
+    broker: EmbeddedServers, database_url: str, tmp_path: Path
+) -> None:
+    plan = make_plan(SEED, requests=80, rate=6.0, spacing=1.4, faults=QUICK_FAULTS)
+    outcome = run_campaign(plan, broker, database_url, tmp_path)
+    assert list(complaints(outcome)) == []
+    assert len({strike.fault for strike in outcome.journal.strikes}) >= len(QUICK_FAULTS) - 2
+    assert len(outcome.evidence.releases) > 20
+
+
+def test_the_same_seed_gives_the_same_plan() -> None:
+    assert make_plan(7, requests=300) == make_plan(7, requests=300)
+    assert make_plan(7, requests=300) != make_plan(8, requests=300)
+
+
+def test_every_kind_of_fault_strikes_in_the_default_plan() -> None:
+    assert {strike.fault for strike in make_plan(1, requests=400).strikes} == set(FAULTS)

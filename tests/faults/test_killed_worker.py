@@ -1,0 +1,41 @@
+"""A worker's child that dies in mid-operation: its request is done once, or ends if it is what kills."""
+
+import os
+import signal
+
+from release_worker.embedded.process import eventually
+from tests.faults.quick_worker import ATTEMPTS, POISON
+from tests.faults.shop import QUICK, Shop
+from tests.support.records import releases_of
+
+
+def test_a_release_whose_child_is_killed_in_mid_operation_is_made_once(shop: Shop) -> None:
+    with shop.worker("worker", app=QUICK) as worker:
+        worker.wait_until_ready()
+        with shop.holding(shop.billing):
+            handle = shop.client.create_release(shop.billing.path, actor="tester")
+            child = shop.wait_until_waiting(handle.id)
+            os.kill(child, signal.SIGKILL)
+        shop.sweep_until_ended(handle.id, within=30)
+
+        assert handle.result().release_number == 1
+        assert [row.request_id for row in releases_of(shop.engine, shop.billing)] == [handle.id]
+        assert shop.request(handle.id).attempts == 2
+        assert eventually(lambda: not shop.lock_is_held(), within=5)
+
+
+def test_a_request_that_kills_every_child_ends_and_does_not_block_the_next(shop: Shop) -> None:
+    other = shop.billing.project.toolset("refunds")
+    with shop.worker("worker", app=QUICK) as worker:
+        worker.wait_until_ready()
+        poison = shop.client.create_release(shop.billing.path, actor="tester", notes=POISON)
+        behind = shop.client.create_release(shop.billing.path, actor="tester")
+        aside = shop.client.create_release(other.path, actor="tester")
+        for handle in (poison, behind, aside):
+            shop.sweep_until_ended(handle.id, within=60)
+
+    failed = shop.request(poison.id)
+    assert (failed.status, failed.error["type"], failed.attempts) == ("failed", "WorkerLost", ATTEMPTS)
+    assert behind.result().release_number == 1
+    assert aside.result().release_number == 1
+    assert [row.request_id for row in releases_of(shop.engine, shop.billing)] == [behind.id]

@@ -1,0 +1,190 @@
+"""A worker dies at every statement in turn; after recovery there is exactly one effect, and live state is right."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+from structlog.testing import capture_logs
+
+from release_worker.store.engine import make_engine
+from release_worker.worker.policy import RetryPolicy
+from tests.support.billing import COMPONENTS, INVOICE, REFUND, a_full_toolset, active_deployment, edit_everything
+from tests.support.kill_points import STATUS, Killed, KillSwitch
+from tests.support.ledger import ask, end_leases, mailbox, record
+from tests.support.live_state import LiveState, live_state
+from tests.support.operations import release, roll_back
+from tests.support.records import (
+    assert_numbers_and_chain_complete,
+    captured_state,
+    current_number,
+    releases_of,
+    rollbacks_of,
+)
+from tests.support.world import Toolset
+
+ROOT = Path(__file__).parents[2]
+# No number of deaths is too many.
+PATIENT = RetryPolicy(attempts=1_000)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is asked of a toolset whose live state is that of release 1, and what its one effect is."""
+
+    prepare: Callable[[Engine, Toolset, int], object]
+    kind: str
+    made: list[str]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    restores: tuple[str, ...] = ()
+    """The components that get back what release 1 has."""
+
+
+def edit(_engine: Engine, billing: Toolset, death: int) -> None:
+    """Otherwise than before each other death, so that all of it is new to the records."""
+    edit_everything(billing)
+    billing.edit(settings={"death": death})
+    billing.project.configure("death", death)
+    active_deployment(billing).define_tool("tools:function:billing:death", {"death": death})
+    billing.vary(INVOICE, {"death": death})
+    billing.project.organization.vary(REFUND, {"death": death})
+
+
+def edit_and_release(engine: Engine, billing: Toolset, death: int) -> None:
+    edit(engine, billing, death)
+    release(engine, billing)
+
+
+def edit_and_lose_a_tool(engine: Engine, billing: Toolset, death: int) -> None:
+    """One that release 1 has is neither listed nor provided any more."""
+    edit(engine, billing, death)
+    active_deployment(billing).remove_tool(REFUND)
+
+
+SCENARIOS = {
+    "a release": Scenario(edit, "create_release", ["release"], {"notes": "n"}),
+    "a rollback": Scenario(edit_and_release, "rollback", [], {"release_number": 1}, COMPONENTS),
+    "a rollback with a backup": Scenario(edit, "rollback", ["backup"], {"release_number": 1}, COMPONENTS),
+    "a rollback of some components that provides tools again": Scenario(
+        edit_and_lose_a_tool,
+        "rollback",
+        ["backup", "restored"],
+        {"release_number": 1, "components": ["tools", "settings", "system"], "on_missing": "recreate"},
+        ("tools", "settings", "system"),
+    ),
+}
+
+
+@pytest.fixture
+def mortal(database_url: str) -> Iterator[Engine]:
+    """The engine of a worker that dies."""
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def expected_state(scenario: Scenario, before: LiveState, first: LiveState) -> LiveState:
+    return {name: first[name] if name in scenario.restores else content for name, content in before.items()}
+
+
+def assert_one_effect(
+    engine: Engine, billing: Toolset, scenario: Scenario, request_id: str, expected: LiveState
+) -> None:
+    live = live_state(engine, billing)
+    if scenario.fields.get("on_missing") == "recreate":
+        assert REFUND in live["deployment"]["tools"]
+        expected = {**expected, "deployment": live["deployment"]}
+    assert live == expected
+    made = [row.kind for row in releases_of(engine, billing) if row.request_id == request_id]
+    assert made == scenario.made
+    rollbacks = [row for row in rollbacks_of(engine, billing) if row.request_id == request_id]
+    assert len(rollbacks) == (scenario.kind == "rollback")
+    current = current_number(engine, billing)
+    assert current is not None
+    assert captured_state(engine, billing, current) == live
+    assert record(engine, request_id).status == "succeeded"
+
+
+def assert_no_effect(engine: Engine, billing: Toolset, request_id: str, before: LiveState) -> None:
+    assert live_state(engine, billing) == before
+    effects = "SELECT count(*) FROM {} WHERE request_id = :id"
+    both = f"SELECT ({effects.format('toolset_releases')}) + ({effects.format('toolset_rollbacks')})"
+    with engine.connect() as connection:
+        assert connection.execute(text(both), {"id": request_id}).scalar_one() == 0
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_request_whose_workers_die_one_after_the_other_a_statement_later_each_has_its_effect_once(
+    engine: Engine, mortal: Engine, name: str
+) -> None:
+    scenario = SCENARIOS[name]
+    billing = a_full_toolset(engine)
+    release(engine, billing)
+    first = live_state(engine, billing)
+    switch = KillSwitch(mortal, every=name == "a release")
+    deaths: list[str] = []
+    asked = None
+    survived = False
+    while not survived:
+        if asked is None:
+            roll_back(engine, billing, 1)
+            scenario.prepare(engine, billing, len(deaths))
+            before = live_state(engine, billing)
+            asked = ask(engine, billing, scenario.kind, **scenario.fields)
+        switch.arm(len(deaths))
+        with suppress(Killed), capture_logs():
+            mailbox(mortal, retry=PATIENT).work_until_done(asked)
+        survived = not switch.dead
+        deaths += [] if survived else switch.passed[-1:]
+        switch.disarm()
+        end_leases(engine)
+        if not record(engine, asked).finished:
+            assert_no_effect(engine, billing, asked, before)
+            continue
+        with capture_logs():
+            mailbox(mortal, worker="worker-b").work_until_done(asked)
+        assert_one_effect(engine, billing, scenario, asked, expected_state(scenario, before, first))
+        asked = None
+    assert deaths == switch.passed
+    assert deaths.count("after the commit") >= 3  # of the claim, of the effect, of the look at how it ended
+    assert_numbers_and_chain_complete(engine, billing)
+
+
+@pytest.mark.parametrize("moment", ["before the commit", "after the commit", "in the middle"])
+def test_the_same_holds_for_a_process_that_ends_without_a_word(
+    engine: Engine, mortal: Engine, database_url: str, moment: str
+) -> None:
+    scenario = SCENARIOS["a rollback with a backup"]
+    billing = a_full_toolset(engine)
+    release(engine, billing)
+    first = live_state(engine, billing)
+    edit(engine, billing, 1)
+    switch = KillSwitch(mortal)
+    switch.arm(None)
+    mailbox(mortal).work_until_done(ask(engine, billing, scenario.kind, **scenario.fields))
+    edit(engine, billing, 2)
+    before = live_state(engine, billing)
+    asked = ask(engine, billing, scenario.kind, **scenario.fields)
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.support.kill_points", database_url, asked, str(point_of(moment, switch.passed))],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+    )
+    assert ended.returncode == STATUS, ended.stderr
+    if moment != "after the commit":
+        assert_no_effect(engine, billing, asked, before)
+    end_leases(engine)
+    mailbox(engine, worker="worker-b").work_until_done(asked)
+    assert_one_effect(engine, billing, scenario, asked, expected_state(scenario, before, first))
+
+
+def point_of(moment: str, passed: list[str]) -> int:
+    """The number of a moment of the effect's transaction."""
+    marked = next(place for place, name in enumerate(passed) if "SET status = 'succeeded'" in name)
+    return passed.index(moment, marked) if "commit" in moment else marked

@@ -1,0 +1,41 @@
+"""Names that other apps and operators rely on: they are there, and they stay."""
+
+import release_worker
+from release_worker.domain.routing import QUEUE_NAMES, QUEUES, TASKS
+from release_worker.settings import PREFIX, Settings
+from release_worker.state.registry import ENTRY_POINTS, built_in_components
+
+
+def test_the_package_offers_the_client_and_the_app() -> None:
+    assert {"ReleaseClient", "app"} <= set(release_worker.__all__)
+    for method in ("from_env", "create_release", "rollback"):
+        assert callable(getattr(release_worker.ReleaseClient, method))
+
+
+def test_every_public_name_can_be_imported() -> None:
+    for name in release_worker.__all__:
+        assert getattr(release_worker, name) is not None
+
+
+def test_the_tasks_have_the_names_of_the_contract() -> None:
+    for kind in ("create_release", "rollback", "check_drift"):
+        assert TASKS[kind] == f"release_worker.{kind}"
+
+
+def test_releases_and_rollbacks_have_queues_of_their_own() -> None:
+    assert set(QUEUE_NAMES) == {"releases", "rollbacks", "maintenance"}
+    assert (QUEUES["create_release"], QUEUES["rollback"]) == ("releases", "rollbacks")
+
+
+def test_the_settings_are_those_of_the_contract() -> None:
+    assert PREFIX == "RELEASE_WORKER_"
+    assert {"database_url", "broker_url", "result_backend", "redis_url"} <= set(Settings.model_fields)
+
+
+def test_the_components_are_those_of_the_contract_in_its_order() -> None:
+    named = ["tools", "resources", "settings", "deployment", "system", "global_variations", "toolset_variations"]
+    assert list(built_in_components().names) == named
+
+
+def test_plug_ins_are_found_under_the_entry_point_group_of_the_contract() -> None:
+    assert ENTRY_POINTS == "release_worker.components"
