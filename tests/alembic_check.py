@@ -4,7 +4,7 @@ import sys
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import Connection, NullPool, create_engine
 
 from release_worker import migrations
 from release_worker.embedded import embedded_servers
@@ -12,25 +12,20 @@ from release_worker.embedded import embedded_servers
 
 def main() -> int:
     """0 where they do and there is one newest migration; otherwise 1, with what is wrong on standard error."""
-    problems = [*_several_heads(), *_differences()]
-    for problem in problems:
+    with embedded_servers() as servers, create_engine(servers.database_url, poolclass=NullPool).connect() as connection:
+        migrations.upgrade(connection)
+        found = problems(connection)
+    for problem in found:
         print(problem, file=sys.stderr)
-    return 1 if problems else 0
+    return 1 if found else 0
 
 
-def _several_heads() -> list[str]:
+def problems(connection: Connection) -> list[str]:
+    """What is wrong with the migrations that built a database."""
     heads = script_directory().get_heads()
-    return [] if len(heads) == 1 else [f"there must be one newest migration, not {len(heads)}: {', '.join(heads)}"]
-
-
-def _differences() -> list[str]:
-    with embedded_servers() as servers:
-        engine = create_engine(servers.database_url, poolclass=NullPool)
-        with engine.connect() as connection:
-            migrations.upgrade(connection)
-        with engine.connect() as connection:
-            found = migrations.differences(connection)
-    return [f"the database differs from the tables in the code: {difference}" for difference in found]
+    several = [] if len(heads) == 1 else [f"there must be one newest migration, not {len(heads)}: {', '.join(heads)}"]
+    differences = migrations.differences(connection)
+    return several + [f"the database differs from the tables in the code: {difference}" for difference in differences]
 
 
 def script_directory() -> ScriptDirectory:

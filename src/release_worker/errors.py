@@ -12,6 +12,7 @@
     │   ├── MissingDependencies
     │   ├── SharedStateImpact
     │   ├── IntegrityMismatch
+    │   ├── UnsupportedContent
     │   ├── WorkerLost
     │   └── UnexpectedFailure
     └── TransientError              the task policy tries again, with exponential backoff and jitter
@@ -24,9 +25,10 @@
 
 An error is a value: its class, one sentence, and `details`, a JSON object of its fields. The ledger stores it as
 `{type, message, details}`, and Celery's JSON result backend rebuilds it from `args`: both give a caller the same
-object. This module imports nothing, so that a caller can catch these without the worker's dependencies.
+object. This module imports nothing of ours, so that a caller can catch these without the worker's dependencies.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -46,7 +48,7 @@ class ReleaseWorkerError(Exception):
 
     def _default_message(self) -> str:
         template = type(self).sentence or (type(self).__doc__ or "").splitlines()[0]
-        return template.format_map(self.details)
+        return template.format_map(defaultdict(lambda: "?", self.details))
 
     def as_record(self) -> dict[str, Any]:
         """`{type, message, details}`, as `release_requests.error` holds it."""
@@ -119,6 +121,12 @@ class IntegrityMismatch(PermanentError):
     """A digest is not that of its content: `objects` lists each `{object, stored, computed}`."""
 
     sentence = "stored content does not have the digest it was stored with"
+
+
+class UnsupportedContent(PermanentError):
+    """Some JSON cannot be captured or shown (`reason`), being nested thousands of levels deep."""
+
+    sentence = "some content is not supported: {reason}"
 
 
 class WorkerLost(PermanentError):

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -11,6 +12,7 @@ from release_worker.errors import NotConfigured
 
 PREFIX = "RELEASE_WORKER_"
 _BROKER_WITH_LOCKS = ("redis://", "rediss://", "redis+socket://")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)")
 
 
 class Settings(BaseSettings):
@@ -30,6 +32,22 @@ class Settings(BaseSettings):
     def _with_driver(cls, url: str | None) -> str | None:
         """The URL with our driver in it: `postgresql://` and `postgres://` are accepted too."""
         return url and re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql+psycopg://", url)
+
+    @field_validator("broker_url", "result_backend", "redis_url")
+    @classmethod
+    def _is_a_url(cls, url: str | None) -> str | None:
+        """Kombu and redis-py say what is wrong with a URL when it is first used, and with the URL in it."""
+        if url is not None:
+            for one in url.split(";"):  # kombu takes several brokers
+                _check_url(one)
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_of_redis(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith((*_BROKER_WITH_LOCKS, "unix://")):
+            raise ValueError("not the URL of a Redis")
+        return url
 
     @field_validator("broker_url", "result_backend")
     @classmethod
@@ -65,8 +83,17 @@ class Settings(BaseSettings):
 
 def read_settings() -> Settings:
     """The settings of this process's environment. Raises NotConfigured for a value that cannot be one."""
+    return _readable(Settings)
+
+
+def given_settings(**values: str | None) -> Settings:
+    """Settings with these values. Raises NotConfigured for one that cannot be one."""
+    return _readable(lambda: Settings.model_validate(values))
+
+
+def _readable(make: Callable[[], Settings]) -> Settings:
     try:
-        return Settings()
+        return make()
     except ValidationError as error:
         names = ", ".join(f"{PREFIX}{one['loc'][0]!s}".upper() for one in error.errors(include_input=False))
         raise NotConfigured(f"cannot be read: {names}", setting=names) from None
@@ -75,6 +102,20 @@ def read_settings() -> Settings:
 def environment_with(**values: str) -> dict[str, str]:
     """This process's environment with these settings in it, for a process that it starts."""
     return {**os.environ, **{f"{PREFIX}{name.upper()}": value for name, value in values.items()}}
+
+
+def _check_url(url: str) -> None:
+    """Raises ValueError for what nobody could connect to; servers, users and options are left to those who try."""
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        raise ValueError("not a URL")
+    parts = urlsplit(url)
+    if parts.port == 0:  # asked for, it raises ValueError where it is no number
+        raise ValueError("no port")
+    if scheme[0] in ("redis", "rediss") and not re.fullmatch(r"(/\d{0,9})?", parts.path, re.ASCII):
+        raise ValueError("no number of a database")
+    if scheme[0] in ("unix", "redis+socket") and len(parts.path) < 2:
+        raise ValueError("no path of a socket")
 
 
 def _with_certificates_checked(url: str) -> str:

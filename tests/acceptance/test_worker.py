@@ -12,7 +12,7 @@ from celery.result import AsyncResult
 from release_worker.embedded import EmbeddedServers
 from release_worker.errors import IdempotencyConflict, ReleaseNotFound
 from tests.support.billing import INVOICE, a_full_toolset
-from tests.support.ledger import record
+from tests.support.ledger import ask, grow_old, record
 from tests.support.live_state import live_state
 from tests.support.records import current_number, release_of, releases_of
 from tests.support.workers import LONG, Service, Worker, answer, running_worker, service
@@ -181,6 +181,17 @@ def test_a_client_with_a_database_is_told_of_a_used_key_at_once(served: Service,
         assert again.result(LONG) == first.result(LONG)
         with pytest.raises(IdempotencyConflict):
             client.create_release(billing.path, actor="ci", idempotency_key="k", only_if_changed=True)
+
+
+def test_a_request_whose_message_was_lost_is_found_by_the_sweep_and_done_under_its_id(
+    served: Service, billing: Toolset
+) -> None:
+    lost = ask(served.engine, billing)
+    grow_old(served.engine, 60)
+    with served.stranger() as app, served.client() as client:
+        app.send_task("release_worker.sweep", queue="maintenance")
+        assert client.handle(lost, "create_release").result(LONG).release_number == 1
+    assert [row.request_id for row in releases_of(served.engine, billing)] == [lost]
 
 
 def test_the_log_says_how_requests_end_and_nothing_of_what_they_carry(

@@ -64,6 +64,8 @@ def run_campaign(plan: Plan, servers: EmbeddedServers, database_url: str, direct
         torn = list(final_rollbacks(client, engine, places, journal))
         evidence = replace(gather(engine), hanging=leftovers(servers, engine))
         striker.note_deaths()
+        for process in workers:
+            process.kill_all()  # nothing is left for it to do; in order, it might take its time
     findings = judge(evidence, journal, whole={place.id for place in places if place.whole})
     findings["torn"] += torn
     return Outcome(plan, journal, evidence, findings, unaccepted(evidence, journal), settled_after)

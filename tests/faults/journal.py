@@ -43,6 +43,7 @@ class Journal:
     seen_succeeded: dict[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     deaths: list[str] = field(default_factory=list)
+    surprises: list[str] = field(default_factory=list)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, submission: Submission) -> None:

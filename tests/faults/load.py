@@ -2,6 +2,7 @@
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from uuid import uuid4
@@ -60,7 +61,11 @@ class Load:
             "session": self._in_transaction,
         }[ask.channel]
         called = time.monotonic()
-        request_id, fate = submit(ask)
+        try:
+            request_id, fate = submit(ask)
+        except Exception:  # noqa: BLE001  the client promises errors of its own
+            self._journal.surprises.append(f"a {ask.channel} caller was told {traceback.format_exc()}")
+            request_id, fate = None, "unknown"
         place = self._places[ask.toolset]
         self._journal.note(Submission(place.id, request_id, fate, called, time.monotonic()))
 
@@ -82,7 +87,8 @@ class Load:
         request_id = str(uuid4())
         try:
             send_plain(self._plain, kind_of(arguments), arguments, request_id)
-        except BROKER_ERRORS:
+        except Exception as error:  # noqa: BLE001  Celery's own client promises nothing
+            self._journal.count(f"plain callers told {type(error).__name__}")
             return request_id, "unknown"
         return request_id, "sent"
 

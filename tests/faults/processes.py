@@ -26,7 +26,7 @@ CELERYCONFIG = """
 from release_worker.domain.routing import TRANSPORT_OPTIONS
 
 broker_transport_options = {**TRANSPORT_OPTIONS, "queue_order_strategy": "priority", "visibility_timeout": 20}
-worker_soft_shutdown_timeout = 5
+worker_soft_shutdown_timeout = 3
 """
 
 

@@ -8,7 +8,7 @@ import os
 import signal
 from typing import Any
 
-from celery.signals import worker_process_init
+from celery.signals import worker_init, worker_process_init
 from sqlalchemy import Engine
 
 from release_worker.domain.request_record import Claim
@@ -18,10 +18,7 @@ from release_worker.state.registry import Components
 from release_worker.worker import mailbox, runtime
 from release_worker.worker.app import make_app
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
-
-POISON = "poison"
-ATTEMPTS = 3
-LEASE_SECONDS = 2.0
+from tests.faults.shop import ATTEMPTS, POISON
 
 app = make_app()
 
@@ -32,12 +29,18 @@ def _deadly(engine: Engine, claim: Claim, components: Components) -> None:
     execute(engine, claim, components)
 
 
+@worker_init.connect(weak=False)  # type: ignore[untyped-decorator]
+def _come_back_soon(**_: Any) -> None:
+    for task in app.tasks.values():
+        task.default_retry_delay = 1  # after the loss of its child
+
+
 @worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _be_quick(**_: Any) -> None:
     mailbox.execute = _deadly  # type: ignore[attr-defined]
     quick = runtime.Runtime(
         read_settings(),
         retry=RetryPolicy(attempts=ATTEMPTS, first_delay=0.1, longest_delay=1.0),
-        leases=LeasePolicy(lease=LEASE_SECONDS, renew_every=0.5, lock_wait=0.3),
+        leases=LeasePolicy(lease=2.0, renew_every=0.5, lock_wait=0.3),
     )
     setattr(app, runtime._ATTRIBUTE, quick)

@@ -16,6 +16,9 @@ from tests.faults.processes import CeleryProcess, environment_of, worker
 from tests.support.world import Toolset
 
 QUICK = "tests.faults.quick_worker"
+SOON_READY = ("--without-mingle", "--without-gossip")
+POISON = "poison"  # a note that kills the quick worker's child
+ATTEMPTS = 3  # that the quick worker makes
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,10 @@ class Shop:
     client: ReleaseClient
     directory: Path
 
-    def worker(self, name: str, *, app: str = "release_worker", **variables: str) -> CeleryProcess:
-        """A worker with one child, not started; `variables` of its environment, besides its settings."""
+    def worker(self, name: str, *, app: str = "release_worker", children: int = 1, **variables: str) -> CeleryProcess:
+        """A worker, not started; `variables` of its environment, besides its settings."""
         environment = environment_of(self.servers, self.database_url, **variables)
-        return worker(name, self.directory, environment, children=1, app=app)
+        return worker(name, self.directory, environment, children=children, app=app, options=SOON_READY)
 
     def request(self, request_id: str) -> Row[Any]:
         """Its row."""
@@ -66,6 +69,10 @@ class Shop:
     def wait_until_waiting(self, request_id: str) -> int:
         """Until the request's operation waits for a row; the pid of the child that works it."""
         assert eventually(lambda: self.request(request_id).status == "running" and bool(self.waiting()), within=20)
+        return self.child_of(request_id)
+
+    def child_of(self, request_id: str) -> int:
+        """The pid of the child that worked the request last."""
         return int(self.request(request_id).worker.split(" pid ")[1])
 
     def waiting(self) -> list[int]:
@@ -77,6 +84,6 @@ class Shop:
         """
         return [row.pid for row in self.rows(query)]
 
-    def lock_is_held(self) -> bool:
+    def lock_is_held(self, toolset: Toolset) -> bool:
         with Redis.from_url(self.servers.redis_url) as redis:
-            return bool(redis.exists(f"release_worker:lock:toolset:{self.billing.id}"))
+            return bool(redis.exists(f"release_worker:lock:toolset:{toolset.id}"))

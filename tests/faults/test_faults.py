@@ -7,17 +7,18 @@ from tests.faults.campaign import run_campaign
 from tests.faults.plan import FAULTS, make_plan
 from tests.faults.report import complaints
 
-SEED = 2
+SEED = 10
 QUICK_FAULTS = tuple(fault for fault in FAULTS if fault != "stop child past its lease")
 
 
 def test_nothing_is_lost_or_doubled_in_a_short_storm(
     broker: EmbeddedServers, database_url: str, tmp_path: Path
 ) -> None:
-    plan = make_plan(SEED, requests=80, rate=6.0, spacing=1.4, faults=QUICK_FAULTS)
+    plan = make_plan(SEED, requests=60, rate=6.0, spacing=0.9, faults=QUICK_FAULTS)
     outcome = run_campaign(plan, broker, database_url, tmp_path)
     assert list(complaints(outcome)) == []
-    assert len({strike.fault for strike in outcome.journal.strikes}) >= len(QUICK_FAULTS) - 2
+    assert {strike.fault for strike in plan.strikes} == set(QUICK_FAULTS)
+    assert len(outcome.journal.strikes) >= 6  # a lock that no one holds cannot be deleted
     assert len(outcome.evidence.releases) > 20
 
 

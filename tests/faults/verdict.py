@@ -35,7 +35,7 @@ def judge(evidence: Evidence, journal: Journal, *, whole: Collection[UUID]) -> F
         "gaps": [*_gaps(evidence), *_broken_chains(evidence)],
         "torn": [*_wrong_digests(evidence), *_torn(evidence, whole)],
         "hanging": [*_unfinished(evidence), *evidence.hanging],
-        "broken": [*_broken(evidence), *journal.deaths],
+        "broken": [*_broken(evidence), *journal.deaths, *journal.surprises],
         "overtaken": list(_overtaken(evidence, journal)),
     }
 

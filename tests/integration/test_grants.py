@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import product
 from uuid import uuid4
 
 import pytest
@@ -65,9 +66,10 @@ def _remove_groups(owner: Engine) -> None:
             execute(owner, f"DROP ROLE {group}")
 
 
-def execute(engine: Engine, statement: str) -> None:
+def execute(engine: Engine, script: str) -> None:
+    """Run statements as they stand, as `psql` would."""
     with engine.begin() as connection:
-        connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(script.replace("%", "%%"))
 
 
 def refusal(engine: Engine, statement: str) -> str | None:
@@ -119,39 +121,37 @@ def test_an_app_asks_and_waits_for_the_result(servers: EmbeddedServers, users: U
                 not_for_apps()
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE toolsets SET current_release_id = NULL",
-        "INSERT INTO toolsets (organization_id, project_id, slug, name, current_release_id)"
-        " SELECT organization_id, project_id, 'other', 'Other', current_release_id FROM toolsets",
-        "UPDATE release_requests SET status = 'succeeded'",
-        "UPDATE release_requests SET payload = '{}'",
-        "DELETE FROM release_requests",
-        "INSERT INTO release_requests (id, kind, requested_by, status) VALUES ('x', 'prune', 'x', 'succeeded')",
-        "INSERT INTO release_requests (id, kind, requested_by, result) VALUES ('x', 'prune', 'x', '{}')",
-        "UPDATE toolset_releases SET labels = '{}'",
-        "UPDATE toolset_releases SET notes = 'other'",
-        "SELECT FROM release_requests FOR UPDATE",
-        "ALTER TABLE toolset_releases DISABLE TRIGGER ALL",
-        "SET session_replication_role = replica",
-        "CREATE TABLE mine (id int)",
-        "UPDATE release_worker_alembic_version SET version_num = '0001_functions'",
-    ],
+NOT_FOR_APPS_AND_READERS = (
+    "UPDATE toolsets SET current_release_id = NULL",
+    "INSERT INTO toolsets (organization_id, project_id, slug, name, current_release_id)"
+    " SELECT organization_id, project_id, 'other', 'Other', current_release_id FROM toolsets",
+    "UPDATE release_requests SET status = 'succeeded'",
+    "UPDATE release_requests SET payload = '{}'",
+    "DELETE FROM release_requests",
+    "INSERT INTO release_requests (id, kind, requested_by, status) VALUES ('x', 'prune', 'x', 'succeeded')",
+    "INSERT INTO release_requests (id, kind, requested_by, result) VALUES ('x', 'prune', 'x', '{}')",
+    "UPDATE toolset_releases SET labels = '{}'",
+    "UPDATE toolset_releases SET notes = 'other'",
+    "SELECT FROM release_requests FOR UPDATE",
+    "ALTER TABLE toolset_releases DISABLE TRIGGER ALL",
+    "SET session_replication_role = replica",
+    "CREATE TABLE mine (id int)",
+    "UPDATE release_worker_alembic_version SET version_num = '0001_functions'",
 )
-def test_neither_an_app_nor_a_reader_can(users: Users, statement: str) -> None:
+
+
+def test_apps_and_readers_neither_write_records_nor_say_what_is_current_or_done(users: Users) -> None:
     a_done_toolset(users)
     for user in (users.app, users.reader):
-        assert refusal(user, statement) == INSUFFICIENT_PRIVILEGE
+        for statement in NOT_FOR_APPS_AND_READERS:
+            assert refusal(user, statement) == INSUFFICIENT_PRIVILEGE, statement
 
 
-@pytest.mark.parametrize("table", [*RECORDS, "toolset_rollbacks"])
-def test_neither_an_app_nor_a_reader_writes_records_even_where_it_says_that_it_prunes(users: Users, table: str) -> None:
-    for user in (users.app, users.reader):
+def test_apps_and_readers_write_no_records_even_where_they_say_that_they_prune(users: Users) -> None:
+    for user, table in product((users.app, users.reader), (*RECORDS, "toolset_rollbacks")):
         for statement in (f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE", f"INSERT INTO {table} DEFAULT VALUES"):
-            pruning = f"SET release_worker.pruning = 'on'; {statement}"
-            with pytest.raises(DBAPIError, match=r"permission denied|must be owner"):
-                execute(user, pruning)
+            with pytest.raises(DBAPIError, match="permission denied"):
+                execute(user, f"SET release_worker.pruning = 'on'; {statement}")
 
 
 def test_a_reader_reads_everything_and_writes_nothing(users: Users) -> None:
@@ -215,25 +215,25 @@ def test_a_worker_sweeps_refuses_and_retries(users: Users) -> None:
     assert number_of_rows(users.reader, "release_requests") == 3
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DELETE FROM organizations",
-        "DELETE FROM toolsets",
-        "UPDATE organizations SET slug = 'other'",
-        "UPDATE toolsets SET slug = 'other'",
-        "UPDATE toolsets SET organization_id = organization_id",
-        "INSERT INTO organizations (slug, name) VALUES ('other', 'Other')",
-        "DELETE FROM tool_definitions",
-        "UPDATE tool_definitions SET definition = '{}'",
-        "DELETE FROM release_requests",
-        "DELETE FROM toolset_rollbacks",
-        "UPDATE toolset_rollbacks SET reason = 'other'",
-        "TRUNCATE toolset_releases CASCADE",
-        "ALTER TABLE toolset_releases DISABLE TRIGGER ALL",
-        "SET session_replication_role = replica",
-    ],
+NOT_FOR_WORKERS = (
+    "DELETE FROM organizations",
+    "DELETE FROM toolsets",
+    "UPDATE organizations SET slug = 'other'",
+    "UPDATE toolsets SET slug = 'other'",
+    "UPDATE toolsets SET organization_id = organization_id",
+    "INSERT INTO organizations (slug, name) VALUES ('other', 'Other')",
+    "DELETE FROM tool_definitions",
+    "UPDATE tool_definitions SET definition = '{}'",
+    "DELETE FROM release_requests",
+    "DELETE FROM toolset_rollbacks",
+    "UPDATE toolset_rollbacks SET reason = 'other'",
+    "TRUNCATE toolset_releases CASCADE",
+    "ALTER TABLE toolset_releases DISABLE TRIGGER ALL",
+    "SET session_replication_role = replica",
 )
-def test_a_worker_cannot(users: Users, statement: str) -> None:
+
+
+def test_a_worker_writes_only_what_restores_and_records_need(users: Users) -> None:
     a_done_toolset(users)
-    assert refusal(users.worker, statement) == INSUFFICIENT_PRIVILEGE
+    for statement in NOT_FOR_WORKERS:
+        assert refusal(users.worker, statement) == INSUFFICIENT_PRIVILEGE, statement

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
 from release_worker.store.engine import make_engine
+from release_worker.store.tables import metadata
 from release_worker.worker.policy import RetryPolicy
 from tests.support.billing import COMPONENTS, INVOICE, REFUND, a_full_toolset, active_deployment, edit_everything
 from tests.support.kill_points import STATUS, Killed, KillSwitch
@@ -110,12 +111,12 @@ def assert_one_effect(
     assert record(engine, request_id).status == "succeeded"
 
 
-def assert_no_effect(engine: Engine, billing: Toolset, request_id: str, before: LiveState) -> None:
-    assert live_state(engine, billing) == before
-    effects = "SELECT count(*) FROM {} WHERE request_id = :id"
-    both = f"SELECT ({effects.format('toolset_releases')}) + ({effects.format('toolset_rollbacks')})"
+def all_but_requests(engine: Engine) -> str:
+    """A fingerprint of every row of every other table."""
+    tables = [table.name for table in metadata.sorted_tables if table.name != "release_requests"]
+    each = [f"SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {name} AS t" for name in tables]
     with engine.connect() as connection:
-        assert connection.execute(text(both), {"id": request_id}).scalar_one() == 0
+        return str(connection.execute(text(" UNION ALL ".join(each))).scalars().all())
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -134,7 +135,7 @@ def test_a_request_whose_workers_die_one_after_the_other_a_statement_later_each_
         if asked is None:
             roll_back(engine, billing, 1)
             scenario.prepare(engine, billing, len(deaths))
-            before = live_state(engine, billing)
+            before, untouched = live_state(engine, billing), all_but_requests(engine)
             asked = ask(engine, billing, scenario.kind, **scenario.fields)
         switch.arm(len(deaths))
         with suppress(Killed), capture_logs():
@@ -144,7 +145,7 @@ def test_a_request_whose_workers_die_one_after_the_other_a_statement_later_each_
         switch.disarm()
         end_leases(engine)
         if not record(engine, asked).finished:
-            assert_no_effect(engine, billing, asked, before)
+            assert all_but_requests(engine) == untouched
             continue
         with capture_logs():
             mailbox(mortal, worker="worker-b").work_until_done(asked)
@@ -155,7 +156,7 @@ def test_a_request_whose_workers_die_one_after_the_other_a_statement_later_each_
     assert_numbers_and_chain_complete(engine, billing)
 
 
-@pytest.mark.parametrize("moment", ["before the commit", "after the commit", "in the middle"])
+@pytest.mark.parametrize("moment", ["before the commit", "after the commit"])
 def test_the_same_holds_for_a_process_that_ends_without_a_word(
     engine: Engine, mortal: Engine, database_url: str, moment: str
 ) -> None:
@@ -168,7 +169,7 @@ def test_the_same_holds_for_a_process_that_ends_without_a_word(
     switch.arm(None)
     mailbox(mortal).work_until_done(ask(engine, billing, scenario.kind, **scenario.fields))
     edit(engine, billing, 2)
-    before = live_state(engine, billing)
+    before, untouched = live_state(engine, billing), all_but_requests(engine)
     asked = ask(engine, billing, scenario.kind, **scenario.fields)
     ended = subprocess.run(
         [sys.executable, "-m", "tests.support.kill_points", database_url, asked, str(point_of(moment, switch.passed))],
@@ -178,7 +179,7 @@ def test_the_same_holds_for_a_process_that_ends_without_a_word(
     )
     assert ended.returncode == STATUS, ended.stderr
     if moment != "after the commit":
-        assert_no_effect(engine, billing, asked, before)
+        assert all_but_requests(engine) == untouched
     end_leases(engine)
     mailbox(engine, worker="worker-b").work_until_done(asked)
     assert_one_effect(engine, billing, scenario, asked, expected_state(scenario, before, first))
@@ -187,4 +188,4 @@ def test_the_same_holds_for_a_process_that_ends_without_a_word(
 def point_of(moment: str, passed: list[str]) -> int:
     """The number of a moment of the effect's transaction."""
     marked = next(place for place, name in enumerate(passed) if "SET status = 'succeeded'" in name)
-    return passed.index(moment, marked) if "commit" in moment else marked
+    return passed.index(moment, marked)

@@ -132,6 +132,21 @@ def test_a_number_is_never_used_again(engine: Engine, billing: Toolset) -> None:
     assert numbers(engine, billing) == [1, 3, 4]
 
 
+def test_the_number_of_a_variations_version_is_never_used_again(engine: Engine, billing: Toolset) -> None:
+    billing.unvary("tools:function:billing:refund")
+    versions = []
+    for config in ({"a": 1}, {"a": 2}):
+        billing.vary("tools:x", config)
+        release(engine, billing)
+        with engine.connect() as connection:
+            own = text("SELECT max(version) FROM variation_versions WHERE toolset_id = :id")
+            versions.append(connection.execute(own, {"id": billing.id}).scalar_one())
+        billing.unvary("tools:x")
+        release(engine, billing)
+        prune(engine, billing, keep=1)
+    assert versions == [1, 2]
+
+
 def test_what_follows_a_pruned_release_follows_the_nearest_one_before_it(engine: Engine, billing: Toolset) -> None:
     release_often(engine, billing, 8)
     pin(engine, billing, 3)

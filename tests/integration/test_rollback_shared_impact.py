@@ -170,6 +170,20 @@ def test_a_prompt_that_is_a_tool_reaches_the_toolsets_that_list_it(engine: Engin
     assert impact(engine, street.billing) == {"acme/payments/summing": ["system"]}
 
 
+def test_a_prompt_with_an_empty_tool_urn_reaches_as_one_without_does(engine: Engine, street: Street) -> None:
+    """An empty URN provides no tool, so it is a prompt that any toolset may offer."""
+    street.billing.project.edit_prompt("greeting", tool_urn="")
+    release(engine, street.billing)
+    street.billing.project.edit_prompt("greeting", prompt="Edited")
+    with pytest.raises(SharedStateImpact) as refused:
+        roll_back(engine, street.billing, 2)
+    assert [one["path"] for one in refused.value.details["toolsets"]] == [
+        "acme/payments/bare",
+        "acme/payments/invoicing",
+        "acme/payments/summing",
+    ]
+
+
 def test_a_prompt_that_became_another_tool_reaches_those_that_list_either(engine: Engine, street: Street) -> None:
     street.billing.project.edit_prompt("summary", tool_urn=INVOICE)
     assert impact(engine, street.billing) == {

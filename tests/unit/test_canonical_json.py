@@ -93,7 +93,7 @@ def test_what_is_not_json_is_refused(text: str) -> None:
         {"a": b""},
         {1: "a key that is no string"},
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_has_no_exact_json_form_is_refused(value: Any) -> None:
     with pytest.raises(TypeError):

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from celery import Celery
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.exceptions import OperationalError
 from uuid_utils import uuid7
 
+from release_worker.client.broker import PUBLISH_RETRIES, close_app, make_app
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.messages import (
     RESULTS,
@@ -20,9 +20,9 @@ from release_worker.domain.messages import (
     RollbackResult,
     validate_request,
 )
-from release_worker.domain.routing import ATTEMPTS, SHARED, addresses, envelope
+from release_worker.domain.routing import ATTEMPTS, envelope
 from release_worker.errors import BrokerUnavailable, NotConfigured, ResultTimeout
-from release_worker.settings import Settings, read_settings
+from release_worker.settings import given_settings, read_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -35,25 +35,15 @@ if TYPE_CHECKING:
 OnMissing = Literal["fail", "skip", "recreate"]
 Handle = RequestHandle[Any]
 
-# Publishing tries for some seconds and then says that it could not, rather than hang in a caller's request.
-_PUBLISH = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
-# Without a database, Celery asks the result backend before it publishes, for twenty seconds by default.
-_SUBSCRIBE = {**_PUBLISH, "max_retries": 5}
-
 
 class ReleaseClient:
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed."""
 
     def __init__(self, *, broker_url: str, result_backend: str | None = None, database_url: str | None = None) -> None:
-        self._settings = Settings.model_validate(
-            {"broker_url": broker_url, "result_backend": result_backend, "database_url": database_url}
-        )
-        # The loader and the backend are given outright: what the environment says for another Celery app changes
-        # neither. A client that has the ledger needs no backend, and does not fail with one.
-        self._app = Celery("release_worker.client", loader="app", set_as_current=False)
-        self._app.backend_cls = self._backend or "disabled://"
-        self._app.conf.update(SHARED, **addresses(self._settings.require("broker_url")))
-        self._app.conf.update(result_backend_transport_options={"retry_policy": _SUBSCRIBE})
+        """Raises NotConfigured for an address that cannot be one."""
+        self._settings = given_settings(broker_url=broker_url, result_backend=result_backend, database_url=database_url)
+        # A client that has the ledger needs no backend, and does not fail with one.
+        self._app = make_app(self._settings.require("broker_url"), self._backend)
         self._lazy_engine: Engine | None = None
 
     @classmethod
@@ -68,7 +58,7 @@ class ReleaseClient:
 
     def close(self) -> None:
         """Close the connections that were opened."""
-        self._app.close()
+        close_app(self._app)
         if self._lazy_engine is not None:
             self._lazy_engine.dispose()
 
@@ -167,16 +157,17 @@ class ReleaseClient:
         fields = {"toolset": toolset, "keep": keep, "actor": actor, "organization": organization}
         return self._submit("prune", fields, None)
 
-    def retry(self, request_id: str) -> Handle:
+    def retry(self, request_id: str, *, organization: str | None = None) -> Handle:
         """Bring a failed request back, with all its attempts. Needs a database.
 
-        Raises RequestNotFound, InvalidRequest for one that has not failed, and BrokerUnavailable.
+        Raises RequestNotFound, also for one of another organization than `organization` where that is given,
+        InvalidRequest for one that has not failed, and BrokerUnavailable.
         """
         from release_worker.operations.retry_request import retry_request
         from release_worker.store.engine import ledger_transaction
 
         with ledger_transaction(self._engine()) as connection:
-            record = retry_request(connection, request_id)
+            record = retry_request(connection, request_id, organization=organization)
         handle = self.handle(record.id, record.kind)
         self._publish(handle, _message_of(record), kept=True)
         return handle
@@ -237,7 +228,7 @@ class ReleaseClient:
             self._app.send_task(
                 **message,
                 retry=True,
-                retry_policy=_PUBLISH,
+                retry_policy=PUBLISH_RETRIES,
             )
         except (OperationalError, OSError, RuntimeError) as error:  # the last where the result backend is away
             reason = " ".join(str(error).split())

@@ -13,8 +13,11 @@ A digest is the lower-case hex SHA-256 of that text in UTF-8. RFC 8785 would not
 
 import hashlib
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
+
+from release_worker.errors import UnsupportedContent
 
 # Python refuses to turn longer texts into int, since it takes quadratic time; a Decimal holds them exactly.
 _LONGEST_INT = 4000
@@ -23,17 +26,68 @@ _LONGEST_INT = 4000
 def loads(text: str | bytes) -> Any:
     """The value of a JSON text, exactly: integers as int (Decimal past 4,000 digits), other numbers as Decimal.
 
-    Raises ValueError for what is not JSON, `NaN` and `Infinity` included.
+    Raises ValueError for what is not JSON, `NaN` and `Infinity` included, and UnsupportedContent for what is nested too
+    deeply for Python.
     """
-    return json.loads(text, parse_float=Decimal, parse_int=_integer, parse_constant=_refuse_constant)
+    try:
+        return json.loads(text, parse_float=Decimal, parse_int=_integer, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise UnsupportedContent(reason="nested too deeply") from None
 
 
 def dumps(value: Any) -> str:
-    """The canonical text of a value made of dict, list, tuple, str, int, Decimal, float, bool and None.
+    """The canonical text of a value made of dict, list, tuple, str, int, Decimal, float, bool and None, of any depth.
 
     A float, which only an app's own call can bring, stands for its shortest decimal. Raises TypeError for anything
     else, `nan` and `inf` included.
     """
+    written: list[str] = []
+    # What is still to be written, the next at the end: values, and pieces of text that are ready.
+    waiting: list[Any] = [value]
+    while waiting:
+        match waiting.pop():
+            case _Text() as ready:
+                written.append(ready)
+            case dict() as members:
+                waiting.extend(reversed(_object(members)))
+            case list() | tuple() as items:
+                waiting.extend(reversed(_array(items)))
+            case scalar:
+                written.append(_scalar(scalar))
+    return "".join(written)
+
+
+def digest(value: Any) -> str:
+    """Lower-case hex SHA-256 of the canonical text of `value`."""
+    return hashlib.sha256(dumps(value).encode()).hexdigest()
+
+
+def as_plain(value: Any) -> Any:
+    """`value` for a JSON encoder without Decimal: a Decimal becomes a float where that is exact, else its text."""
+    return json.loads(dumps(value), parse_float=_float_or_text)
+
+
+class _Text(str):
+    """A piece of the text that is being written, and no value."""
+
+    __slots__ = ()
+
+
+def _object(members: dict[Any, Any]) -> list[Any]:
+    pieces: list[Any] = [_Text("{")]
+    for place, key in enumerate(sorted(members, key=_key_order)):
+        pieces += [_Text(f"{', ' if place else ''}{_scalar(key)}: "), members[key]]
+    return [*pieces, _Text("}")]
+
+
+def _array(items: Sequence[Any]) -> list[Any]:
+    pieces: list[Any] = [_Text("[")]
+    for place, item in enumerate(items):
+        pieces += [_Text(", "), item] if place else [item]
+    return [*pieces, _Text("]")]
+
+
+def _scalar(value: Any) -> str:
     match value:
         case None:
             return "null"
@@ -45,31 +99,12 @@ def dumps(value: Any) -> str:
             return _number(value)
         case float():
             return _number(Decimal(repr(value)))
-        case dict():
-            members = sorted(value.items(), key=lambda member: _key_order(member[0]))
-            return "{" + ", ".join(f"{dumps(key)}: {dumps(item)}" for key, item in members) + "}"
-        case list() | tuple():
-            return "[" + ", ".join(dumps(item) for item in value) + "]"
         case _:
             raise TypeError(f"{type(value).__name__} has no exact JSON form")
 
 
-def digest(value: Any) -> str:
-    """Lower-case hex SHA-256 of the canonical text of `value`."""
-    return hashlib.sha256(dumps(value).encode()).hexdigest()
-
-
-def as_plain(value: Any) -> Any:
-    """`value` for a JSON encoder without Decimal: a Decimal becomes a float where that is exact, else its text."""
-    match value:
-        case Decimal():
-            return float(value) if Decimal(repr(float(value))) == value else _number(value)
-        case dict():
-            return {key: as_plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [as_plain(item) for item in value]
-        case _:
-            return value
+def _float_or_text(text: str) -> float | str:
+    return float(text) if Decimal(repr(float(text))) == Decimal(text) else text
 
 
 def _integer(text: str) -> int | Decimal:
@@ -91,6 +126,8 @@ def _number(value: int | Decimal) -> str:
     return "0" if text == "-0" else text
 
 
-def _key_order(key: str) -> tuple[int, bytes]:
+def _key_order(key: Any) -> tuple[int, bytes]:
+    if not isinstance(key, str):
+        raise TypeError(f"a key must be a string, not {type(key).__name__}")
     encoded = key.encode()
     return len(encoded), encoded

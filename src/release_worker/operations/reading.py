@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, exc
 
 from release_worker.errors import NotConfigured
-from release_worker.store.engine import ledger_transaction, make_engine
-
-SETTING = "RELEASE_WORKER_DATABASE_URL"
+from release_worker.store.engine import SETTING, ledger_transaction, make_engine
 
 # Of undefined tables, columns, functions and schemas: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _NOT_OUR_SCHEMA = ("42P01", "42703", "42883", "3F000")
@@ -29,12 +27,9 @@ def reading(database_url: str) -> Iterator[Connection]:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn what says that this is no database of ours into NotConfigured: the URL, the schema or the user's rights."""
+    """Turn what says that this is no database of ours into NotConfigured: the schema or the user's rights."""
     try:
         yield
-    except (exc.ArgumentError, ModuleNotFoundError) as error:  # not a URL, or that of a database without our driver
-        message = f"{SETTING} is not the URL of a PostgreSQL database (postgresql://user:password@host/name)"
-        raise NotConfigured(message, setting=SETTING) from error
     except exc.ProgrammingError as error:
         state: str | None = getattr(error.orig, "sqlstate", None)
         reason = str(error.orig).partition("\n")[0]

@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from release_worker import migrations
 from release_worker.errors import NotConfigured
-from release_worker.operations.reading import SETTING, explained
+from release_worker.operations.reading import explained
 from release_worker.store.conflicts import translated
-from release_worker.store.engine import make_engine
+from release_worker.store.engine import SETTING, make_engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ def _reached_by_prompts(live: str, target: str) -> str:
                   UNION ALL SELECT * FROM jsonb_each({target} -> 'prompts')) AS templates
             WHERE key = ANY (CAST(:prompts AS text[])))
         {_PATH} AND t.project_id = :project_id AND (
-            EXISTS (SELECT FROM touched WHERE urn IS NULL)
+            EXISTS (SELECT FROM touched WHERE coalesce(urn, '') = '')
             OR EXISTS (SELECT FROM toolset_tools m JOIN touched ON urn = m.tool_urn WHERE m.toolset_id = t.id))
     """
 

@@ -93,7 +93,7 @@ def add(
 ) -> None:
     """Provide the additions in a new deployment, a copy of the active one that only gains, and as templates.
 
-    A function or package asset whose slug is the source in an added URN (`tools:function:<slug>:…`) comes along where
+    An asset whose slug is the source in an added URN (`tools:function:<slug>:…`) comes along where
     the active deployment lacks it.
     """
     wanted = {

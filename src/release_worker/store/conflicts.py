@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from release_worker.errors import DatabaseUnavailable, ReleaseWorkerError, VersionConflict
+from release_worker.errors import DatabaseUnavailable, ReleaseWorkerError, UnsupportedContent, VersionConflict
 
 # Another transaction was first. A unique violation can only be a race: numbers and contents are looked up before they
 # are written, in the same snapshot. https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -46,6 +46,8 @@ def translate(error: exc.DBAPIError) -> ReleaseWorkerError | None:
     state: str | None = getattr(error.orig, "sqlstate", None)
     if state in _CONFLICTS:
         return VersionConflict(reason=_CONFLICTS[state], sqlstate=state)
+    if state == "54001":
+        return UnsupportedContent(reason="nested too deeply")
     if state in _UNAVAILABLE:
         return DatabaseUnavailable(reason=_UNAVAILABLE[state], sqlstate=state)
     # Without a state: never connected, or the socket broke.
@@ -53,6 +55,14 @@ def translate(error: exc.DBAPIError) -> ReleaseWorkerError | None:
     if broken or error.connection_invalidated or (state or "")[:2] in _UNAVAILABLE_CLASSES:
         return DatabaseUnavailable(reason=_first_line(error), sqlstate=state)
     return None
+
+
+def without_values(error: Exception) -> Exception:
+    """The error as it may be logged and stored: past its first line, PostgreSQL quotes rows."""
+    if not isinstance(error, exc.DBAPIError):
+        return error
+    shown = RuntimeError(f"{type(error.orig).__name__}: {_first_line(error)}")
+    return shown.with_traceback(error.__traceback__)
 
 
 def _first_line(error: exc.DBAPIError) -> str:

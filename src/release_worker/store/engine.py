@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine, exc, make_url
 
 from release_worker.domain import canonical_json
+from release_worker.errors import NotConfigured
 from release_worker.store.conflicts import translated
+
+SETTING = "RELEASE_WORKER_DATABASE_URL"
 
 # For this transaction only. Waiting for a row ends; and a worker that is stopped in mid-transaction loses its session,
 # and with it the locks that would keep the others out.
@@ -17,10 +20,11 @@ def make_engine(url: str, *, pool_size: int = 5, application_name: str = "releas
     """An engine for a `postgresql+psycopg://` URL; no connection is opened.
 
     JSON passes as exact text in both directions: decimals as Decimal, never as binary floats. No state is kept in a
-    session, so a pooler in transaction mode may stand between.
+    session, so a pooler in transaction mode may stand between. Raises NotConfigured for what is no such URL, without
+    a word of it: it may hold a password.
     """
     return create_engine(
-        url,
+        _postgresql(url),
         pool_size=pool_size,
         pool_pre_ping=True,
         hide_parameters=True,  # what an error says may be logged, and stored; values are not for that
@@ -28,6 +32,17 @@ def make_engine(url: str, *, pool_size: int = 5, application_name: str = "releas
         json_deserializer=canonical_json.loads,
         connect_args={"application_name": application_name, "connect_timeout": 10},
     )
+
+
+def _postgresql(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (exc.ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or parsed.drivername != "postgresql+psycopg":
+        message = f"{SETTING} is not the URL of a PostgreSQL database (postgresql://user:password@host/name)"
+        raise NotConfigured(message, setting=SETTING)
+    return parsed
 
 
 @contextmanager

@@ -22,7 +22,9 @@ from release_worker.domain.messages import AnyRequest
 from release_worker.domain.request_record import Claim, RequestRecord
 from release_worker.errors import IdempotencyConflict, LockUnavailable, ReleaseWorkerError
 
+# How a payload names the toolset; one toolset has several names.
 _NAMING = "'{toolset, organization}'::text[]"
+_NAMES = "jsonb_build_array({0} -> 'toolset', {0} -> 'organization')"
 COLUMNS = """
     id, seq, kind, toolset_id, idempotency_key, payload, status, attempts, next_attempt_at, worker, lease_until, result,
     error, requested_by, created_at, started_at, finished_at
@@ -70,9 +72,13 @@ def accept_request(
 
 def _earlier(connection: Connection, request: AnyRequest, parameters: Mapping[str, Any]) -> RequestRecord:
     """The row of this id, else of this toolset and key. It may name the toolset in another way; all else must be the
-    same."""
+    same, and so must the name where it is that of no toolset, then or now."""
+    given = "CAST(:payload AS jsonb)"
     earlier = f"""
-        SELECT {COLUMNS}, kind = :kind AND payload - {_NAMING} = CAST(:payload AS jsonb) - {_NAMING} AS same
+        SELECT {COLUMNS},
+               kind = :kind AND payload - {_NAMING} = {given} - {_NAMING}
+               AND coalesce(toolset_id = CAST(:toolset_id AS uuid), {_NAMES.format("payload")} = {_NAMES.format(given)})
+               AS same
         FROM release_requests
         WHERE id = :id OR toolset_id = :toolset_id AND idempotency_key = :idempotency_key
         ORDER BY id = :id DESC LIMIT 1

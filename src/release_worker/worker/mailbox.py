@@ -22,6 +22,7 @@ from release_worker.errors import (
 )
 from release_worker.operations.execute import execute
 from release_worker.state.registry import Components
+from release_worker.store.conflicts import without_values
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import claim_next, fail, get_request, give_up, postpone, renew_lease
 from release_worker.store.sweeping import fail_exhausted
@@ -155,8 +156,9 @@ class Mailbox:
             log.warning("request_timed_out")
             self._postpone(claim, OperationTimeout())
         except Exception as error:  # a defect, perhaps of a plug-in: it fails this request, not the worker
-            log.exception("request_broke")
-            self._fail(claim, UnexpectedFailure(reason=printable(f"{type(error).__name__}: {error}", 1000)))
+            shown = without_values(error)
+            log.exception("request_broke", exc_info=shown)
+            self._fail(claim, UnexpectedFailure(reason=printable(f"{type(shown).__name__}: {shown}", 1000)))
         else:
             log.info("request_succeeded")
 

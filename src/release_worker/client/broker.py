@@ -1,0 +1,53 @@
+"""Celery's half of asking: an app for producers, and what it needs to be told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery import Celery
+from celery.app.backends import by_url
+from celery.exceptions import ImproperlyConfigured
+
+from release_worker.domain.routing import SHARED, addresses
+from release_worker.errors import NotConfigured
+from release_worker.settings import PREFIX
+
+# Publishing tries for some seconds and then says that it could not, rather than hang in a caller's request.
+PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
+# Without a ledger, Celery asks the result backend before it publishes, for twenty seconds by default.
+_SUBSCRIBE_RETRIES = {**PUBLISH_RETRIES, "max_retries": 5}
+
+
+def make_app(broker_url: str, result_backend: str | None) -> Celery:
+    """An app that publishes; opens no connection. Raises NotConfigured for servers of a kind that cannot be used."""
+    # The loader and the backend are given outright: what the environment says for another Celery app changes neither.
+    app = Celery("release_worker.client", loader="app", set_as_current=False)
+    app.backend_cls = result_backend or "disabled://"
+    app.conf.update(SHARED, **addresses(broker_url))
+    app.conf.update(result_backend_transport_options={"retry_policy": _SUBSCRIBE_RETRIES})
+    with _naming("broker_url"):
+        app.connection_for_write().get_transport_cls()
+    with _naming("result_backend"):
+        by_url(app.backend_cls)
+    return app
+
+
+def close_app(app: Celery) -> None:
+    """Close its connections; Celery itself leaves those to a Redis result backend open."""
+    app.close()
+    backend: dict[str, Any] = vars(app.backend)
+    if "result_consumer" in backend and "client" in backend:
+        # A result that is collected later would connect again, to unsubscribe.
+        backend["result_consumer"].subscribed_to.clear()
+        backend["client"].connection_pool.disconnect()
+
+
+@contextmanager
+def _naming(setting: str) -> Iterator[None]:
+    """Turn what kombu and Celery say of an address of a kind that they do not know, or cannot use here, into
+    NotConfigured; not in their words, which may hold a password."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, ImportError, ImproperlyConfigured):
+        name = f"{PREFIX}{setting.upper()}"
+        raise NotConfigured(f"{name} names a server of a kind that cannot be used here", setting=name) from None
