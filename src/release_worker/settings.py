@@ -112,7 +112,7 @@ def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.port == 0:  # asked for, it raises ValueError where it is no number
         raise ValueError("no port")
-    if scheme[0] in ("redis", "rediss") and not re.fullmatch(r"(/\d{0,9})?", parts.path, re.ASCII):
+    if scheme[0] in ("redis", "rediss", "sentinel") and not re.fullmatch(r"(/\d{0,9})?", parts.path, re.ASCII):
         raise ValueError("no number of a database")
     if scheme[0] in ("unix", "redis+socket") and len(parts.path) < 2:
         raise ValueError("no path of a socket")

@@ -19,7 +19,7 @@ from tests.support.workers import LONG, Service, Worker
 from tests.support.world import Toolset
 
 FLOOD = 500
-CHECKED = 250  # so many of them are worked off, to see numbers and order
+CHECKED = 150  # so many of them are worked off, to see numbers and order
 SAMPLES = 15
 # A release elsewhere may be delayed by no more than twice its idle time.
 SLOWEST = 3.0

@@ -35,7 +35,8 @@ def make_app(broker_url: str, result_backend: str | None) -> Celery:
 def close_app(app: Celery) -> None:
     """Close its connections; Celery itself leaves those to a Redis result backend open."""
     app.close()
-    backend: dict[str, Any] = vars(app.backend)
+    made: Any = app._backend  # None where nobody needed one; the public property would make it now
+    backend: dict[str, Any] = vars(made) if made is not None else {}
     if "result_consumer" in backend and "client" in backend:
         # A result that is collected later would connect again, to unsubscribe.
         backend["result_consumer"].subscribed_to.clear()

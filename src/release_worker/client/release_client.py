@@ -225,11 +225,7 @@ class ReleaseClient:
 
     def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool) -> None:
         try:
-            self._app.send_task(
-                **message,
-                retry=True,
-                retry_policy=PUBLISH_RETRIES,
-            )
+            self._send(message)
         except (OperationalError, OSError, RuntimeError) as error:  # the last where the result backend is away
             reason = " ".join(str(error).split())
             raise BrokerUnavailable(
@@ -238,6 +234,14 @@ class ReleaseClient:
                 request_id=handle.id if kept else None,
             ) from error
         handle.published = True
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        try:
+            self._app.send_task(**message, retry=True, retry_policy=PUBLISH_RETRIES)
+        except AttributeError:
+            # Where the connection breaks while the queue is declared, kombu 5.7 makes a new one, and then publishes on
+            # the channel of the old. The next try has the new one.
+            self._app.send_task(**message, retry=True, retry_policy=PUBLISH_RETRIES)
 
     @property
     def _backend(self) -> str | None:

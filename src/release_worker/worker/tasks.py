@@ -112,7 +112,7 @@ def sweep(task: Task) -> None:
     def publish(record: RequestRecord) -> None:
         try:
             task.app.send_task(**envelope(record.kind, record.id, record.arguments, in_ledger=True))
-        except (OperationalError, OSError) as error:
+        except (OperationalError, OSError, AttributeError) as error:  # the last as kombu 5.7 loses its connection
             raise BrokerUnavailable(reason=str(error), request_id=record.id) from error
 
     swept = runtime_of(task.app).sweep(publish)
