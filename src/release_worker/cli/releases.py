@@ -146,6 +146,7 @@ def _repeated(components: list[str] | None, on_missing: str, allow_shared_impact
 def list_releases(
     toolset: ToolsetArgument,
     limit: Annotated[int, typer.Option(min=1, metavar="COUNT", help="How many, from the newest.")] = 20,
+    organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
     """List a toolset's releases, the newest first."""
@@ -155,7 +156,7 @@ def list_releases(
     from release_worker.settings import read_settings
 
     with reading(read_settings().require("database_url")) as connection:
-        history = release_history(connection, toolset, limit=limit)
+        history = release_history(connection, toolset, limit=limit, organization=organization)
     print_json(history_document(history)) if as_json else show_history(history)
 
 
@@ -163,6 +164,7 @@ def show_release(
     toolset: ToolsetArgument,
     number: NumberArgument,
     all_tools: Annotated[bool, typer.Option("--all", help="List every tool, not only the first ones.")] = False,
+    organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
     """Show everything about one release."""
@@ -172,7 +174,7 @@ def show_release(
     from release_worker.settings import read_settings
 
     with reading(read_settings().require("database_url")) as connection:
-        description = describe_release(connection, toolset, number)
+        description = describe_release(connection, toolset, number, organization=organization)
     if as_json:
         print_json(description_document(description))
     else:

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from release_worker.cli.options import AsJson, ToolsetOption
+from release_worker.cli.options import AsJson, Organization, ToolsetOption
 from release_worker.cli.outcomes import show_new_release, show_rollback
 from release_worker.cli.render import (
     command_line,
@@ -22,7 +22,6 @@ from release_worker.cli.render import (
     show_table,
 )
 from release_worker.cli.waiting import client_from_environment, show_accepted
-from release_worker.errors import RequestNotFound
 
 if TYPE_CHECKING:
     from release_worker.domain.request_record import RequestRecord
@@ -54,6 +53,7 @@ def list_requests(
         typer.Option(help="Only those in this status; may be repeated."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, metavar="COUNT", help="How many, from the newest.")] = 20,
+    organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
     """List requests, the newest first."""
@@ -63,8 +63,14 @@ def list_requests(
     from release_worker.store.toolsets import find_toolset
 
     with reading(read_settings().require("database_url")) as connection:
-        toolset_id = None if toolset is None else find_toolset(connection, toolset).toolset_id
-        records = list_requests(connection, toolset_id=toolset_id, statuses=status or (), limit=limit)
+        asked = None if toolset is None else find_toolset(connection, toolset, organization=organization)
+        records = list_requests(
+            connection,
+            toolset_id=None if asked is None else asked.toolset_id,
+            organization=organization,
+            statuses=status or (),
+            limit=limit,
+        )
     if as_json:
         print_json(records)
     elif records:
@@ -76,17 +82,16 @@ def list_requests(
 @app.command("show")
 def show_request(
     request_id: RequestId,
+    organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one request: what was asked, how far it is, and its result or error."""
+    from release_worker.operations.find_request import find_request
     from release_worker.operations.reading import reading
     from release_worker.settings import read_settings
-    from release_worker.store.requests import get_request
 
     with reading(read_settings().require("database_url")) as connection:
-        record = get_request(connection, request_id)
-    if record is None:
-        raise RequestNotFound(request_id=one_line(request_id))
+        record = find_request(connection, request_id, organization=organization)
     if as_json:
         print_json(record)
         return
@@ -95,10 +100,10 @@ def show_request(
 
 
 @app.command()
-def retry(request_id: RequestId, as_json: AsJson = False) -> None:
+def retry(request_id: RequestId, organization: Organization = None, as_json: AsJson = False) -> None:
     """Bring a failed request back, as if it had just been asked."""
     with client_from_environment(waits=True) as client:
-        handle = client.retry(request_id)
+        handle = client.retry(request_id, organization=organization)
     show_accepted(handle, as_json=as_json)
 
 

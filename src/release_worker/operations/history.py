@@ -42,16 +42,18 @@ class ReleaseDescription:
     rollbacks: tuple[RollbackMention, ...]
 
 
-def release_history(connection: Connection, toolset: str, *, limit: int) -> History:
-    """The newest `limit` releases. Raises ToolsetNotFound."""
-    subject = find_toolset(connection, toolset)
+def release_history(connection: Connection, toolset: str, *, limit: int, organization: str | None = None) -> History:
+    """The newest `limit` releases. Raises ToolsetNotFound, also for a toolset of another `organization`."""
+    subject = find_toolset(connection, toolset, organization=organization)
     releases = tuple(list_releases(connection, subject, limit=limit))
     return History(subject, releases, latest_rollback(connection, subject))
 
 
-def describe_release(connection: Connection, toolset: str, number: int) -> ReleaseDescription:
-    """Everything about the release of this number. Raises ToolsetNotFound and ReleaseNotFound."""
-    subject = find_toolset(connection, toolset)
+def describe_release(
+    connection: Connection, toolset: str, number: int, *, organization: str | None = None
+) -> ReleaseDescription:
+    """Everything about the release of this number. Raises ToolsetNotFound, as above, and ReleaseNotFound."""
+    subject = find_toolset(connection, toolset, organization=organization)
     release = find_release(connection, subject, number)
     current = current_release(connection, subject)
     return ReleaseDescription(

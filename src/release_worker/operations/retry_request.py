@@ -3,10 +3,9 @@
 from sqlalchemy import Connection
 
 from release_worker.domain.request_record import RequestRecord
-from release_worker.errors import IdempotencyConflict, InvalidRequest, RequestNotFound, ToolsetNotFound
-from release_worker.store.requests import get_request
+from release_worker.errors import IdempotencyConflict, InvalidRequest
+from release_worker.operations.find_request import find_request
 from release_worker.store.sweeping import requeue_failed
-from release_worker.store.toolsets import find_toolset
 
 
 def retry_request(connection: Connection, request_id: str, *, organization: str | None = None) -> RequestRecord:
@@ -16,23 +15,9 @@ def retry_request(connection: Connection, request_id: str, *, organization: str 
     and InvalidRequest for one that has not failed or that was refused when it arrived: it was no valid request, or its
     key or id was that of another.
     """
-    record = get_request(connection, request_id)
-    if record is None or not _is_of(connection, record, organization):
-        raise RequestNotFound(request_id=request_id)
+    record = find_request(connection, request_id, organization=organization)
     if "refused" in record.payload or isinstance(record.stored_error(), IdempotencyConflict):
         raise InvalidRequest(f"request {request_id} was refused: it was not a valid one", problems=[])
     if not requeue_failed(connection, request_id):
         raise InvalidRequest(f"request {request_id} is {record.status}, not failed", problems=[])
     return record
-
-
-def _is_of(connection: Connection, record: RequestRecord, organization: str | None) -> bool:
-    if organization is None:
-        return True
-    if record.toolset_id is None:
-        return record.payload.get("organization") == organization
-    try:
-        find_toolset(connection, str(record.toolset_id), organization=organization)
-    except ToolsetNotFound:
-        return False
-    return True

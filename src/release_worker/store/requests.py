@@ -123,16 +123,25 @@ def get_request(connection: Connection, request_id: str) -> RequestRecord | None
 
 
 def list_requests(
-    connection: Connection, *, toolset_id: UUID | None = None, statuses: Sequence[str] = (), limit: int = 50
+    connection: Connection,
+    *,
+    toolset_id: UUID | None = None,
+    organization: str | None = None,
+    statuses: Sequence[str] = (),
+    limit: int = 50,
 ) -> list[RequestRecord]:
-    """The newest requests first; of one toolset, and in these statuses, where given."""
+    """The newest requests first; of one toolset, of the toolsets of one organization (a slug or an id), and in these
+    statuses, where given."""
     query = f"""
         SELECT {COLUMNS} FROM release_requests
         WHERE (CAST(:toolset_id AS uuid) IS NULL OR toolset_id = :toolset_id)
+          AND (CAST(:organization AS text) IS NULL OR toolset_id IN (
+                  SELECT toolsets.id FROM toolsets JOIN organizations ON organizations.id = organization_id
+                  WHERE :organization IN (organizations.slug, organizations.id::text)))
           AND (cardinality(CAST(:statuses AS text[])) = 0 OR status = ANY (CAST(:statuses AS text[])))
         ORDER BY seq DESC LIMIT :limit
     """
-    parameters = {"toolset_id": toolset_id, "statuses": list(statuses), "limit": limit}
+    parameters = {"toolset_id": toolset_id, "organization": organization, "statuses": list(statuses), "limit": limit}
     return [record_of(row) for row in connection.execute(text(query), parameters)]
 
 
