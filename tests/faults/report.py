@@ -12,21 +12,23 @@ EXAMPLES = 10  # of each kind of finding that are shown
 
 
 def table(outcome: Outcome, command: str) -> str:
-    """Markdown, fit for docs/reliability.md."""
+    """Markdown, fit for docs/reliability.md. A time to recover is from a strike to the first success of a request that
+    was submitted after it."""
     recoveries = outcome.journal.recoveries()
-    lines = ["| fault | struck | median time to recover | maximum |", "|---|--:|--:|--:|"]
-    for fault in FAULTS:
-        times = recoveries.get(fault, [])
-        lines.append(
-            f"| {fault} | {len(times)} | {_seconds(times and median(times))} | {_seconds(times and max(times))} |"
-        )
     every = [one for times in recoveries.values() for one in times]
-    lines.append(f"| **all** | {len(every)} | {_seconds(every and median(every))} | {_seconds(every and max(every))} |")
-    lines += ["", "| what | count |", "|---|--:|"]
-    lines += [f"| {name} | {count} |" for name, count in _counts(outcome)]
-    lines += [f"| **{bad}** | {len(outcome.findings[bad])} |" for bad in BAD]
-    lines += ["", f"`{command}`: seed {outcome.plan.seed}, plan {outcome.plan.fingerprint}"]
+    lines = ["| what | count | median time to recover | maximum |", "|---|--:|--:|--:|"]
+    lines += [_struck(fault, recoveries.get(fault, [])) for fault in FAULTS]
+    lines.append(_struck("**all faults**", every))
+    lines += [f"| {name} | {count} | | |" for name, count in _counts(outcome)]
+    lines += [f"| **{bad}** | **{len(outcome.findings[bad])}** | | |" for bad in BAD]
+    lines += ["", f"`{command}` (seed {outcome.plan.seed}, plan {outcome.plan.fingerprint})"]
     return "\n".join(lines)
+
+
+def _struck(fault: str, times: list[float]) -> str:
+    if not times:
+        return f"| {fault} | 0 | | |"
+    return f"| {fault} | {len(times)} | {median(times):.2f} s | {max(times):.2f} s |"
 
 
 def complaints(outcome: Outcome) -> Iterator[str]:
@@ -58,7 +60,3 @@ def _counts(outcome: Outcome) -> Iterator[tuple[str, object]]:
     yield "unaccepted: plain messages lost with the broker's data", len(outcome.unaccepted)
     yield from sorted(journal.counts.items())
     yield "seconds of load / until calm", f"{outcome.plan.seconds:.0f} / {outcome.settled_after:.0f}"
-
-
-def _seconds(value: object) -> str:
-    return f"{value:.2f} s" if isinstance(value, float) else "-"

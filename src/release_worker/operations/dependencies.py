@@ -74,7 +74,7 @@ def settle_dependencies(
         never: tuple[str, ...] = ()
         if gone and before is not None:
             never = unprovided(connection, kind, listed=listed, sources=before, parameters=parameters)
-        lost = tuple(urn for urn in gone if urn not in set(never))
+        lost = tuple(sorted(set(gone) - set(never)))
         warnings += _listing(note, never if kind in selected else lost)
         missing[kind] = lost if kind in selected else ()
     if not any(missing.values()):

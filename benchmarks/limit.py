@@ -1,0 +1,83 @@
+"""What the machine allows: Celery with nothing to do, and PostgreSQL with nobody but pgbench to serve."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from celery import Celery
+
+from benchmarks import correctness, noop
+from benchmarks.in_process import in_process_worker
+from benchmarks.pgbench import Pgbench
+from benchmarks.processes import WorkerProcess, celery_worker, wait_for_celery
+from benchmarks.product import RECOMPUTED, TURN_SECONDS, Turn
+from benchmarks.recording import Recording, record_release
+from benchmarks.replay import Script
+from benchmarks.results import ResultListener
+from benchmarks.stage import Site, Stage
+from release_worker.domain.routing import SHARED, addresses
+
+
+@dataclass
+class Noop:
+    """The product's Celery app with a task that does nothing; the product's producer settings."""
+
+    app: Celery
+    results: ResultListener
+    worker: WorkerProcess
+    site: Site
+
+    def wait_until_ready(self) -> None:
+        """Until the worker waits for work."""
+        wait_for_celery(self.worker, self.site)
+
+    def turn(self, tasks: int) -> Turn:
+        """From the first that is asked for to the last that ended."""
+        began = time.monotonic()
+        ids = [self.app.send_task(noop.NAME, queue="releases").id for _ in range(tasks)]
+        asking = time.monotonic() - began
+        self.results.wait(ids, within=TURN_SECONDS)
+        seconds = time.monotonic() - began
+        return Turn(seconds, self.results.succeeded(ids), self.results.failures(ids), asking)
+
+
+@contextmanager
+def running_noop(stage: Stage) -> Iterator[Noop]:
+    """A worker of two children that does nothing, started."""
+    site = stage.site("noop")
+    with ExitStack() as stack:
+        worker = stack.enter_context(celery_worker("noop", "benchmarks.noop", site))
+        app = stack.enter_context(Celery("benchmarks", loader="app", set_as_current=False))
+        app.backend_cls = "disabled://"  # as the client has it where it has a database
+        app.conf.update(SHARED, **addresses(site.broker_url))
+        yield Noop(app, stack.enter_context(ResultListener(site.redis_url)), worker, site)
+
+
+@dataclass
+class Replay:
+    """The operation's recorded statements, sent by pgbench."""
+
+    site: Site
+    script: str
+    recording: Recording
+
+    def turn(self, connections: int, seconds: int) -> Turn:
+        """Releases of random toolsets, for so many seconds."""
+        before = correctness.number_of_releases(self.site.engine)
+        pgbench = Pgbench(self.site.database_url, self.site.directory)
+        replayed = pgbench.for_seconds("release", self.script, connections=connections, seconds=seconds)
+        faults = correctness.numbering(self.site.engine, before + replayed.transactions)
+        if replayed.failed:
+            faults.append(f"{replayed.failed} transactions failed")
+        return Turn(replayed.transactions / replayed.per_second, replayed.transactions, faults)
+
+
+def recorded_replay(stage: Stage) -> Replay:
+    """Record a real release in one database, to replay it in another."""
+    worker = in_process_worker(stage)
+    recording = record_release(worker, stage.toolsets)
+    faults = correctness.digests(worker.site.engine, RECOMPUTED)
+    if faults:
+        raise RuntimeError(f"the recorded release is not what it should be: {faults}")
+    return Replay(stage.site("replay"), Script(recording, stage.toolsets).text(), recording)

@@ -1,0 +1,123 @@
+"""The product as a contender: `ReleaseClient` with a database asks, a worker of two children answers."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from benchmarks import correctness, world
+from benchmarks.processes import WorkerProcess, celery_worker, wait_for_celery
+from benchmarks.results import ResultListener
+from benchmarks.stage import Site, Stage
+from release_worker import ReleaseClient
+
+TURN_SECONDS = 120.0
+RECOMPUTED = 20  # digests a turn
+ACTOR = "benchmark"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One measured stretch: how long it took, how much was done, and what was wrong with it."""
+
+    seconds: float
+    done: int
+    failures: Sequence[str] = ()
+    asking: float = 0.0  # seconds of these until the last request was sent
+
+    @property
+    def rate(self) -> float:
+        return self.done / self.seconds
+
+
+@dataclass
+class Product:
+    """A running worker and a client."""
+
+    site: Site
+    client: ReleaseClient
+    results: ResultListener
+    worker: WorkerProcess
+    toolsets: int
+    epoch: int = 0
+    newest: int = 1  # release number of all toolsets but the hot and the cold ones
+
+    def wait_until_ready(self) -> None:
+        """Until the worker waits for work."""
+        wait_for_celery(self.worker, self.site)
+
+    def edit_all(self) -> None:
+        """The apps change everything, so that the next releases have everything to write. Never timed."""
+        self.epoch += 1
+        with self.site.engine.begin() as connection:
+            world.edit_all(connection, self.toolsets, self.epoch)
+
+    def release(self, number: int) -> str:
+        """Ask for a release; the id of the request."""
+        return self.client.create_release(world.path(number), actor=ACTOR).id
+
+    def changed_releases(self) -> Turn:
+        """One release of each toolset, all of them changed since the last."""
+        self.edit_all()
+        return self.release_each()
+
+    def release_each(self) -> Turn:
+        """One release of each toolset."""
+        self.newest += 1
+        return self._releases(range(1, self.toolsets + 1))
+
+    def hot_releases(self, requests: int) -> Turn:
+        """So many releases of one toolset."""
+        return self._releases([world.hot(self.toolsets)] * requests)
+
+    def rollbacks(self) -> Turn:
+        """Roll each toolset back to what it was before the apps' last edit."""
+        target = self.newest - 2
+        turn = self._timed(
+            range(1, self.toolsets + 1),
+            lambda number: self.client.rollback(world.path(number), target, actor=ACTOR).id,
+            releases=False,
+        )
+        paths = [world.path(number) for number in range(1, 1 + min(self.toolsets, RECOMPUTED))]
+        failures = [
+            *turn.failures,
+            *correctness.current_numbers(self.site.engine, target, self.toolsets),
+            *correctness.live_state_is_current(self.site.engine, paths),
+        ]
+        return replace(turn, failures=failures)
+
+    def settle(self, ids: Sequence[str], before: int, *, releases: bool = True) -> list[str]:
+        """Wait for these requests, and say what is not as it must be afterwards."""
+        self.results.wait(ids, within=TURN_SECONDS)
+        expected = before + len(ids) * releases
+        return [
+            *self.results.failures(ids),
+            *correctness.ledger(self.site.engine, ids),
+            *(correctness.one_release_a_request(self.site.engine, ids) if releases else ()),
+            *correctness.numbering(self.site.engine, expected),
+            *correctness.digests(self.site.engine, RECOMPUTED),
+        ]
+
+    def _releases(self, numbers: Sequence[int]) -> Turn:
+        return self._timed(numbers, self.release, releases=True)
+
+    def _timed(self, numbers: Sequence[int], ask: Callable[[int], str], *, releases: bool) -> Turn:
+        before = correctness.number_of_releases(self.site.engine)
+        began = time.monotonic()
+        ids = [ask(number) for number in numbers]
+        asking = time.monotonic() - began
+        self.results.wait(ids, within=TURN_SECONDS)
+        seconds = time.monotonic() - began
+        return Turn(seconds, self.results.succeeded(ids), self.settle(ids, before, releases=releases), asking)
+
+
+@contextmanager
+def running_product(stage: Stage, name: str = "product") -> Iterator[Product]:
+    """A worker of two children on a site of its own, started."""
+    site = stage.site(name)
+    with ExitStack() as stack:
+        worker = stack.enter_context(celery_worker(name, "release_worker", site))
+        client = ReleaseClient(broker_url=site.broker_url, database_url=site.database_url)
+        stack.enter_context(client)
+        results = stack.enter_context(ResultListener(site.redis_url))
+        yield Product(site, client, results, worker, stage.toolsets)
