@@ -12,7 +12,7 @@ from release_worker.store.engine import make_engine
 from tests.support.databases import running_servers, temporary_database
 
 # A failure prints the blob that repeats it (`@reproduce_failure`); in CI every run tries the same examples.
-settings.register_profile("default", deadline=None, print_blob=True, derandomize="CI" in os.environ)
+settings.register_profile("default", max_examples=50, deadline=None, print_blob=True, derandomize="CI" in os.environ)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2000, derandomize=False)
 settings.load_profile("default")
 

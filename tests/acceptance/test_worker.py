@@ -217,3 +217,11 @@ def test_a_worker_needs_no_celeryconfig(servers: EmbeddedServers, tmp_path: Path
             assert client.create_release(billing.path, actor="ci").result(LONG).release_number == 1
         assert current_number(apart.engine, billing) == 1
         assert "release_worker.create_release" in elsewhere.said()
+
+
+@pytest.mark.parametrize("database", [True, False], ids=["with a database", "without a database"])
+def test_labels_of_any_json_arrive_as_they_were_given(served: Service, billing: Toolset, *, database: bool) -> None:
+    labels = {"build": 991, "ratio": 0.5, "nested": {"list": [1.25, None, True, 12345678901234567890]}, "name": "x"}
+    with served.client(database=database) as client:
+        client.create_release(billing.path, actor="ci", labels=labels).result(LONG)
+    assert release_of(served.engine, billing, 1).labels == labels

@@ -3,6 +3,7 @@
 import argparse
 import random
 import shlex
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ REQUESTS, RATE, SPACING = 400, 5.0, 3.5
 
 def main() -> int:
     options = _options().parse_args()
+    signal.signal(signal.SIGTERM, _end)
     requests = int(options.minutes * 60 * options.rate) if options.minutes else options.requests
     plan = make_plan(options.seed, requests=requests, rate=options.rate, spacing=options.spacing)
     print(f"seed {options.seed}, plan {plan.fingerprint}: {requests} requests in {plan.seconds:.0f} s", flush=True)
@@ -33,6 +35,11 @@ def main() -> int:
         print(f"{strike.began - outcome.journal.strikes[0].began:8.2f} s  {strike.fault}: {strike.note}")
     print(f"logs: {shlex.quote(str(directory))}")
     return 1
+
+
+def _end(*_: object) -> None:
+    """Unwind, so that the servers' files are removed."""
+    raise SystemExit(1)
 
 
 def _options() -> argparse.ArgumentParser:

@@ -128,16 +128,12 @@ class Load:
             return {**arguments, "notes": f"ask {ask.index}", "only_if_changed": ask.only_if_changed}
         return {
             **arguments,
-            "release_number": 1 + int(ask.target * max(0, self._newest(place) - 1)),
+            "release_number": 1 + int(ask.target * max(0, newest_release(self._engine, place) - 1)),
             "reason": f"ask {ask.index}",
             "components": ask.components,
             "on_missing": ask.on_missing,
             "allow_shared_impact": ask.allow_shared_impact,
         }
-
-    def _newest(self, place: Place) -> int:
-        """The newest release's number, once the database answers."""
-        return newest_release(self._engine, place)
 
 
 def plain_app(broker_url: str) -> Celery:
@@ -159,7 +155,7 @@ def kind_of(arguments: dict[str, object]) -> str:
 
 
 def newest_release(engine: Engine, place: Place) -> int:
-    """Patient: the server may be restarting."""
+    """The newest release's number, once the database answers: it may be restarting."""
     query = text("SELECT coalesce(max(release_number), 0) FROM toolset_releases WHERE toolset_id = :id")
     deadline = time.monotonic() + 30
     while True:

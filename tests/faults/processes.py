@@ -16,6 +16,9 @@ from release_worker.settings import environment_with
 
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
+
+# Its standard input ends when we do, be it by SIGKILL; then the whole session is ended.
+GUARD = 'read -r _; kill -s KILL -- "-$1"'
 ROOT = Path(__file__).parents[2]
 
 # A killed worker's messages come back after the visibility timeout, 300 s as shipped. The suite shortens it, so that
@@ -62,6 +65,9 @@ class CeleryProcess:
                 env=dict(self.environment),
                 start_new_session=True,
             )
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "guard", str(self._process.pid)], stdin=subprocess.PIPE, start_new_session=True
+        )
 
     @property
     def pid(self) -> int:
@@ -97,6 +103,8 @@ class CeleryProcess:
 
     def kill_all(self) -> None:
         """End it and all its children with SIGKILL, as a container ends."""
+        self._guard.kill()
+        self._guard.communicate()
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()

@@ -63,6 +63,7 @@ class Striker:
         for worker in self.workers:
             if worker.status is not None:
                 self.journal.deaths.append(f"{worker.name} ended by itself with {worker.status}: {worker.log}")
+                worker.kill_all()
                 worker.start()
 
     def wait_for_stopped(self) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from kombu import pools
 from kombu.transport import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -21,6 +22,7 @@ def test_a_connection_that_breaks_while_the_queue_is_declared_is_made_again(
         breaking()
         return bind(*positional, **keywords)
 
+    pools.reset()  # a connection of an earlier test has declared the queue already
     monkeypatch.setattr(redis.Channel, "_queue_bind", break_once)
     handle = shop.client.create_release(shop.billing.path, actor="tester")
 

@@ -31,8 +31,9 @@ def _state(shop: Shop, toolsets: list[Toolset]) -> list[object]:
 
 def test_stopped_workers_whose_requests_another_did_change_nothing_when_they_wake(shop: Shop) -> None:
     billing, refunds = toolsets = [shop.billing, shop.billing.project.toolset("refunds")]
-    with shop.worker("stopped", app=QUICK, children=2) as first, shop.worker("other", app=QUICK) as second:
-        second.stop()
+    first = shop.worker("stopped", app=QUICK, children=2)
+    second = shop.worker("other", app=QUICK)
+    with first:
         first.wait_until_ready()
         shop.client.create_release(billing.path, actor="tester").result(timeout=30)
         edit_everything(billing)
@@ -41,11 +42,11 @@ def test_stopped_workers_whose_requests_another_did_change_nothing_when_they_wak
             release = shop.client.create_release(refunds.path, actor="tester")
             asked = [rollback.id, release.id]
             children = _stop_in_mid_operation(shop, toolsets, asked)
-        second.start()
-        second.wait_until_ready()
-        for request_id in asked:
-            shop.sweep_until_ended(request_id, within=20)
-            assert shop.child_of(request_id) == second.children()[0]
+        with second:
+            second.wait_until_ready()
+            for request_id in asked:
+                shop.sweep_until_ended(request_id, within=20)
+                assert shop.child_of(request_id) == second.children()[0]
         done = [shop.request(request_id) for request_id in asked]
         assert {row.status for row in done} == {"succeeded"}
         for toolset in toolsets:

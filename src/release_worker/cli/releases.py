@@ -20,7 +20,10 @@ from release_worker.cli.render import print_json
 from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
 
 Notes = Annotated[str | None, typer.Option(metavar="TEXT", help="What this release is about.")]
-Labels = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A label to find it by; may be repeated.")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", "--labels", metavar="KEY=VALUE", help="A label to find it by; may be repeated."),
+]
 OnlyIfChanged = Annotated[
     bool, typer.Option("--only-if-changed", help="Make none if nothing differs from the current release.")
 ]
@@ -29,9 +32,11 @@ Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in t
 Components = Annotated[
     list[str] | None,
     typer.Option(
+        "--component",
+        "--components",
         metavar="NAME",
-        help="Restore only this; may be repeated. One of tools, resources, settings, deployment, system, "
-        "global_variations, toolset_variations. All of them by default.",
+        help="Restore only this; may be repeated, or several joined by commas. One of tools, resources, settings, "
+        "deployment, system, global_variations, toolset_variations. All of them by default.",
     ),
 ]
 OnMissing = Annotated[
@@ -110,6 +115,7 @@ def rollback(
     """
     from release_worker.cli.outcomes import show_rollback
 
+    component = [name for given in component or () for name in given.split(",")]
     with client_from_environment(waits=not no_wait) as client:
         handle = client.rollback(
             toolset,

@@ -121,7 +121,7 @@ class ReleaseClient:
             "release_number": release_number,
             "actor": actor,
             "reason": reason,
-            "components": None if components is None else tuple(components),
+            "components": components if components is None or isinstance(components, str) else tuple(components),
             "on_missing": on_missing,
             "allow_shared_impact": allow_shared_impact,
             "expected_current_release": expected_current_release,

@@ -12,7 +12,7 @@ TASKS: Mapping[str, str] = {
 }
 SWEEP = "release_worker.sweep"
 # How often an operation is tried in all, over all workers, before its request fails.
-ATTEMPTS = 8
+ATTEMPTS = 10
 QUEUES: Mapping[str, str] = {
     "create_release": "releases",
     "rollback": "rollbacks",

@@ -5,6 +5,7 @@ from typing import Any, assert_never
 
 from sqlalchemy import Connection, Engine
 
+from release_worker.domain.canonical_json import as_plain
 from release_worker.domain.messages import (
     AnyRequest,
     AnyResult,
@@ -33,7 +34,7 @@ def execute(engine: Engine, claim: Claim, components: Components) -> None:
     so a worker that lost its claim commits nothing.
     Raises the operation's errors, and LockUnavailable where the claim was lost.
     """
-    request = validate_request(claim.kind, claim.payload)
+    request = validate_request(claim.kind, as_plain(claim.payload))
     with snapshot_transaction(engine) as connection:
         hold(connection, claim)
         result = perform(connection, request, components=components, request_id=claim.id)

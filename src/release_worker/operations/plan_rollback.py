@@ -18,7 +18,7 @@ from release_worker.operations.shared_impact import shared_impact
 from release_worker.state.live import differences, digests, live_digests
 from release_worker.state.registry import Components
 from release_worker.store.captured import captured_contents, captured_parameters, check_integrity, restorable
-from release_worker.store.releases import current_release, find_release, source_deployment
+from release_worker.store.releases import current_release, find_release, original_deployment
 from release_worker.store.toolsets import find_toolset
 
 
@@ -78,7 +78,7 @@ def plan_rollback(connection: Connection, request: Rollback, components: Compone
     parameters: dict[str, Any] = {
         **subject.parameters,
         **captured_parameters(target),
-        "original_deployment_id": source_deployment(connection, target),
+        "original_deployment_id": original_deployment(connection, target),
     }
     dependencies = settle_dependencies(
         connection, target, request.on_missing, selected=selected, live=live, parameters=parameters

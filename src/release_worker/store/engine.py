@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from sqlalchemy import URL, Connection, Engine, create_engine, exc, make_url
 
@@ -11,9 +12,14 @@ from release_worker.store.conflicts import translated
 
 SETTING = "RELEASE_WORKER_DATABASE_URL"
 
-# For this transaction only. Waiting for a row ends; and a worker that is stopped in mid-transaction loses its session,
-# and with it the locks that would keep the others out.
-_BOUNDS = "SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '30s'"
+# For this transaction only. A worker that is stopped in mid-transaction loses its session, and with it the locks that
+# would keep the others out. In a snapshot, waiting for a row ends before PostgreSQL looks for deadlocks (after 1 s): it
+# is the worker that yields and tries again, not the app that waits for it.
+_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
+_BOUNDS = {
+    "REPEATABLE READ": f"SET LOCAL lock_timeout = '500ms'; {_IDLE}",
+    "READ COMMITTED": f"SET LOCAL lock_timeout = '10s'; {_IDLE}",
+}
 
 
 def make_engine(url: str, *, pool_size: int = 5, application_name: str = "release_worker") -> Engine:
@@ -66,9 +72,9 @@ def ledger_transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def _transaction(engine: Engine, isolation: str) -> Iterator[Connection]:
+def _transaction(engine: Engine, isolation: Literal["REPEATABLE READ", "READ COMMITTED"]) -> Iterator[Connection]:
     with translated(), engine.connect() as connection:
         isolated = connection.execution_options(isolation_level=isolation)
         with isolated.begin():
-            isolated.exec_driver_sql(_BOUNDS)
+            isolated.exec_driver_sql(_BOUNDS[isolation])
             yield isolated

@@ -188,10 +188,17 @@ def _mention(row: Row[Any]) -> RollbackMention:
     return RollbackMention(**{**row._mapping, "components": tuple(row.components)})
 
 
-def source_deployment(connection: Connection, release: Release) -> UUID | None:
-    """The deployment that was active when the release's source state was first captured. It may be gone."""
-    query = "SELECT deployment_id FROM source_states WHERE id = :id"
-    found: UUID | None = connection.execute(text(query), {"id": release.source_state_id}).scalar()
+def original_deployment(connection: Connection, release: Release) -> UUID | None:
+    """The deployment that was active at the release; where it is gone, the one with the same content that was captured
+    first. That may be gone too."""
+    query = """
+        SELECT coalesce(
+            (SELECT deployments.id FROM deployments JOIN toolset_releases r ON r.deployment_id = deployments.id
+             WHERE r.id = :id),
+            (SELECT deployment_id FROM source_states WHERE id = :source_state_id))
+    """
+    parameters = {"id": release.id, "source_state_id": release.source_state_id}
+    found: UUID | None = connection.execute(text(query), parameters).scalar()
     return found
 
 
@@ -210,11 +217,13 @@ def insert_release(
     insert = """
         INSERT INTO toolset_releases (
             toolset_id, release_number, kind, toolset_version_id, source_state_id, global_variations_version_id,
-            toolset_variations_version_id, digest, predecessor_id, notes, labels, released_by, request_id)
+            toolset_variations_version_id, digest, predecessor_id, notes, labels, released_by, request_id,
+            deployment_id)
         SELECT CAST(:toolset_id AS uuid), coalesce(max(release_number), 0) + 1, :kind,
                CAST(:toolset_version AS uuid), CAST(:source_state AS uuid), CAST(:global_variations AS uuid),
                CAST(:toolset_variations AS uuid), :digest, CAST(:predecessor_id AS uuid), :notes,
-               CAST(:labels AS jsonb), :released_by, :request_id
+               CAST(:labels AS jsonb), :released_by, :request_id,
+               (SELECT active_deployment_id FROM projects WHERE id = :project_id)
         FROM toolset_releases WHERE toolset_id = :toolset_id
         RETURNING id, release_number, created_at
     """
@@ -222,6 +231,7 @@ def insert_release(
         text(insert),
         {
             "toolset_id": subject.toolset_id,
+            "project_id": subject.project_id,
             "kind": kind,
             "toolset_version": parts.toolset_version.id,
             "source_state": parts.source_state_id,

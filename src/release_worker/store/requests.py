@@ -98,12 +98,13 @@ def refuse_request(
     payload: Mapping[str, Any],
     requested_by: str,
     error: ReleaseWorkerError,
+    toolset_id: UUID | None = None,
 ) -> None:
     """Write down a request that failed before it could be queued, unless there is a row of this id."""
     insert = """
-        INSERT INTO release_requests (id, kind, payload, status, error, requested_by, finished_at)
-        VALUES (:id, :kind, CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb), :requested_by, now())
-        ON CONFLICT (id) DO NOTHING
+        INSERT INTO release_requests (id, kind, toolset_id, payload, status, error, requested_by, finished_at)
+        VALUES (:id, :kind, CAST(:toolset_id AS uuid), CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb),
+        :requested_by, now()) ON CONFLICT (id) DO NOTHING
     """
     parameters = {
         "id": request_id,
@@ -111,6 +112,7 @@ def refuse_request(
         "payload": canonical_json.dumps(payload),
         "error": canonical_json.dumps(error.as_record()),
         "requested_by": requested_by,
+        "toolset_id": toolset_id,
     }
     connection.execute(text(insert), parameters)
 

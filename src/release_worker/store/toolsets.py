@@ -55,10 +55,12 @@ def lock_owners(connection: Connection, subject: Subject, scopes: Collection[Sco
     older snapshot, and two restores of shared state, each planned before the other, could then leave a mixture. A write
     makes the later one fail with a conflict, and it plans anew.
     """
-    for scope, table in (("organization", "organizations"), ("project", "projects")):
-        if scope in scopes:
-            touch = f"UPDATE {table} SET name = name WHERE id = :id"
-            connection.execute(text(touch), {"id": subject.scope_id(scope)})  # type: ignore[arg-type]
+    if "organization" in scopes:
+        touch = "UPDATE organizations SET name = name WHERE id = :organization_id"
+        connection.execute(text(touch), subject.parameters)
+    if "project" in scopes:
+        touch = "UPDATE projects SET name = name WHERE id = :project_id"
+        connection.execute(text(touch), subject.parameters)
     lock_toolset(connection, subject)
 
 

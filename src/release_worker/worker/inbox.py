@@ -57,15 +57,27 @@ class Inbox:
                 return accept_request(connection, request, request_id=message.id, toolset_id=toolset_id).record
         except IdempotencyConflict as error:
             payload = {**request.payload(), "idempotency_key": request.idempotency_key}
-            self._refuse(message.id, kind, payload, request.actor, error)
+            self._refuse(message.id, kind, payload, request.actor, error, request)
             raise
 
     def _refuse(
-        self, request_id: str, kind: str, payload: Mapping[str, Any], actor: str, error: ReleaseWorkerError
+        self,
+        request_id: str,
+        kind: str,
+        payload: Mapping[str, Any],
+        actor: str,
+        error: ReleaseWorkerError,
+        request: AnyRequest | None = None,
     ) -> None:
         with ledger_transaction(self._engine) as connection:
             refuse_request(
-                connection, request_id=request_id, kind=kind, payload=payload, requested_by=actor, error=error
+                connection,
+                request_id=request_id,
+                kind=kind,
+                payload=payload,
+                requested_by=actor,
+                error=error,
+                toolset_id=None if request is None else _toolset_id(connection, request),
             )
 
 

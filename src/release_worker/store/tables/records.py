@@ -88,6 +88,8 @@ toolset_releases = Table(
     text_column("kind", "release"),
     reference("toolset_version_id", "toolset_versions"),
     reference("source_state_id", "source_states", nullable=True),
+    # Lineage only; it may be gone.
+    Column("deployment_id", Uuid, nullable=True),
     reference("global_variations_version_id", "variation_versions", nullable=True),
     reference("toolset_variations_version_id", "variation_versions", nullable=True),
     text_column("digest"),
