@@ -13,7 +13,7 @@ from release_worker.operations.check_drift import check_drift
 from release_worker.state.registry import built_in_components
 from release_worker.store.captured import check_integrity
 from release_worker.store.engine import snapshot_transaction
-from release_worker.store.releases import list_releases
+from release_worker.store.history import list_releases
 from release_worker.store.toolsets import find_toolset
 
 _PARTS = """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from release_worker.domain.release import Release
     from release_worker.domain.subject import Subject
     from release_worker.operations.history import History, ReleaseDescription
-    from release_worker.store.releases import ListedRelease, ReleaseParts, RollbackMention
+    from release_worker.store.history import ListedRelease, ReleaseParts, RollbackMention
 
 TOOLS_SHOWN = 20
 

@@ -19,10 +19,11 @@ def capture(
     kind: ReleaseKind,
     current: Release | None,
     stamp: Stamp,
+    make_current: bool = False,
 ) -> Release:
     """A new release of the live state whose digests are `live`, read in the same snapshot. The toolset must be locked.
 
-    The release that is current now becomes its predecessor; which one is current stays as it is.
+    The release that is current now becomes its predecessor. Which one is current stays as it is, unless `make_current`.
     """
     parts = store_parts(
         connection,
@@ -39,6 +40,7 @@ def capture(
         digest=live.release,
         predecessor_id=None if current is None else current.id,
         stamp=stamp,
+        make_current=make_current,
     )
     link_plug_ins(connection, release.id, parts)
     return release

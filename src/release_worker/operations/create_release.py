@@ -8,8 +8,7 @@ from release_worker.operations.capture import capture
 from release_worker.operations.expectations import check_expected_release
 from release_worker.state.live import live_digests
 from release_worker.state.registry import Components
-from release_worker.store.releases import Stamp, current_release
-from release_worker.store.toolsets import find_toolset, lock_toolset, set_current_release
+from release_worker.store.releases import Stamp, hold_for_release
 
 
 def create_release(
@@ -20,18 +19,22 @@ def create_release(
     With `only_if_changed`, the current release is the answer where live state equals it. Never commits. Raises
     ToolsetNotFound, StaleState and, where another transaction was first, VersionConflict.
     """
-    subject = find_toolset(connection, request.toolset, organization=request.organization)
-    lock_toolset(connection, subject)
-    current = current_release(connection, subject)
+    subject, current = hold_for_release(connection, request.toolset, organization=request.organization)
     check_expected_release(request.expected_current_release, current)
     live = live_digests(connection, components, subject.parameters)
     if request.only_if_changed and current is not None and current.digest == live.release:
         return _result(current, created=False)
     stamp = Stamp(request.actor, request_id=request_id, notes=request.notes, labels=request.labels)
     release = capture(
-        connection, subject, components=components, live=live, kind="release", current=current, stamp=stamp
+        connection,
+        subject,
+        components=components,
+        live=live,
+        kind="release",
+        current=current,
+        stamp=stamp,
+        make_current=True,
     )
-    set_current_release(connection, subject, release.id)
     return _result(release, created=True)
 
 

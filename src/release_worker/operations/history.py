@@ -6,18 +6,17 @@ from sqlalchemy import Connection
 
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
-from release_worker.store.releases import (
+from release_worker.store.history import (
     ListedRelease,
     ReleaseParts,
     RollbackMention,
-    current_release,
-    find_release,
     latest_rollback,
     list_releases,
     release_number,
     release_parts,
     rollbacks_of,
 )
+from release_worker.store.releases import current_release, find_release
 from release_worker.store.toolsets import find_toolset
 
 

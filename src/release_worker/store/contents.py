@@ -43,17 +43,65 @@ def store_parts(
     plug_in_scopes: Mapping[str, Scope],
 ) -> Parts:
     """The rows with this content: those that are there already, new ones for what differs."""
+    latest = _latest(connection, subject, digests)
     return Parts(
-        toolset_version=_toolset_version(connection, subject, contents, digests.toolset_version),
-        source_state_id=_source_state(connection, subject, contents, digests.source_state),
-        global_variations_id=_variations(connection, subject, contents, digests, "global"),
-        toolset_variations_id=_variations(connection, subject, contents, digests, "toolset"),
+        toolset_version=_toolset_version(
+            connection, subject, contents, digests.toolset_version, latest.toolset_version
+        ),
+        source_state_id=latest.source_state_id or _source_state(connection, subject, contents, digests.source_state),
+        global_variations_id=_variations(connection, subject, contents, digests, "global", latest.global_variations),
+        toolset_variations_id=_variations(connection, subject, contents, digests, "toolset", latest.toolset_variations),
         # Also where there is no content: a rollback to this release then removes what came later.
         plug_in_ids={
             name: _component_state(connection, subject, name, scope, contents[name], digests[name] or NOTHING)
             for name, scope in plug_in_scopes.items()
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """The newest row of a chain of versions; all None where the chain has not begun."""
+
+    id: UUID | None
+    version: int | None
+    digest: str | None
+
+    @property
+    def next(self) -> int:
+        return 1 if self.version is None else self.version + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Latest:
+    toolset_version: _Version
+    global_variations: _Version
+    toolset_variations: _Version
+    source_state_id: UUID | None
+
+
+def _latest(connection: Connection, subject: Subject, digests: StateDigests) -> _Latest:
+    """What new content is compared with, in one round trip: most releases change little or nothing."""
+    query = """
+        SELECT toolset.id, toolset.version, toolset.digest,
+               shared.id, shared.version, shared.digest,
+               own.id, own.version, own.digest,
+               (SELECT id FROM source_states WHERE project_id = :project_id AND digest = :source_state)
+        FROM (VALUES (1)) AS always
+        LEFT JOIN LATERAL (
+            SELECT id, version, digest FROM toolset_versions
+            WHERE toolset_id = :toolset_id ORDER BY version DESC LIMIT 1) AS toolset ON true
+        LEFT JOIN LATERAL (
+            SELECT id, version, digest FROM variation_versions
+            WHERE organization_id = :organization_id AND toolset_id IS NULL
+            ORDER BY version DESC LIMIT 1) AS shared ON true
+        LEFT JOIN LATERAL (
+            SELECT id, version, digest FROM variation_versions
+            WHERE organization_id = :organization_id AND toolset_id = :toolset_id
+            ORDER BY version DESC LIMIT 1) AS own ON true
+    """
+    row = connection.execute(text(query), {**subject.parameters, "source_state": digests.source_state}).one()
+    return _Latest(_Version(*row[0:3]), _Version(*row[3:6]), _Version(*row[6:9]), row[9])
 
 
 def link_plug_ins(connection: Connection, release_id: UUID, parts: Parts) -> None:
@@ -70,14 +118,11 @@ def link_plug_ins(connection: Connection, release_id: UUID, parts: Parts) -> Non
         connection.execute(text(link), rows)
 
 
-def _toolset_version(connection: Connection, subject: Subject, contents: Contents, digest: str) -> ToolsetVersion:
-    latest = """
-        SELECT id, version, digest FROM toolset_versions
-        WHERE toolset_id = :toolset_id ORDER BY version DESC LIMIT 1
-    """
-    found = connection.execute(text(latest), subject.parameters).one_or_none()
-    if found is not None and found.digest == digest:
-        return ToolsetVersion(found.id, found.version)
+def _toolset_version(
+    connection: Connection, subject: Subject, contents: Contents, digest: str, latest: _Version
+) -> ToolsetVersion:
+    if latest.id is not None and latest.version is not None and latest.digest == digest:
+        return ToolsetVersion(latest.id, latest.version)
     insert = f"""
         INSERT INTO toolset_versions (
             toolset_id, version, tool_urns, tool_positions, resource_urns, resource_positions,
@@ -93,9 +138,9 @@ def _toolset_version(connection: Connection, subject: Subject, contents: Content
     """
     parameters = {
         **subject.parameters,
-        "version": 1 if found is None else found.version + 1,
+        "version": latest.next,
         "digest": digest,
-        "predecessor_id": None if found is None else found.id,
+        "predecessor_id": latest.id,
     }
     return ToolsetVersion(*connection.execute(text(insert), parameters).one())
 
@@ -105,16 +150,13 @@ def _array(component: str, member: str, of: Literal["text", "int"]) -> str:
 
 
 def _source_state(connection: Connection, subject: Subject, contents: Contents, digest: str) -> UUID:
-    same = "SELECT id FROM source_states WHERE project_id = :project_id AND digest = :digest"
-    parameters = {**subject.parameters, "digest": digest}
-    if (found := connection.execute(text(same), parameters).scalar()) is not None:
-        return UUID(str(found))
     insert = f"""
         INSERT INTO source_states (project_id, deployment_id, deployment_snapshot, system_snapshot, digest)
         SELECT id, active_deployment_id, coalesce({contents["deployment"]}, 'null'), {contents["system"]}, :digest
         FROM projects WHERE id = :project_id
         RETURNING id
     """
+    parameters = {**subject.parameters, "digest": digest}
     return UUID(str(connection.execute(text(insert), parameters).scalar_one()))
 
 
@@ -124,18 +166,13 @@ def _variations(
     contents: Contents,
     digests: StateDigests,
     scope: Literal["global", "toolset"],
+    latest: _Version,
 ) -> UUID | None:
     name = f"{scope}_variations"
     if digests[name] is None:
         return None
-    owner = "toolset_id = :toolset_id" if scope == "toolset" else "toolset_id IS NULL"
-    latest = f"""
-        SELECT id, version, digest FROM variation_versions
-        WHERE organization_id = :organization_id AND {owner} ORDER BY version DESC LIMIT 1
-    """
-    found = connection.execute(text(latest), subject.parameters).one_or_none()
-    if found is not None and found.digest == digests[name]:
-        return UUID(str(found.id))
+    if latest.digest == digests[name]:
+        return latest.id
     insert = f"""
         INSERT INTO variation_versions (scope, organization_id, toolset_id, version, config, digest, predecessor_id)
         SELECT :scope, :organization_id, {":toolset_id" if scope == "toolset" else "CAST(NULL AS uuid)"},
@@ -145,9 +182,9 @@ def _variations(
     parameters = {
         **subject.parameters,
         "scope": scope,
-        "version": 1 if found is None else found.version + 1,
+        "version": latest.next,
         "digest": digests[name],
-        "predecessor_id": None if found is None else found.id,
+        "predecessor_id": latest.id,
     }
     return UUID(str(connection.execute(text(insert), parameters).scalar_one()))
 

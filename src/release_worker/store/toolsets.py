@@ -8,11 +8,8 @@ from sqlalchemy import Connection, text
 from release_worker.domain.subject import Scope, Subject
 from release_worker.errors import ToolsetNotFound, VersionConflict
 
-_FIND = """
-    SELECT t.id AS toolset_id, t.project_id, t.organization_id, o.slug || '/' || p.slug || '/' || t.slug AS path
-    FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
-    WHERE t.deleted_at IS NULL AND
-"""
+# SQL: a toolset's path; `o`, `p` and `t` are its organization, its project and itself.
+PATH = "o.slug || '/' || p.slug || '/' || t.slug AS path"
 
 
 def find_toolset(connection: Connection, reference: str, *, organization: str | None = None) -> Subject:
@@ -20,21 +17,31 @@ def find_toolset(connection: Connection, reference: str, *, organization: str | 
 
     Raises ToolsetNotFound, also for a toolset of another organization than `organization`, its slug or id, where given.
     """
+    where, parameters = naming(reference, organization)
+    query = f"""
+        SELECT t.id AS toolset_id, t.project_id, t.organization_id, {PATH}
+        FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
+        WHERE {where}
+    """
+    row = connection.execute(text(query), parameters).one_or_none()
+    if row is None:
+        raise ToolsetNotFound(toolset=reference)
+    return Subject(**row._mapping)
+
+
+def naming(reference: str, organization: str | None) -> tuple[str, dict[str, object]]:
+    """SQL: the condition that `t`, `p` and `o` are the live toolset of this name; and its parameters."""
     if reference.count("/") == 2:
-        where = "o.slug = :organization AND p.slug = :project AND t.slug = :toolset"
-        parameters: dict[str, object] = dict(
-            zip(("organization", "project", "toolset"), reference.split("/"), strict=True)
-        )
+        where = "t.deleted_at IS NULL AND o.slug = :organization AND p.slug = :project AND t.slug = :toolset"
+        slugs = zip(("organization", "project", "toolset"), reference.split("/"), strict=True)
+        parameters: dict[str, object] = dict(slugs)
     else:
-        where = "t.id = :toolset_id"
+        where = "t.deleted_at IS NULL AND t.id = :toolset_id"
         parameters = {"toolset_id": UUID(reference)}
     if organization is not None:
         where += " AND :caller IN (o.slug, o.id::text)"
         parameters["caller"] = organization
-    row = connection.execute(text(_FIND + where), parameters).one_or_none()
-    if row is None:
-        raise ToolsetNotFound(toolset=reference)
-    return Subject(**row._mapping)
+    return where, parameters
 
 
 def lock_toolset(connection: Connection, subject: Subject) -> None:
