@@ -6,7 +6,7 @@ from typing import Any
 from celery.worker.consumer import Consumer
 
 
-class SteadyConsumer(Consumer):  # type: ignore[misc]
+class SteadyConsumer(Consumer):
     """Celery's consumer of messages, with one of its repairs repaired.
 
     Where the connection to the broker is lost, Celery 5.7 collects it, which makes its transport forget its address,
