@@ -43,8 +43,8 @@ def running() -> Iterator[EmbeddedServers]:
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """A path that does not exist yet. As root, PostgreSQL's user cannot enter pytest's own `tmp_path`."""
-    with tempfile.TemporaryDirectory(prefix="rw-test-") as parent:
+    """A path that does not exist yet. As root, PostgreSQL's user can enter neither `tmp_path` nor every TMPDIR."""
+    with tempfile.TemporaryDirectory(prefix="rw-test-", dir="/tmp") as parent:
         Path(parent).chmod(0o711)
         yield Path(parent) / "data"
 

@@ -92,14 +92,14 @@ class Mailbox:
         turn_ends = time.monotonic() + self._leases.turn
         with self._lock(record) as lock:
             while not (record := self._look(request_id)).finished:
-                if time.monotonic() > turn_ends:
-                    raise LockUnavailable(
-                        f"requests before {request_id} took this worker's turn", request_id=request_id
-                    )
                 claim = self._claim(record)
                 self._attend(claim, lock)
                 if claim.id == request_id:
                     return self._own_outcome(request_id)
+                if time.monotonic() > turn_ends:
+                    raise LockUnavailable(
+                        f"requests before {request_id} took this worker's turn", request_id=request_id
+                    )
         return record
 
     def abandon(self, request_id: str, error: ReleaseWorkerError) -> None:

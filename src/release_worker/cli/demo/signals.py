@@ -10,13 +10,28 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def unwound_by_signals() -> Iterator[None]:
-    """The first of the signals unwinds the block, as SystemExit; those that come while it unwinds change nothing."""
+    """The first of the signals unwinds the block, as SystemExit; those that come while it unwinds change nothing.
+
+    It may strike in the middle of a library, which then ends otherwise than by SystemExit: the exit status is the
+    signal's all the same.
+    """
+    received: list[int] = []
+
+    def unwind(number: int, _: FrameType | None) -> None:
+        ignore_signals()
+        received.append(number)
+        raise SystemExit(128 + number)
+
     before = {number: signal.getsignal(number) for number in STOPPING}
     for number, handler in before.items():
         if number != signal.SIGHUP or handler != signal.SIG_IGN:  # `nohup` stays what it is
-            signal.signal(number, _unwind)
+            signal.signal(number, unwind)
     try:
         yield
+    except Exception:
+        if received:
+            raise SystemExit(128 + received[0]) from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -26,8 +41,3 @@ def ignore_signals() -> None:
     """From now on, until `unwound_by_signals` ends: what is being removed is removed to the end."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
-
-
-def _unwind(number: int, _: FrameType | None) -> None:
-    ignore_signals()
-    raise SystemExit(128 + number)
