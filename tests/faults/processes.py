@@ -86,6 +86,11 @@ class CeleryProcess:
             return []
         return [int(pid) for pid in listed.split()]
 
+    @property
+    def has_worked(self) -> bool:
+        """Whether it has taken a task. Until then the loss of a child ends a worker, which Celery means to do."""
+        return " received" in self.log.read_text(errors="replace")
+
     def wait_until_ready(self) -> None:
         ready = f"{self.name}@" if "worker" in self.arguments else "beat: Starting"
         suffix = " ready." if "worker" in self.arguments else ""

@@ -173,7 +173,7 @@ class Striker:
     def _child(self, strike: Strike) -> int | None:
         """A child that is at work if there is one within a second, else any."""
         at_work: list[int] = []
-        children = [pid for worker in self.workers for pid in worker.children()]
+        children = [pid for worker in self.workers if worker.has_worked for pid in worker.children()]
 
         def found() -> bool:
             at_work[:] = [pid for pid in self._working() if pid in children]
