@@ -10,5 +10,4 @@ RUN useradd --create-home worker
 USER worker
 
 # TERM lets what runs finish and gives back what was not started.
-ENV REMAP_SIGTERM=SIGQUIT
 CMD ["celery", "-A", "release_worker", "worker"]
