@@ -206,13 +206,15 @@ def test_whatever_lies_on_a_queue_the_worker_lives_imports_nothing_and_goes_on(
             redis.lpush("releases", message)
         # Each of its children still works, and each slot is free.
         good = [send(served, "create_release", [billing.path, "after"], {}) for _ in range(8)]
-        numbers = sorted(answer(one)["release_number"] for one in good)
+        numbers = {answer(one)["release_number"] for one in good}
         assert eventually(lambda: redis.llen("releases") == 0, within=LONG)
         assert eventually(lambda: redis.hlen("unacked") == 0, within=LONG)
     assert worker.running
     assert "Restoring" not in worker.said()
     assert not file.exists()
     made_by_raw = [row for row in releases_of(served.engine, billing) if row.released_by == "raw"]
-    assert numbers == sorted({row.release_number for row in releases_of(served.engine, billing)})[-8:]
+    # The raw messages that are sound run beside the good ones, so numbers of theirs may lie between.
+    assert len(numbers) == len(good)
+    assert numbers <= {row.release_number for row in releases_of(served.engine, billing)}
     assert len(made_by_raw) <= len(hostile)
     assert all(row.status in ("succeeded", "failed") for row in ledger(served.engine))
