@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from celery import Celery
+from sqlalchemy import text
 
 from benchmarks import correctness, noop
 from benchmarks.in_process import in_process_worker
@@ -13,7 +14,7 @@ from benchmarks.pgbench import Pgbench
 from benchmarks.processes import WorkerProcess, celery_worker, wait_for_celery
 from benchmarks.product import RECOMPUTED, TURN_SECONDS, Turn
 from benchmarks.recording import Recording, record_release
-from benchmarks.replay import Script
+from benchmarks.replay import NEW_DIGEST, Script
 from benchmarks.results import ResultListener
 from benchmarks.stage import Site, Stage
 from release_worker.domain.routing import SHARED, addresses
@@ -80,4 +81,7 @@ def recorded_replay(stage: Stage) -> Replay:
     faults = correctness.digests(worker.site.engine, RECOMPUTED)
     if faults:
         raise RuntimeError(f"the recorded release is not what it should be: {faults}")
-    return Replay(stage.site("replay"), Script(recording, stage.toolsets).text(), recording)
+    site = stage.site("replay")
+    with site.engine.begin() as connection:
+        connection.execute(text(NEW_DIGEST))
+    return Replay(site, Script(recording, stage.toolsets).text(), recording)

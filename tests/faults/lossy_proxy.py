@@ -12,6 +12,11 @@ from typing import Self
 from sqlalchemy import make_url
 
 COMMIT = b"COMMIT\x00"  # the whole of a query, not the end of "READ COMMITTED"
+BEGIN = b"BEGIN"
+TERMINATE = b"X"
+# The end of what a server says when it waits for the next command, outside of a transaction.
+# https://www.postgresql.org/docs/current/protocol-message-formats.html
+READY_AND_IDLE = b"Z\x00\x00\x00\x05I"
 SOCKET = ".s.PGSQL.5432"
 
 
@@ -62,15 +67,19 @@ class LossyProxy:
     def _forward(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as server, suppress(OSError):
             server.connect(self._server)
+            answer = b""
             while True:
                 readable, _, _ = select.select([client, server], [], [])
-                if server in readable and not _pass_on(server, client):
-                    return
+                if server in readable:
+                    answer = server.recv(65_536)
+                    client.sendall(answer)
+                    if not answer:
+                        return
                 if client in readable:
                     said = client.recv(65_536)
                     if not said:
                         return
-                    lost = self._lost(said)
+                    lost = self._lost(said, idle=answer.endswith(READY_AND_IDLE))
                     if lost is Loss.COMMIT:
                         return
                     server.sendall(said)
@@ -78,17 +87,11 @@ class LossyProxy:
                         server.recv(65_536)  # the commit is done when it is answered
                         return
 
-    def _lost(self, said: bytes) -> Loss | None:
-        """What is to be lost of this, counting the commit if it is one."""
-        if COMMIT not in said:
+    def _lost(self, said: bytes, *, idle: bool) -> Loss | None:
+        """What is to be lost of this, counting the commit if it is one: a statement outside of a transaction is."""
+        alone = idle and BEGIN not in said and not said.startswith(TERMINATE)
+        if not alone and COMMIT not in said:
             return None
         with self._turn:
             self._left -= 1
             return self._loss if self._left == 0 else None
-
-
-def _pass_on(source: socket.socket, target: socket.socket) -> bool:
-    """Whether there was anything more."""
-    said = source.recv(65_536)
-    target.sendall(said)
-    return bool(said)

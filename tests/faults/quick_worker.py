@@ -6,6 +6,7 @@ ones; and with a defect that kills the child that works a request with the note 
 
 import os
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 from celery.signals import worker_init, worker_process_init
@@ -23,10 +24,10 @@ from tests.faults.shop import ATTEMPTS, POISON
 app = make_app()
 
 
-def _deadly(engine: Engine, claim: Claim, components: Components) -> None:
+def _deadly(engine: Engine, claim: Claim, components: Components) -> Mapping[str, Any]:
     if claim.payload.get("notes") == POISON:
         os.kill(os.getpid(), signal.SIGKILL)
-    execute(engine, claim, components)
+    return execute(engine, claim, components)
 
 
 @worker_init.connect(weak=False)  # type: ignore[untyped-decorator]

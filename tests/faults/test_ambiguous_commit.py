@@ -14,10 +14,10 @@ from tests.support.live_state import live_state
 from tests.support.operations import release
 from tests.support.records import assert_numbers_and_chain_complete, releases_of, rollbacks_of
 
-# The commits of one request that is worked without trouble: look, look again, claim, operation, outcome. A sixth would
-# be of a further look.
-COMMITS = range(1, 7)
-OPERATION = 4
+# The commits of one request that is worked without trouble: look, claim, operation, and a look at how it ended. A fifth
+# would be of a further look.
+COMMITS = range(1, 6)
+OPERATION = 3
 
 
 @pytest.fixture

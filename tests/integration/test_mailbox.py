@@ -22,10 +22,20 @@ from release_worker.errors import (
     VersionConflict,
     WorkerLost,
 )
-from release_worker.worker.mailbox import Mailbox
 from release_worker.worker.policy import LeasePolicy
 from tests.support.billing import INVOICE, a_full_toolset
-from tests.support.ledger import LATER, ask, claim, end_leases, ledger, mailbox, make_due, record, statuses
+from tests.support.ledger import (
+    LATER,
+    WorkedMailbox,
+    ask,
+    claim,
+    end_leases,
+    ledger,
+    mailbox,
+    make_due,
+    record,
+    statuses,
+)
 from tests.support.plug_ins import Interruption, Once, interrupted_by, raising, with_plug_ins
 from tests.support.records import assert_numbers_and_chain_complete, releases_of
 from tests.support.world import Toolset
@@ -229,7 +239,7 @@ def test_many_mailboxes_without_any_lock_never_run_a_request_twice(engine: Engin
     asked = [ask(engine, toolset) for _ in range(8) for toolset in (billing, neighbour)]
     workers = [mailbox(engine, worker=f"worker-{number}") for number in range(4)]
 
-    def work(worker: Mailbox) -> None:
+    def work(worker: WorkedMailbox) -> None:
         for request_id in asked:
             assert eventually(_done(worker, request_id), within=60)
 
@@ -241,7 +251,7 @@ def test_many_mailboxes_without_any_lock_never_run_a_request_twice(engine: Engin
         assert_numbers_and_chain_complete(engine, toolset)
 
 
-def _done(worker: Mailbox, request_id: str) -> Callable[[], bool]:
+def _done(worker: WorkedMailbox, request_id: str) -> Callable[[], bool]:
     def done() -> bool:
         try:
             return worker.work_until_done(request_id).finished

@@ -58,7 +58,7 @@ Outcome = Callable[[Situation], bool]
 # Each writer: the call, when it does something, the transitions it may make, and the columns it may touch besides.
 WRITERS: Mapping[str, tuple[Call, Outcome, list[str], set[str]]] = {
     "accept_request": (
-        lambda c, _: requests.accept_request(c, REQUEST, request_id="id", toolset_id=None),
+        lambda c, _: requests.accept_request(c, REQUEST, request_id="id"),
         lambda _: False,
         ["accept"],
         set(),

@@ -9,6 +9,7 @@ import os
 import sys
 from typing import Any
 
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, event
 
 from release_worker.store.engine import make_engine
@@ -24,7 +25,8 @@ class Killed(BaseException):
 class KillSwitch:
     """Counts the moments at which a worker with this engine may die, and lets it die at one of them.
 
-    They are those before and after each statement and each commit. `passed` names them. When its moment comes, the
+    They are those before and after each statement and each commit, also where a statement is a transaction of its own.
+    `passed` names them. When its moment comes, the
     connection is closed without another word, and whatever is tried on the engine from then on ends the worker again.
     The moment after a statement and that before the next one are the same to the database; without `every` only the
     latter counts.
@@ -36,9 +38,9 @@ class KillSwitch:
         self._fatal: int | None = None
         self._armed = False
         self._exit_process = exit_process
+        self._every = every
         event.listen(engine, "before_cursor_execute", self._before)
-        if every:
-            event.listen(engine, "after_cursor_execute", self._after)
+        event.listen(engine, "after_cursor_execute", self._after)
         dialect: Any = engine.dialect
         self._really_commit, self._really_roll_back = dialect.do_commit, dialect.do_rollback
         dialect.do_commit, dialect.do_rollback = self._commit, self._roll_back
@@ -55,7 +57,11 @@ class KillSwitch:
         self._moment(f"before {_shortened(statement)}", connection.connection.dbapi_connection)
 
     def _after(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        self._moment(f"after {_shortened(statement)}", connection.connection.dbapi_connection)
+        dbapi_connection = connection.connection.dbapi_connection
+        if dbapi_connection.info.transaction_status == TransactionStatus.IDLE:
+            self._moment("after the commit", dbapi_connection)
+        elif self._every:
+            self._moment(f"after {_shortened(statement)}", dbapi_connection)
 
     def _commit(self, dbapi_connection: Any) -> None:
         self._moment("before the commit", dbapi_connection)

@@ -6,12 +6,11 @@ from uuid import uuid4
 from redis import Redis
 from sqlalchemy import Engine, Row, text
 
-from release_worker.client.writing_down import write_down
 from release_worker.domain.messages import validate_request
 from release_worker.domain.request_record import Claim, RequestRecord
 from release_worker.state.registry import Components, built_in_components
 from release_worker.store.engine import ledger_transaction
-from release_worker.store.requests import claim_next, get_request
+from release_worker.store.requests import accept_request, claim_next, get_request
 from release_worker.worker.lock import RedisToolsetLock
 from release_worker.worker.mailbox import Mailbox, MakeLock, NoLock
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
@@ -30,7 +29,16 @@ def ask(engine: Engine, toolset: Toolset | str, kind: str = "create_release", **
     reference = toolset if isinstance(toolset, str) else toolset.path
     request = validate_request(kind, {"toolset": reference, "actor": ACTOR, **fields})
     with ledger_transaction(engine) as connection:
-        return write_down(connection, request, str(uuid4())).record.id
+        return accept_request(connection, request, request_id=str(uuid4())).record.id
+
+
+class WorkedMailbox(Mailbox):
+    """A mailbox, asked by the ids of requests that are in the ledger."""
+
+    def work_until_done(self, request_id: str) -> RequestRecord:
+        """As `work`; returns the row as it is afterwards."""
+        self.work(self._look(request_id))
+        return self._look(request_id)
 
 
 def mailbox(
@@ -41,9 +49,9 @@ def mailbox(
     worker: str = "worker-a",
     retry: RetryPolicy = AT_ONCE,
     leases: LeasePolicy = SHORT_WAIT,
-) -> Mailbox:
+) -> WorkedMailbox:
     """The mailbox of one worker, without a lock unless one is given."""
-    return Mailbox(
+    return WorkedMailbox(
         engine,
         components or built_in_components(),
         make_lock or (lambda _toolset_id, _owner: NoLock()),

@@ -23,10 +23,10 @@ CONTENTS = st.dictionaries(st.sampled_from(["", "a", "b", "tools/x", "é", "Z"])
 
 
 def differences(before: Content, after: Content) -> list[ItemDifference]:
-    """As the database reports them: items that are not equal as `jsonb`, in no order."""
+    """As the database reports them: items that are not equal as `jsonb`, by key."""
     return [
         ItemDifference(key, before.get(key), after.get(key), key in before, key in after)
-        for key in {*before, *after}
+        for key in sorted({*before, *after})
         if (key in before) != (key in after) or exact(before[key]) != exact(after[key])
     ]
 
@@ -106,3 +106,21 @@ def test_changes_are_true_only_where_something_changed() -> None:
     assert ComponentChanges(added=("a",))
     assert ComponentChanges(removed=("a",))
     assert ComponentChanges(changed=({"key": "a", "old": 1, "new": 2},))
+
+
+def test_what_is_beyond_a_thousand_differences_is_counted_by_sort() -> None:
+    def differing(key: int) -> ItemDifference:
+        return ItemDifference(f"{key:05}", key, -key, in_old=key % 4 != 1, in_new=key % 4 != 2)
+
+    changes = describe(differing(key) for key in range(1_000 + 8))
+    assert len(changes.keys) == 1_000
+    assert changes.omitted == {"added": 2, "changed": 4, "removed": 2}
+    assert ComponentChanges.model_validate(changes.model_dump()) == changes
+
+
+def test_nothing_is_said_of_omissions_where_there_are_none() -> None:
+    assert describe([ItemDifference("a", None, 1, in_old=False)]).model_dump() == {
+        "added": ("a",),
+        "removed": (),
+        "changed": (),
+    }

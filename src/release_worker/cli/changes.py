@@ -22,25 +22,28 @@ def change_lines(
     """A heading for each component and its items below it, up to `limit` of each sort. Values are cut short to fit in
     `width` columns; keys stay whole."""
     for component, changed in changes.items():
-        yield f"{component}: {_summary(changed)}"
-        yield from _items("-", changed.removed, limit)
-        yield from _items("+", changed.added, limit)
-        yield from _changed_items(changed.changed, limit, width)
+        numbers = _numbers(changed)
+        yield f"{component}: {', '.join(f'{number:,} {word}' for word, number in numbers.items() if number)}"
+        yield from _items("-", changed.removed, numbers["removed"], limit)
+        yield from _items("+", changed.added, numbers["added"], limit)
+        yield from _changed_items(changed.changed, numbers["changed"], limit, width)
 
 
-def _summary(changed: "ComponentChanges") -> str:
-    counts = (("removed", changed.removed), ("added", changed.added), ("changed", changed.changed))
-    return ", ".join(f"{len(items):,} {word}" for word, items in counts if items)
+def _numbers(changed: "ComponentChanges") -> dict[str, int]:
+    """How many there are of each sort, also of those that are not told."""
+    told = {"removed": changed.removed, "added": changed.added, "changed": changed.changed}
+    omitted = changed.omitted or {}
+    return {word: len(items) + omitted.get(word, 0) for word, items in told.items()}
 
 
-def _items(sign: str, keys: Sequence[str], limit: int | None) -> Iterator[str]:
+def _items(sign: str, keys: Sequence[str], number: int, limit: int | None) -> Iterator[str]:
     shown = keys if limit is None else keys[:limit]
     for key in shown:
         yield f"  {sign} {one_line(key, 500)}"
-    yield from _more(sign, len(keys) - len(shown))
+    yield from _more(sign, number - len(shown))
 
 
-def _changed_items(items: Sequence[Mapping[str, Any]], limit: int | None, width: int) -> Iterator[str]:
+def _changed_items(items: Sequence[Mapping[str, Any]], number: int, limit: int | None, width: int) -> Iterator[str]:
     shown = items if limit is None else items[:limit]
     for item in shown:
         yield f"  ~ {one_line(str(item['key']), 500)}"
@@ -50,7 +53,7 @@ def _changed_items(items: Sequence[Mapping[str, Any]], limit: int | None, width:
             yield f"      {_arrow(path, old, new, width - 6)}"
         if more := len(differences) - len(visible):
             yield f"      … and {more:,} more fields"
-    yield from _more("~", len(items) - len(shown))
+    yield from _more("~", number - len(shown))
 
 
 def _more(sign: str, number: int) -> Iterator[str]:

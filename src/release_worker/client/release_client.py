@@ -196,20 +196,21 @@ class ReleaseClient:
                 handle, envelope(kind, request_id, request.model_dump(mode="json"), in_ledger=False), kept=False
             )
             return handle
-        from release_worker.client.writing_down import write_down
-        from release_worker.store.engine import ledger_transaction
+        from release_worker.store.engine import single_statement
+        from release_worker.store.requests import PATIENCE, accept_request
 
-        with ledger_transaction(self._engine()) as connection:
-            accepted = write_down(connection, request, request_id)
+        with single_statement(self._engine()) as connection:
+            accepted = accept_request(connection, request, request_id=request_id, patience=PATIENCE)
         handle = self._handle_of(accepted)
         if not accepted.record.finished:
             self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
         return handle
 
     def _submit_in_session(self, request: AnyRequest, request_id: str, session: "Session") -> Handle:
-        from release_worker.client.writing_down import after_commit, write_down
+        from release_worker.client.writing_down import after_commit
+        from release_worker.store.requests import accept_request
 
-        accepted = write_down(session.connection(), request, request_id)
+        accepted = accept_request(session.connection(), request, request_id=request_id)
         handle = self._handle_of(accepted)
 
         def publish() -> None:

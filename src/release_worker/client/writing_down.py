@@ -4,26 +4,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session, SessionTransaction
 
-from release_worker.domain.messages import AnyRequest, AnyResult
-from release_worker.errors import BrokerUnavailable, ResultTimeout, ToolsetNotFound
+from release_worker.domain.messages import AnyResult
+from release_worker.errors import BrokerUnavailable, ResultTimeout
 from release_worker.store.engine import ledger_transaction
-from release_worker.store.requests import Accepted, accept_request, get_request
-from release_worker.store.toolsets import find_toolset
+from release_worker.store.requests import get_request
 
 _WAITING = "release_worker_waiting"  # in `Session.info`: what to publish after the commit
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger
-
-
-def write_down(connection: Connection, request: AnyRequest, request_id: str) -> Accepted:
-    """The request's row; a toolset that is not there is for the worker to say, so that the ledger says it too."""
-    try:
-        toolset_id = find_toolset(connection, request.toolset, organization=request.organization).toolset_id
-    except ToolsetNotFound:
-        toolset_id = None
-    return accept_request(connection, request, request_id=request_id, toolset_id=toolset_id)
 
 
 def after_commit(session: Session, publish: Callable[[], None]) -> None:

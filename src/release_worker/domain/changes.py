@@ -3,13 +3,16 @@
 A component's content is a set of keyed items: a tool's URN and its position, a prompt's name and its fields.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 Json = Any
+LISTED = 1_000  # differences of one component that are told; what is beyond them is in the two releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +28,54 @@ class ItemDifference:
 
 class ComponentChanges(BaseModel):
     """`added` and `removed` name keys; a `changed` item is `{key, fields: {name: {old, new}}}` where both sides are
-    objects (a side without the field lacks `old` or `new`), otherwise `{key, old, new}`."""
+    objects (a side without the field lacks `old` or `new`), otherwise `{key, old, new}`. `omitted` is there only where
+    there are more than these, and says how many of which sort."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[dict[str, Json], ...] = ()
+    omitted: dict[str, int] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Every key that is touched."""
+        """Every key that is told."""
         return self.added + self.removed + tuple(item["key"] for item in self.changed)
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Json]:
+        fields: dict[str, Json] = serialize(self)
+        if self.omitted is None:
+            del fields["omitted"]
+        return fields
 
 
 def describe(differences: Iterable[ItemDifference]) -> ComponentChanges:
-    """Sort differences into added, removed and changed, each ordered by key."""
-    ordered = sorted(differences, key=lambda difference: difference.key)
+    """The first `LISTED` differences, which come by key, as added, removed and changed; the others counted."""
+    remaining = iter(differences)
+    listed = list(islice(remaining, LISTED))
+    omitted = Counter(_sort(one) for one in remaining)
     return ComponentChanges(
-        added=tuple(one.key for one in ordered if not one.in_old),
-        removed=tuple(one.key for one in ordered if not one.in_new),
-        changed=tuple(_changed_item(one) for one in ordered if one.in_old and one.in_new),
+        added=tuple(one.key for one in listed if _sort(one) == "added"),
+        removed=tuple(one.key for one in listed if _sort(one) == "removed"),
+        changed=tuple(_changed_item(one) for one in listed if _sort(one) == "changed"),
+        omitted=dict(sorted(omitted.items())) or None,
     )
+
+
+def describe_added(keys: Iterable[str]) -> ComponentChanges:
+    """That these were added."""
+    return describe(ItemDifference(key, None, None, in_old=False) for key in sorted(keys))
+
+
+def _sort(difference: ItemDifference) -> str:
+    if not difference.in_old:
+        return "added"
+    return "changed" if difference.in_new else "removed"
 
 
 def _changed_item(difference: ItemDifference) -> dict[str, Json]:

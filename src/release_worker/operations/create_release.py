@@ -6,9 +6,9 @@ from release_worker.domain.messages import CreateRelease, CreateReleaseResult
 from release_worker.domain.release import Release
 from release_worker.operations.capture import capture
 from release_worker.operations.expectations import check_expected_release
-from release_worker.state.live import live_digests
 from release_worker.state.registry import Components
-from release_worker.store.releases import Stamp, hold_for_release
+from release_worker.store.capturing import Stamp
+from release_worker.store.releases import hold_for_release
 
 
 def create_release(
@@ -21,20 +21,19 @@ def create_release(
     """
     subject, current = hold_for_release(connection, request.toolset, organization=request.organization)
     check_expected_release(request.expected_current_release, current)
-    live = live_digests(connection, components, subject.parameters)
-    if request.only_if_changed and current is not None and current.digest == live.release:
-        return _result(current, created=False)
-    stamp = Stamp(request.actor, request_id=request_id, notes=request.notes, labels=request.labels)
+    stamp = Stamp("release", request.actor, request_id=request_id, notes=request.notes, labels=request.labels)
     release = capture(
         connection,
         subject,
         components=components,
-        live=live,
-        kind="release",
         current=current,
         stamp=stamp,
         make_current=True,
+        only_if_changed=request.only_if_changed,
     )
+    if release is None:
+        assert current is not None, "live state is what the current release holds"
+        return _result(current, created=False)
     return _result(release, created=True)
 
 

@@ -6,10 +6,11 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from release_worker.domain.changes import ComponentChanges
+from release_worker.domain.changes import describe_added
 from release_worker.domain.release import Release
 from release_worker.errors import MissingDependencies
 from release_worker.state.component import Parameters
+from release_worker.state.live import Difference
 from release_worker.state.membership import Membership
 from release_worker.state.providers import Additions, Sources, find_additions, unprovided
 from release_worker.state.registry import Components
@@ -36,10 +37,11 @@ class Dependencies:
         return {kind: Membership.without(contents[kind], f":skipped_{kind}") for kind in self.skipped}
 
     @property
-    def added_changes(self) -> dict[str, ComponentChanges]:
+    def added(self) -> dict[str, Difference]:
+        """What is provided again, by component."""
         definitions = [f"{kind}/{urn}" for kind in KINDS for urn in getattr(self.additions, kind)]
         added = {"deployment": definitions, "system": [f"prompts/{name}" for name in self.additions.prompts]}
-        return {name: ComponentChanges(added=tuple(sorted(keys))) for name, keys in added.items() if keys}
+        return {name: Difference(tuple(keys), describe_added(keys)) for name, keys in added.items() if keys}
 
 
 def settle_dependencies(

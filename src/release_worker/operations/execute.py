@@ -27,8 +27,8 @@ from release_worker.store.engine import snapshot_transaction
 from release_worker.store.requests import hold, succeed
 
 
-def execute(engine: Engine, claim: Claim, components: Components) -> None:
-    """Carry a claimed request out and mark it done.
+def execute(engine: Engine, claim: Claim, components: Components) -> Mapping[str, Any]:
+    """Carry a claimed request out and mark it done; its result, as it is stored.
 
     The request's row is held from the first statement on, and marking it comes before the commit and names the attempt,
     so a worker that lost its claim commits nothing.
@@ -37,8 +37,9 @@ def execute(engine: Engine, claim: Claim, components: Components) -> None:
     request = validate_request(claim.kind, as_plain(claim.payload))
     with snapshot_transaction(engine) as connection:
         hold(connection, claim)
-        result = perform(connection, request, components=components, request_id=claim.id)
-        succeed(connection, claim, storable(result))
+        result = storable(perform(connection, request, components=components, request_id=claim.id))
+        succeed(connection, claim, result)
+    return result
 
 
 def perform(

@@ -15,7 +15,7 @@ from release_worker.errors import SharedStateImpact
 from release_worker.operations.dependencies import Dependencies, settle_dependencies
 from release_worker.operations.expectations import check_expected_release
 from release_worker.operations.shared_impact import shared_impact
-from release_worker.state.live import differences, digests, live_digests
+from release_worker.state.live import Difference, differences, digests, live_digests
 from release_worker.state.registry import Components
 from release_worker.store.captured import captured_contents, captured_parameters, check_integrity, restorable
 from release_worker.store.releases import current_release, find_release, original_deployment
@@ -70,7 +70,7 @@ def plan_rollback(connection: Connection, request: Rollback, components: Compone
     target = find_release(connection, subject, request.release_number)
     current = current_release(connection, subject)
     check_expected_release(request.expected_current_release, current)
-    doubts = check_integrity(connection, target)
+    integrity = check_integrity(connection, target)
 
     wanted = request.components or components.names
     selected = restorable(connection, target, [name for name in components.names if name in wanted])
@@ -87,11 +87,12 @@ def plan_rollback(connection: Connection, request: Rollback, components: Compone
     parameters |= dependencies.parameters
 
     before = live_digests(connection, components, parameters)
-    expected = digests(connection, contents, parameters) if contents else StateDigests({})
-    changes = _changes(connection, components, contents, before, expected, parameters) | dependencies.added_changes
+    expected = _expected(connection, contents, integrity.digests, dependencies, parameters)
+    differing = _differing(connection, components, contents, before, expected, parameters) | dependencies.added
+    changes = {name: difference.changes for name, difference in differing.items()}
     affected = shared_impact(
         connection,
-        changes,
+        {name: difference.keys for name, difference in differing.items()},
         live=live,
         target={**captured_contents(components.names), **contents},
         plug_in_scopes={component.name: component.scope for component in components.plug_ins},
@@ -111,26 +112,39 @@ def plan_rollback(connection: Connection, request: Rollback, components: Compone
         expected=expected,
         changes=changes,
         dependencies=dependencies,
-        warnings=(*doubts, *_uncaptured(target, wanted, selected), *dependencies.warnings, *_reach(affected)),
+        warnings=(*integrity.doubts, *_uncaptured(target, wanted, selected), *dependencies.warnings, *_reach(affected)),
         scopes=frozenset(components[name].scope for name in changes),
     )
 
 
-def _changes(
+def _expected(
+    connection: Connection,
+    contents: Mapping[str, str],
+    captured: StateDigests,
+    dependencies: Dependencies,
+    parameters: Mapping[str, Any],
+) -> StateDigests:
+    """What is to be restored is what was captured, but for what is skipped."""
+    lessened = {name: contents[name] for name in dependencies.skipped}
+    computed = digests(connection, lessened, parameters).components if lessened else {}
+    return StateDigests({**{name: captured[name] for name in contents}, **computed})
+
+
+def _differing(
     connection: Connection,
     components: Components,
     contents: Mapping[str, str],
     before: StateDigests,
     expected: StateDigests,
     parameters: Mapping[str, Any],
-) -> dict[str, ComponentChanges]:
+) -> dict[str, Difference]:
     """What differs, looked at only where the digests do."""
     found = {
         name: differences(connection, components[name], components[name].capture(), content, parameters)
         for name, content in contents.items()
         if before[name] != expected[name]
     }
-    return {name: changed for name, changed in found.items() if changed}
+    return {name: difference for name, difference in found.items() if difference.keys}
 
 
 def _uncaptured(target: Release, wanted: Sequence[str], selected: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Roll a toolset back to a release: all of it, or the chosen components, exactly or not at all."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.digests import StateDigests
 from release_worker.domain.messages import Rollback, RollbackResult
-from release_worker.domain.release import Release, ReleaseKind
+from release_worker.domain.release import Release
 from release_worker.errors import IntegrityMismatch
 from release_worker.operations.capture import capture
 from release_worker.operations.dependencies import still_missing
@@ -17,7 +18,7 @@ from release_worker.state.live import live_digests
 from release_worker.state.providers import Sources, add
 from release_worker.state.registry import Components
 from release_worker.store.captured import captured_contents
-from release_worker.store.releases import Stamp
+from release_worker.store.capturing import Stamp
 from release_worker.store.rollbacks import RollbackRecord, insert_rollback
 from release_worker.store.toolsets import lock_owners, set_current_release
 
@@ -34,7 +35,7 @@ def rollback(
     if plan.noop or request.dry_run:
         return _result(plan, request)
     lock_owners(connection, plan.subject, plan.scopes)
-    stamp = Stamp(request.actor, request_id=request_id)
+    stamp = Stamp("backup", request.actor, request_id=request_id)
     backup = _back_up(connection, plan, components, stamp)
     _restore(connection, plan, components)
     after = _read_back(connection, plan, components)
@@ -48,7 +49,7 @@ def _back_up(connection: Connection, plan: RollbackPlan, components: Components,
     if not plan.moved or not plan.changes:
         return None
     notes = f"live state before the rollback to release {plan.target.release_number}"
-    return _capture(connection, plan, components, "backup", plan.before, stamp, notes)
+    return _capture(connection, plan, components, replace(stamp, notes=notes))
 
 
 def _restore(connection: Connection, plan: RollbackPlan, components: Components) -> None:
@@ -68,7 +69,7 @@ def _read_back(connection: Connection, plan: RollbackPlan, components: Component
     wrong: list[dict[str, Any]] = [
         {"object": name, "stored": digest, "computed": after[name]}
         for name, digest in planned.items()
-        if after[name] != digest and name not in plan.dependencies.added_changes
+        if after[name] != digest and name not in plan.dependencies.added
     ]
     wrong += [
         {"object": urn, "stored": "provided again", "computed": "missing"}
@@ -87,24 +88,15 @@ def _settle(
     outcome = plan.target
     if after.release != plan.target.digest:
         notes = f"outcome of a rollback to release {plan.target.release_number} that did not restore all of it"
-        outcome = _capture(connection, plan, components, "restored", after, stamp, notes)
+        outcome = _capture(connection, plan, components, replace(stamp, kind="restored", notes=notes))
     set_current_release(connection, plan.subject, outcome.id)
     return outcome
 
 
-def _capture(
-    connection: Connection,
-    plan: RollbackPlan,
-    components: Components,
-    kind: ReleaseKind,
-    live: StateDigests,
-    stamp: Stamp,
-    notes: str,
-) -> Release:
-    noted = Stamp(stamp.released_by, request_id=stamp.request_id, notes=notes)
-    return capture(
-        connection, plan.subject, components=components, live=live, kind=kind, current=plan.current, stamp=noted
-    )
+def _capture(connection: Connection, plan: RollbackPlan, components: Components, stamp: Stamp) -> Release:
+    release = capture(connection, plan.subject, components=components, current=plan.current, stamp=stamp)
+    assert release is not None, "a capture without a condition"
+    return release
 
 
 def _record(plan: RollbackPlan, request: Rollback, backup: Release | None, request_id: str | None) -> RollbackRecord:

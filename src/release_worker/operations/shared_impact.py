@@ -1,14 +1,14 @@
 """Which other toolsets would serve something else when shared state is restored."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from release_worker.domain.changes import ComponentChanges
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters
+from release_worker.store.statements import parsed
 
 _PATH = """
     SELECT t.id, o.slug || '/' || p.slug || '/' || t.slug AS path
@@ -19,15 +19,15 @@ _PATH = """
 
 def shared_impact(
     connection: Connection,
-    changes: Mapping[str, ComponentChanges],
+    touched: Mapping[str, Sequence[str]],
     *,
     live: Mapping[str, str],
     target: Mapping[str, str],
     plug_in_scopes: Mapping[str, Scope],
     parameters: Parameters,
 ) -> list[dict[str, Any]]:
-    """`{id, path, components}` of each live toolset, other than the one that is rolled back, that these changes would
-    reach, by path.
+    """`{id, path, components}` of each live toolset, other than the one that is rolled back, that a change of these
+    items, keys by component, would reach, by path.
 
     - A tool or resource definition reaches the toolsets of the project that list its URN; so does a template with a
       tool URN.
@@ -39,8 +39,8 @@ def shared_impact(
     - A plug-in's state reaches every toolset of the project, or the organization, that it belongs to.
     """
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for component, query, values in _queries(changes, live, target, plug_in_scopes):
-        for row in connection.execute(text(query), {**parameters, **values}):
+    for component, query, values in _queries(touched, live, target, plug_in_scopes):
+        for row in connection.execute(parsed(query), {**parameters, **values}):
             found[row.path, str(row.id)].add(component)
     return [
         {"id": toolset_id, "path": path, "components": sorted(components)}
@@ -49,25 +49,24 @@ def shared_impact(
 
 
 def _queries(
-    changes: Mapping[str, ComponentChanges],
+    touched: Mapping[str, Sequence[str]],
     live: Mapping[str, str],
     target: Mapping[str, str],
     plug_in_scopes: Mapping[str, Scope],
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    nothing = ComponentChanges()
-    if deployment := changes.get("deployment", nothing):
-        yield "deployment", _LISTING_DEFINITIONS, _reach_of_deployment(deployment.keys)
-    if system := changes.get("system", nothing):
-        if any(key.startswith("config/") for key in system.keys):
+    if deployment := touched.get("deployment"):
+        yield "deployment", _LISTING_DEFINITIONS, _reach_of_deployment(deployment)
+    if system := touched.get("system"):
+        if any(key.startswith("config/") for key in system):
             yield "system", _IN_SCOPE["project"], {}
-        prompts = [key.removeprefix("prompts/") for key in system.keys if key.startswith("prompts/")]
+        prompts = [key.removeprefix("prompts/") for key in system if key.startswith("prompts/")]
         if prompts:
             yield "system", _reached_by_prompts(live["system"], target["system"]), {"prompts": prompts}
-    if variations := changes.get("global_variations", nothing):
+    if variations := touched.get("global_variations"):
         query = _reached_by_variations(target["global_variations"])
-        yield "global_variations", query, {"urns": list(variations.keys)}
+        yield "global_variations", query, {"urns": list(variations)}
     for name, scope in plug_in_scopes.items():
-        if name in changes and scope in _IN_SCOPE:
+        if name in touched and scope in _IN_SCOPE:
             yield name, _IN_SCOPE[scope], {}
 
 

@@ -7,7 +7,7 @@ value `null` is no content of its own. Expressions may use the parameters `:tool
 `:organization_id`, and the one named in the content handed in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
@@ -62,3 +62,10 @@ def members(content: str, *path: str) -> str:
     at = "".join(f" -> '{step}'" for step in path)
     prefix = "".join(f"{step}/" for step in path)
     return f"SELECT '{prefix}' || key AS key, value AS item FROM jsonb_each(({content}){at})"
+
+
+def once(content: str, items: Callable[[str], str]) -> str:
+    """SQL: the query `items` of a content that it mentions more than once, which is then evaluated only once."""
+    return (
+        f"SELECT key, item FROM (SELECT {content} AS content OFFSET 0) AS given, LATERAL ({items('content')}) AS items"
+    )

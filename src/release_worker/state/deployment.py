@@ -2,35 +2,37 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
-from release_worker.state.component import Parameters, keyed_diff, members
+from release_worker.state.component import Parameters, keyed_diff, members, once
+from release_worker.store.statements import parsed
 
-_STATUS = (
-    "SELECT 'status' AS key, content -> 'status' AS item FROM (SELECT {} AS content) AS given WHERE content IS NOT NULL"
-)
+_STATUS = "SELECT 'status' AS key, {0} -> 'status' AS item WHERE {0} IS NOT NULL"
 
 _DEFINITIONS = (("tools", "tool_definitions"), ("resources", "resource_definitions"))
 
 
 def content_of(deployment: str) -> str:
-    """SQL: the content of the deployment whose id is the expression `deployment`; NULL where there is none."""
+    """SQL: the content of the deployment whose id is the expression `deployment`; NULL where there is none.
+
+    Put together as text and parsed once: nesting `jsonb` takes every level apart that it puts into the next.
+    """
     return f"""(
-        SELECT jsonb_build_object(
+        SELECT CAST(json_build_object(
             'status', status,
             'assets', (
-                SELECT coalesce(jsonb_object_agg(kind || '/' || slug, jsonb_build_object(
+                SELECT coalesce(json_object_agg(kind || '/' || slug, json_build_object(
                     'name', name, 'sha256', sha256, 'config', config)), '{{}}')
                 FROM deployment_assets WHERE deployment_id = deployments.id),
             'tools', {_definitions("tool_definitions")},
-            'resources', {_definitions("resource_definitions")})
+            'resources', {_definitions("resource_definitions")}) AS jsonb)
         FROM deployments WHERE id = {deployment})"""
 
 
 def _definitions(table: str) -> str:
     return f"""(
-                SELECT coalesce(jsonb_object_agg(urn, jsonb_build_object(
+                SELECT coalesce(json_object_agg(urn, json_build_object(
                     'name', name, 'description', description, 'definition', definition)), '{{}}')
                 FROM {table} WHERE deployment_id = deployments.id)"""
 
@@ -47,7 +49,7 @@ class Deployment:
         return content_of("(SELECT active_deployment_id FROM projects WHERE id = :project_id)")
 
     def diff(self, before: str, after: str) -> str:
-        return keyed_diff(self._items(before), self._items(after))
+        return keyed_diff(once(before, self._items), once(after, self._items))
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
         """Point the project back at deployment `:original_deployment_id` if its content is still `target`, otherwise
@@ -56,7 +58,7 @@ class Deployment:
             SELECT original.id FROM deployments AS original
             WHERE id = :original_deployment_id AND project_id = :project_id AND {content_of("original.id")} = {target}
         """
-        deployment = connection.execute(text(original), parameters).scalar()
+        deployment = connection.execute(parsed(original), parameters).scalar()
         if deployment is None:
             deployment = self._build(connection, target, parameters)
         activate(connection, deployment, parameters)
@@ -68,7 +70,7 @@ class Deployment:
             FROM (SELECT {target} AS content) AS target WHERE content IS NOT NULL
             RETURNING id
         """
-        deployment = connection.execute(text(created), parameters).scalar()
+        deployment = connection.execute(parsed(created), parameters).scalar()
         if deployment is not None:
             provide(connection, deployment, target, parameters)
         return deployment
@@ -88,20 +90,20 @@ def provide(connection: Connection, deployment: object, content: str, parameters
                value ->> 'name', value ->> 'sha256', value -> 'config'
         FROM jsonb_each({content} -> 'assets')
     """
-    connection.execute(text(assets), given)
+    connection.execute(parsed(assets), given)
     for section, table in _DEFINITIONS:
         definitions = f"""
             INSERT INTO {table} (deployment_id, urn, name, description, definition)
             SELECT :deployment_id, key, value ->> 'name', value ->> 'description', value -> 'definition'
             FROM jsonb_each({content} -> '{section}')
         """
-        connection.execute(text(definitions), given)
+        connection.execute(parsed(definitions), given)
 
 
 def activate(connection: Connection, deployment: object, parameters: Parameters) -> None:
     """Make a deployment (None: no deployment) the project's active one."""
     activated = "UPDATE projects SET active_deployment_id = :deployment_id WHERE id = :project_id"
-    connection.execute(text(activated), {**parameters, "deployment_id": deployment})
+    connection.execute(parsed(activated), {**parameters, "deployment_id": deployment})
 
 
 deployment = Deployment()

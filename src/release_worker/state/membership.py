@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
-from release_worker.state.component import Parameters, keyed_diff
+from release_worker.state.component import Parameters
+from release_worker.store.statements import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,44 +23,44 @@ class Membership:
         order = f'ORDER BY position, {self.urn} COLLATE "C"'
         return f"""(
             SELECT jsonb_build_object(
-                'urns', coalesce(jsonb_agg({self.urn} {order}), '[]'),
-                'positions', coalesce(jsonb_agg(position {order}), '[]'))
+                'urns', coalesce(array_agg({self.urn} {order}), '{{}}'),
+                'positions', coalesce(array_agg(position {order}), '{{}}'))
             FROM {self.table} WHERE toolset_id = :toolset_id)"""
 
     def diff(self, before: str, after: str) -> str:
-        return keyed_diff(self._items(before), self._items(after))
+        return f"""
+            SELECT urn AS key, {_item("before")} AS old, {_item("after")} AS new,
+                   before.urn IS NOT NULL AS in_old, after.urn IS NOT NULL AS in_new
+            FROM ({self.listed(before)}) AS before FULL JOIN ({self.listed(after)}) AS after USING (urn)
+            WHERE before.position IS DISTINCT FROM after.position
+        """
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
-        wanted = f"WITH target AS MATERIALIZED ({self.listed(target)})"
-        removed = f"""
-            {wanted}
-            DELETE FROM {self.table} AS live
-            WHERE toolset_id = :toolset_id AND NOT EXISTS (SELECT FROM target WHERE target.urn = live.{self.urn})
-        """
-        changed = f"""
-            {wanted}
-            UPDATE {self.table} AS live SET position = target.position
-            FROM target
-            WHERE toolset_id = :toolset_id AND target.urn = live.{self.urn} AND live.position <> target.position
-        """
-        added = f"""
-            {wanted}
+        """As one statement: both sides are read once, and only what differs is touched."""
+        put_back = f"""
+            WITH differing AS MATERIALIZED (
+                SELECT urn, live.position AS found, target.position AS wanted
+                FROM (SELECT {self.urn} AS urn, position FROM {self.table} WHERE toolset_id = :toolset_id) AS live
+                FULL JOIN ({self.listed(target)}) AS target USING (urn)
+                WHERE live.position IS DISTINCT FROM target.position),
+            removed AS (
+                DELETE FROM {self.table} AS live USING differing
+                WHERE toolset_id = :toolset_id AND {self.urn} = urn AND wanted IS NULL),
+            changed AS (
+                UPDATE {self.table} AS live SET position = wanted FROM differing
+                WHERE toolset_id = :toolset_id AND {self.urn} = urn AND found IS NOT NULL AND wanted IS NOT NULL)
             INSERT INTO {self.table} (toolset_id, {self.urn}, position)
-            SELECT :toolset_id, urn, position FROM target
-            WHERE NOT EXISTS (
-                SELECT FROM {self.table} AS live WHERE toolset_id = :toolset_id AND live.{self.urn} = target.urn)
+            SELECT :toolset_id, urn, wanted FROM differing WHERE found IS NULL
         """
-        for statement in (removed, changed, added):
-            connection.execute(text(statement), parameters)
+        connection.execute(parsed(put_back), parameters)
 
     @staticmethod
     def listed(content: str) -> str:
         """SQL: a query of `urn, position` of a content."""
         return f"""
-            SELECT urn, position::int
-            FROM (SELECT {content} AS content) AS given,
-                 ROWS FROM (jsonb_array_elements_text(content -> 'urns'),
-                            jsonb_array_elements_text(content -> 'positions')) AS listed (urn, position)
+            SELECT urn, position
+            FROM jsonb_to_record({content}) AS content (urns text[], positions int[]),
+                 unnest(urns, positions) AS listed (urn, position)
         """
 
     @classmethod
@@ -71,10 +72,9 @@ class Membership:
                 'positions', coalesce(jsonb_agg(position ORDER BY position, urn COLLATE "C"), '[]'))
             FROM ({cls.listed(content)}) AS listed WHERE urn <> ALL (CAST({urns} AS text[])))"""
 
-    def _items(self, content: str) -> str:
-        return f"""
-            SELECT urn AS key, jsonb_build_object('position', position) AS item FROM ({self.listed(content)}) AS listed
-        """
+
+def _item(side: str) -> str:
+    return f"CASE WHEN {side}.urn IS NOT NULL THEN jsonb_build_object('position', {side}.position) END"
 
 
 tools = Membership(name="tools", table="toolset_tools", urn="tool_urn")

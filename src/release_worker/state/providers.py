@@ -4,12 +4,13 @@ URN."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from release_worker.state.component import Parameters
 from release_worker.state.deployment import activate, provide
 from release_worker.state.membership import Membership
 from release_worker.state.system import restore_prompts
+from release_worker.store.statements import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def unprovided(
     query = f"""
         SELECT urn FROM ({Membership.listed(listed)}) AS listed EXCEPT ({sources.provided(kind)})
     """
-    return tuple(sorted(connection.execute(text(query), parameters).scalars()))
+    return tuple(sorted(connection.execute(parsed(query), parameters).scalars()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def find_additions(
             SELECT urn FROM unnest(CAST(:wanted_{kind} AS text[])) AS urn
             WHERE urn IN (SELECT jsonb_object_keys({snapshot.deployment} -> '{kind}'))
         """
-        return tuple(connection.execute(text(query), wanted).scalars())
+        return tuple(connection.execute(parsed(query), wanted).scalars())
 
     templates = f"""
         SELECT key, value ->> 'tool_urn' FROM jsonb_each({snapshot.system} -> 'prompts')
@@ -84,7 +85,7 @@ def find_additions(
           AND NOT coalesce({snapshot.deployment} -> 'tools' ? (value ->> 'tool_urn'), false)
           AND key NOT IN (SELECT name FROM prompt_templates WHERE project_id = :project_id AND deleted_at IS NULL)
     """
-    prompts: dict[str, str] = dict(connection.execute(text(templates), wanted).all())
+    prompts: dict[str, str] = dict(connection.execute(parsed(templates), wanted).all())
     return Additions(tools=defined("tools"), resources=defined("resources"), prompts=prompts)
 
 
@@ -109,13 +110,13 @@ def add(
             FROM projects WHERE id = :project_id
             RETURNING id
         """
-        deployment = connection.execute(text(clone), wanted).scalar_one()
+        deployment = connection.execute(parsed(clone), wanted).scalar_one()
         provide(connection, deployment, live.deployment, wanted)
         provide(connection, deployment, _added_definitions(live, snapshot), wanted)
         activate(connection, deployment, wanted)
     if additions.prompts:
         for statement in restore_prompts(_added_prompts(snapshot)):
-            connection.execute(text(statement), wanted)
+            connection.execute(parsed(statement), wanted)
 
 
 def _added_definitions(live: Sources, snapshot: Sources) -> str:

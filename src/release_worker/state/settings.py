@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters, keyed_diff, members
+from release_worker.store.statements import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Settings:
             FROM (SELECT {target} AS content) AS target
             WHERE id = :toolset_id
         """
-        connection.execute(text(put_back), parameters)
+        connection.execute(parsed(put_back), parameters)
 
 
 settings = Settings()

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
-from release_worker.state.component import Parameters, keyed_diff, members
+from release_worker.state.component import Parameters, keyed_diff, members, once
+from release_worker.store.statements import parsed
 
 # A template's `arguments` may be SQL NULL, which the content shows by leaving the field out, or the JSON value null.
 _PROMPT = """
@@ -40,11 +41,11 @@ class System:
         def items(content: str) -> str:
             return f"{members(content, 'config')} UNION ALL {members(content, 'prompts')}"
 
-        return keyed_diff(items(before), items(after))
+        return keyed_diff(once(before, items), once(after, items))
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
         for statement in (*_restore_config(target), *restore_prompts(target), _delete_other_prompts(target)):
-            connection.execute(text(statement), parameters)
+            connection.execute(parsed(statement), parameters)
 
 
 def _restore_config(target: str) -> tuple[str, str, str]:

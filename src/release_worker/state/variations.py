@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters, keyed_diff, members
+from release_worker.store.statements import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Variations:
         return f"organization_id = :organization_id AND {of_scope}"
 
     def capture(self) -> str:
-        return f"(SELECT jsonb_object_agg(tool_urn, config) FROM variations WHERE {self._ours})"
+        return f"(SELECT CAST(json_object_agg(tool_urn, config) AS jsonb) FROM variations WHERE {self._ours})"
 
     def diff(self, before: str, after: str) -> str:
         return keyed_diff(members(before), members(after))
@@ -50,7 +51,7 @@ class Variations:
             WHERE NOT EXISTS (SELECT FROM variations AS live WHERE {self._ours} AND live.tool_urn = target.urn)
         """
         for statement in (removed, changed, added):
-            connection.execute(text(statement), parameters)
+            connection.execute(parsed(statement), parameters)
 
 
 global_variations = Variations(name="global_variations", scope="organization")

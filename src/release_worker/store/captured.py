@@ -1,12 +1,14 @@
 """What a release holds, as the same SQL expressions that stand for live content, and whether it is still whole."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from release_worker.domain.digests import BUILT_IN, PARTS, SOURCE_STATE, StateDigests, release_digest
 from release_worker.domain.release import Release
 from release_worker.errors import IntegrityMismatch
+from release_worker.store.statements import parsed
 
 _OF_VERSION = "SELECT {} FROM toolset_versions WHERE id = :{}_toolset_version_id"
 _OF_SOURCE = "SELECT {} FROM source_states WHERE id = :{}_source_state_id"
@@ -58,8 +60,16 @@ def _content(name: str, role: str) -> str:
             return _OF_PLUG_IN.format(role, name)
 
 
-def check_integrity(connection: Connection, release: Release) -> list[str]:
-    """Recompute every digest of a release from what is stored; returns warnings.
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """The digest of every component's content in a release, recomputed, and warnings."""
+
+    digests: StateDigests
+    doubts: tuple[str, ...]
+
+
+def check_integrity(connection: Connection, release: Release) -> Integrity:
+    """Recompute every digest of a release from what is stored.
 
     Raises IntegrityMismatch, naming each object whose stored digest is not that of its content.
     """
@@ -86,13 +96,13 @@ def check_integrity(connection: Connection, release: Release) -> list[str]:
     if wrong:
         named = ", ".join(str(one["object"]) for one in wrong)
         raise IntegrityMismatch(f"stored content does not have its digest: {named}", objects=wrong)
-    return doubts
+    return Integrity(computed, tuple(doubts))
 
 
 def _computed_digests(connection: Connection, release: Release, names: Sequence[str]) -> StateDigests:
     contents = captured_contents(names)
     columns = ", ".join(f'release_worker_digest({content}) AS "{name}"' for name, content in contents.items())
-    row = connection.execute(text(f"SELECT {columns}"), captured_parameters(release)).one()
+    row = connection.execute(parsed(f"SELECT {columns}"), captured_parameters(release)).one()
     return StateDigests(dict(zip(contents, row, strict=True)))
 
 
@@ -107,13 +117,13 @@ def _stored_digests(connection: Connection, release: Release) -> Mapping[str, st
         UNION ALL SELECT c.component, s.digest FROM component_states s
                   JOIN release_components c ON c.component_state_id = s.id WHERE c.release_id = :target_release_id
     """
-    return dict(connection.execute(text(parts), captured_parameters(release)).all())
+    return dict(connection.execute(parsed(parts), captured_parameters(release)).all())
 
 
 def restorable(connection: Connection, release: Release, names: Sequence[str]) -> tuple[str, ...]:
     """Those of the components of which the release says something: not deployment and system where it captured no
     source, not a plug-in that was not there yet."""
     linked = "SELECT component FROM release_components WHERE release_id = :target_release_id"
-    plug_ins = set(connection.execute(text(linked), captured_parameters(release)).scalars())
+    plug_ins = set(connection.execute(parsed(linked), captured_parameters(release)).scalars())
     unknown = () if release.source_state_id else SOURCE_STATE
     return tuple(name for name in names if name not in unknown and (name in BUILT_IN or name in plug_ins))

@@ -1,25 +1,25 @@
-"""Connections to PostgreSQL, and the two kinds of transaction that the worker uses."""
+"""Connections to PostgreSQL, and the kinds of transaction that the worker uses."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, exc, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from release_worker.domain import canonical_json
 from release_worker.errors import NotConfigured
 from release_worker.store.conflicts import translated
 
 SETTING = "RELEASE_WORKER_DATABASE_URL"
+LONGEST_TRUST = 1.0  # seconds for which a connection that lies in the pool is believed to be alive
 
-# For this transaction only. A worker that is stopped in mid-transaction loses its session, and with it the locks that
-# would keep the others out. In a snapshot, waiting for a row ends before PostgreSQL looks for deadlocks (after 1 s): it
-# is the worker that yields and tries again, not the app that waits for it.
+# The bounds are for this transaction only, and travel with its beginning. A worker that is stopped in mid-transaction
+# loses its session, and with it the locks that would keep the others out. In a snapshot, waiting for a row ends before
+# PostgreSQL looks for deadlocks (after 1 s): it is the worker that yields and tries again, not the app that waits.
 _IDLE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
-_BOUNDS = {
-    "REPEATABLE READ": f"SET LOCAL lock_timeout = '500ms'; {_IDLE}",
-    "READ COMMITTED": f"SET LOCAL lock_timeout = '10s'; {_IDLE}",
-}
+_SNAPSHOT = f"BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL lock_timeout = '500ms'; {_IDLE}"
+_LEDGER = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {_IDLE}"
 
 
 def make_engine(url: str, *, pool_size: int = 5, application_name: str = "release_worker") -> Engine:
@@ -29,15 +29,35 @@ def make_engine(url: str, *, pool_size: int = 5, application_name: str = "releas
     session, so a pooler in transaction mode may stand between. Raises NotConfigured for what is no such URL, without
     a word of it: it may hold a password.
     """
-    return create_engine(
+    engine = create_engine(
         _postgresql(url),
         pool_size=pool_size,
-        pool_pre_ping=True,
         hide_parameters=True,  # what an error says may be logged, and stored; values are not for that
         json_serializer=canonical_json.dumps,
         json_deserializer=canonical_json.loads,
         connect_args={"application_name": application_name, "connect_timeout": 10},
     )
+    _ping_after_rest(engine)
+    return engine
+
+
+def _ping_after_rest(engine: Engine) -> None:
+    """Replace connections that died in the pool, as `pool_pre_ping` does, without a round trip for each transaction of
+    a busy worker."""
+
+    def rest(_connection: Any, record: Any) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    def wake(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("rests_since", time.monotonic()) < LONGEST_TRUST:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise exc.DisconnectionError from error
+
+    event.listen(engine, "checkin", rest)
+    event.listen(engine, "checkout", wake)
 
 
 def _postgresql(url: str) -> URL:
@@ -57,7 +77,7 @@ def snapshot_transaction(engine: Engine) -> Iterator[Connection]:
 
     Commits at the end, rolls back on an error. Raises VersionConflict and DatabaseUnavailable.
     """
-    with _transaction(engine, "REPEATABLE READ") as connection:
+    with _transaction(engine, _SNAPSHOT) as connection:
         yield connection
 
 
@@ -67,14 +87,22 @@ def ledger_transaction(engine: Engine) -> Iterator[Connection]:
 
     Commits at the end, rolls back on an error. Raises VersionConflict and DatabaseUnavailable.
     """
-    with _transaction(engine, "READ COMMITTED") as connection:
+    with _transaction(engine, _LEDGER) as connection:
         yield connection
 
 
 @contextmanager
-def _transaction(engine: Engine, isolation: Literal["REPEATABLE READ", "READ COMMITTED"]) -> Iterator[Connection]:
+def single_statement(engine: Engine) -> Iterator[Connection]:
+    """Each statement is a transaction of its own, committed when it returns: for one that never waits for others.
+
+    Raises VersionConflict and DatabaseUnavailable.
+    """
     with translated(), engine.connect() as connection:
-        isolated = connection.execution_options(isolation_level=isolation)
-        with isolated.begin():
-            isolated.exec_driver_sql(_BOUNDS[isolation])
-            yield isolated
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def _transaction(engine: Engine, begin: str) -> Iterator[Connection]:
+    with single_statement(engine) as connection, connection.begin():
+        connection.exec_driver_sql(begin)
+        yield connection

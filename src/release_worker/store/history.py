@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row
 
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
+from release_worker.store.statements import parsed
 
 _MENTIONS = """
     SELECT r.id, f.release_number AS from_release_number, t.release_number AS to_release_number,
@@ -79,7 +80,7 @@ def list_releases(connection: Connection, subject: Subject, *, limit: int) -> li
         ORDER BY release_number DESC
     """
     found = []
-    for row in connection.execute(text(query), {"toolset_id": subject.toolset_id, "limit": limit}):
+    for row in connection.execute(parsed(query), {"toolset_id": subject.toolset_id, "limit": limit}):
         fields = dict(row._mapping)
         counts = {name: fields.pop(name) for name in ("tools", "resources", "current")}
         found.append(ListedRelease(Release(**fields), **counts))
@@ -89,7 +90,7 @@ def list_releases(connection: Connection, subject: Subject, *, limit: int) -> li
 def release_number(connection: Connection, release_id: UUID | None) -> int | None:
     """The number of a release; None where it is gone, or where there is no id."""
     query = "SELECT release_number FROM toolset_releases WHERE id = :id"
-    found: int | None = connection.execute(text(query), {"id": release_id}).scalar()
+    found: int | None = connection.execute(parsed(query), {"id": release_id}).scalar()
     return found
 
 
@@ -118,7 +119,7 @@ def release_parts(connection: Connection, release: Release) -> ReleaseParts:
         "global_variations_id": release.global_variations_version_id,
         "toolset_variations_id": release.toolset_variations_version_id,
     }
-    fields = dict(connection.execute(text(query), parameters).one()._mapping)
+    fields = dict(connection.execute(parsed(query), parameters).one()._mapping)
     return ReleaseParts(**{**fields, "tools": tuple(fields["tools"]), "resources": tuple(fields["resources"])})
 
 
@@ -138,13 +139,13 @@ def rollbacks_of(connection: Connection, release: Release) -> list[RollbackMenti
         ORDER BY r.created_at DESC
     """
     parameters = {"toolset_id": release.toolset_id, "release_id": release.id, "request_id": release.request_id}
-    return [_mention(row) for row in connection.execute(text(_MENTIONS + where), parameters)]
+    return [_mention(row) for row in connection.execute(parsed(_MENTIONS + where), parameters)]
 
 
 def latest_rollback(connection: Connection, subject: Subject) -> RollbackMention | None:
     """The toolset's newest rollback."""
     where = "WHERE r.toolset_id = :toolset_id ORDER BY r.created_at DESC LIMIT 1"
-    row = connection.execute(text(_MENTIONS + where), {"toolset_id": subject.toolset_id}).one_or_none()
+    row = connection.execute(parsed(_MENTIONS + where), {"toolset_id": subject.toolset_id}).one_or_none()
     return None if row is None else _mention(row)
 
 

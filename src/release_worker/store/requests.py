@@ -15,13 +15,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row
 
 from release_worker.domain import canonical_json
 from release_worker.domain.messages import AnyRequest
 from release_worker.domain.request_record import Claim, RequestRecord
 from release_worker.errors import IdempotencyConflict, LockUnavailable, ReleaseWorkerError
+from release_worker.store.statements import parsed
+from release_worker.store.toolsets import naming
 
+# For a transaction that uses the same idempotency key.
+PATIENCE = "10s"
 # How a payload names the toolset; one toolset has several names.
 _NAMING = "'{toolset, organization}'::text[]"
 _NAMES = "jsonb_build_array({0} -> 'toolset', {0} -> 'organization')"
@@ -40,29 +44,35 @@ class Accepted:
 
 
 def accept_request(
-    connection: Connection, request: AnyRequest, *, request_id: str, toolset_id: UUID | None
+    connection: Connection, request: AnyRequest, *, request_id: str, patience: str | None = None
 ) -> Accepted:
     """Write the request down, once: the row of this id, or of the same toolset and idempotency key where there is one.
 
-    Raises IdempotencyConflict where the key was used for something else.
+    One for a toolset that is not there is written down too: the operation will say so. `patience`: how long to wait for
+    a transaction that uses the same key and has not ended, as PostgreSQL writes times; by default that is left to the
+    caller's own. Raises IdempotencyConflict where the key was used for something else, and VersionConflict.
     """
+    named, naming_parameters = _named(request)
+    bounded = f"set_config('lock_timeout', '{patience}', true)" if patience else "NULL"
     insert = f"""
+        WITH named AS MATERIALIZED ({named}), bounded AS MATERIALIZED (SELECT {bounded})
         INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
-        VALUES (:id, :kind, :toolset_id, :idempotency_key, CAST(:payload AS jsonb), :requested_by)
+        SELECT :id, :kind, (SELECT id FROM named), :idempotency_key, CAST(:payload AS jsonb), :requested_by
+        FROM bounded
         ON CONFLICT DO NOTHING
         RETURNING {COLUMNS}, EXISTS (
             SELECT FROM release_requests AS other
-            WHERE other.toolset_id = :toolset_id AND other.status IN ('queued', 'running')) AS behind_others
+            WHERE other.toolset_id = (SELECT id FROM named) AND other.status IN ('queued', 'running')) AS behind_others
     """
     parameters = {
         "id": request_id,
         "kind": request.kind,
-        "toolset_id": toolset_id,
         "idempotency_key": request.idempotency_key,
         "payload": canonical_json.dumps(request.payload()),
         "requested_by": request.actor,
+        **naming_parameters,
     }
-    row = connection.execute(text(insert), parameters).one_or_none()
+    row = connection.execute(parsed(insert), parameters).one_or_none()
     if row is None:
         return Accepted(_earlier(connection, request, parameters))
     fields = dict(row._mapping)
@@ -70,23 +80,52 @@ def accept_request(
     return Accepted(RequestRecord(**fields), behind_others)
 
 
+def _named(request: AnyRequest) -> tuple[str, dict[str, object]]:
+    """SQL: the id of the toolset that a request names, none where there is no such toolset; and its parameters."""
+    where, parameters = naming(request.toolset, request.organization)
+    query = f"""
+        SELECT t.id FROM toolsets t
+        JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
+        WHERE {where}
+    """
+    return query, parameters
+
+
 def _earlier(connection: Connection, request: AnyRequest, parameters: Mapping[str, Any]) -> RequestRecord:
     """The row of this id, else of this toolset and key. It may name the toolset in another way; all else must be the
     same, and so must the name where it is that of no toolset, then or now."""
     given = "CAST(:payload AS jsonb)"
     earlier = f"""
+        WITH named AS MATERIALIZED ({_named(request)[0]})
         SELECT {COLUMNS},
                kind = :kind AND payload - {_NAMING} = {given} - {_NAMING}
-               AND coalesce(toolset_id = CAST(:toolset_id AS uuid), {_NAMES.format("payload")} = {_NAMES.format(given)})
+               AND coalesce(toolset_id = (SELECT id FROM named), {_NAMES.format("payload")} = {_NAMES.format(given)})
                AS same
         FROM release_requests
-        WHERE id = :id OR toolset_id = :toolset_id AND idempotency_key = :idempotency_key
+        WHERE id = :id OR toolset_id = (SELECT id FROM named) AND idempotency_key = :idempotency_key
         ORDER BY id = :id DESC LIMIT 1
     """
-    row = connection.execute(text(earlier), parameters).one()
+    return _if_same(connection.execute(parsed(earlier), parameters).one(), request, parameters["id"])
+
+
+def find_same_request(connection: Connection, request: AnyRequest, request_id: str) -> RequestRecord | None:
+    """The row of this id, which the request's sender wrote; None where it is not there.
+
+    Raises IdempotencyConflict where that row asks for something else.
+    """
+    query = f"""
+        SELECT {COLUMNS}, kind = :kind AND payload = CAST(:payload AS jsonb) AS same
+        FROM release_requests WHERE id = :id
+    """
+    parameters = {"id": request_id, "kind": request.kind, "payload": canonical_json.dumps(request.payload())}
+    row = connection.execute(parsed(query), parameters).one_or_none()
+    return None if row is None else _if_same(row, request, request_id)
+
+
+def _if_same(row: Row[Any], request: AnyRequest, request_id: str) -> RequestRecord:
     fields = dict(row._mapping)
     if not fields.pop("same"):
-        raise IdempotencyConflict(idempotency_key=request.idempotency_key or parameters["id"], request_id=row.id)
+        raise IdempotencyConflict(idempotency_key=request.idempotency_key or request_id, request_id=row.id)
     return RequestRecord(**fields)
 
 
@@ -98,13 +137,15 @@ def refuse_request(
     payload: Mapping[str, Any],
     requested_by: str,
     error: ReleaseWorkerError,
-    toolset_id: UUID | None = None,
+    request: AnyRequest | None = None,
 ) -> None:
-    """Write down a request that failed before it could be queued, unless there is a row of this id."""
-    insert = """
+    """Write down a request that failed before it could be queued, unless there is a row of this id. `request` says
+    whose it is, where it is legible."""
+    named, naming_parameters = _named(request) if request else ("CAST(NULL AS uuid)", {})
+    insert = f"""
         INSERT INTO release_requests (id, kind, toolset_id, payload, status, error, requested_by, finished_at)
-        VALUES (:id, :kind, CAST(:toolset_id AS uuid), CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb),
-        :requested_by, now()) ON CONFLICT (id) DO NOTHING
+        VALUES (:id, :kind, ({named}), CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb), :requested_by, now())
+        ON CONFLICT (id) DO NOTHING
     """
     parameters = {
         "id": request_id,
@@ -112,15 +153,15 @@ def refuse_request(
         "payload": canonical_json.dumps(payload),
         "error": canonical_json.dumps(error.as_record()),
         "requested_by": requested_by,
-        "toolset_id": toolset_id,
+        **naming_parameters,
     }
-    connection.execute(text(insert), parameters)
+    connection.execute(parsed(insert), parameters)
 
 
 def get_request(connection: Connection, request_id: str) -> RequestRecord | None:
     """The request of this id; None where there is none."""
     query = f"SELECT {COLUMNS} FROM release_requests WHERE id = :id"
-    row = connection.execute(text(query), {"id": request_id}).one_or_none()
+    row = connection.execute(parsed(query), {"id": request_id}).one_or_none()
     return None if row is None else record_of(row)
 
 
@@ -144,7 +185,7 @@ def list_requests(
         ORDER BY seq DESC LIMIT :limit
     """
     parameters = {"toolset_id": toolset_id, "organization": organization, "statuses": list(statuses), "limit": limit}
-    return [record_of(row) for row in connection.execute(text(query), parameters)]
+    return [record_of(row) for row in connection.execute(parsed(query), parameters)]
 
 
 def claim_next(
@@ -152,7 +193,7 @@ def claim_next(
 ) -> Claim | None:
     """Claim the first unfinished request of the mailbox that `record` lies in: its toolset's, or its own where it
     names no toolset. None where that one is not due yet, runs under a lease that is still good, is held, or has used
-    its `attempts` up."""
+    its `attempts` up; and where `record` itself is finished by now."""
     mailbox = "id = :id" if record.toolset_id is None else "toolset_id = :toolset_id"
     claim = f"""
         WITH head AS (
@@ -171,6 +212,8 @@ def claim_next(
           AND NOT EXISTS (
               SELECT FROM release_requests AS other
               WHERE {mailbox} AND status = 'running' AND lease_until >= now())
+          AND EXISTS (
+              SELECT FROM release_requests AS own WHERE own.id = :id AND own.status IN ('queued', 'running'))
         RETURNING request.id, kind, attempts, payload
     """
     parameters = {
@@ -180,7 +223,7 @@ def claim_next(
         "lease_seconds": lease_seconds,
         "attempts": attempts,
     }
-    row = connection.execute(text(claim), parameters).one_or_none()
+    row = connection.execute(parsed(claim), parameters).one_or_none()
     return None if row is None else Claim(*row)
 
 
@@ -194,7 +237,7 @@ def hold(connection: Connection, claim: Claim) -> None:
         SELECT id FROM release_requests WHERE id = :id AND status = 'running' AND attempts = :attempt
         FOR NO KEY UPDATE
     """
-    if connection.execute(text(held), {"id": claim.id, "attempt": claim.attempt}).one_or_none() is None:
+    if connection.execute(parsed(held), {"id": claim.id, "attempt": claim.attempt}).one_or_none() is None:
         raise _taken_over(claim)
 
 
@@ -207,7 +250,7 @@ def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -
           AND status = 'running' AND attempts = :attempt
     """
     parameters = {"id": claim.id, "attempt": claim.attempt, "lease_seconds": lease_seconds}
-    return connection.execute(text(renew), parameters).rowcount == 1
+    return connection.execute(parsed(renew), parameters).rowcount == 1
 
 
 def succeed(connection: Connection, claim: Claim, result: Mapping[str, Any]) -> None:
@@ -238,7 +281,7 @@ def give_up(connection: Connection, request_id: str, error: ReleaseWorkerError) 
         UPDATE release_requests SET status = 'failed', error = CAST(:error AS jsonb), finished_at = now()
         WHERE id = :id AND status = 'queued'
     """
-    connection.execute(text(abandon), {"id": request_id, "error": canonical_json.dumps(error.as_record())})
+    connection.execute(parsed(abandon), {"id": request_id, "error": canonical_json.dumps(error.as_record())})
 
 
 def _finish(
@@ -246,7 +289,7 @@ def _finish(
 ) -> bool:
     finish = f"UPDATE release_requests SET {changes} WHERE id = :id AND status = 'running' AND attempts = :attempt"
     given = {"id": claim.id, "attempt": claim.attempt, "value": canonical_json.dumps(value), **parameters}
-    return connection.execute(text(finish), given).rowcount == 1
+    return connection.execute(parsed(finish), given).rowcount == 1
 
 
 def _taken_over(claim: Claim) -> LockUnavailable:

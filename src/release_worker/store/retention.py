@@ -7,9 +7,10 @@ that form a chain are mended first: what followed a deleted row follows the near
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from release_worker.domain.subject import Subject
+from release_worker.store.statements import parsed
 
 _OPEN = "SET LOCAL release_worker.pruning = 'on'"
 _CLOSE = "SET LOCAL release_worker.pruning = 'off'"
@@ -18,7 +19,7 @@ _CLOSE = "SET LOCAL release_worker.pruning = 'off'"
 def set_pinned(connection: Connection, release_id: UUID, *, pinned: bool) -> None:
     """Set or remove the label that keeps a release."""
     labelled = "labels || jsonb_build_object('pinned', true)" if pinned else "labels - 'pinned'"
-    connection.execute(text(f"UPDATE toolset_releases SET labels = {labelled} WHERE id = :id"), {"id": release_id})
+    connection.execute(parsed(f"UPDATE toolset_releases SET labels = {labelled} WHERE id = :id"), {"id": release_id})
 
 
 def prunable_releases(connection: Connection, subject: Subject, *, keep: int) -> list[tuple[UUID, int]]:
@@ -44,14 +45,14 @@ def prunable_releases(connection: Connection, subject: Subject, *, keep: int) ->
           AND NOT EXISTS (SELECT FROM asked WHERE number = to_jsonb(release_number))
         ORDER BY release_number
     """
-    rows = connection.execute(text(query), {"toolset_id": subject.toolset_id, "keep": keep})
+    rows = connection.execute(parsed(query), {"toolset_id": subject.toolset_id, "keep": keep})
     return [(release_id, number) for release_id, number in rows]
 
 
 def count_releases(connection: Connection, subject: Subject) -> int:
     """How many releases the toolset has."""
     query = "SELECT count(*) FROM toolset_releases WHERE toolset_id = :toolset_id"
-    return int(connection.execute(text(query), {"toolset_id": subject.toolset_id}).scalar_one())
+    return int(connection.execute(parsed(query), {"toolset_id": subject.toolset_id}).scalar_one())
 
 
 def delete_releases(connection: Connection, subject: Subject, release_ids: Sequence[UUID]) -> None:
@@ -60,9 +61,9 @@ def delete_releases(connection: Connection, subject: Subject, release_ids: Seque
     unlink = "DELETE FROM release_components WHERE release_id = ANY (CAST(:doomed AS uuid[]))"
     delete = "DELETE FROM toolset_releases WHERE id = ANY (CAST(:doomed AS uuid[]))"
     connection.exec_driver_sql(_OPEN)
-    connection.execute(text(_mended("toolset_releases", "toolset_id = :toolset_id")), parameters)
-    connection.execute(text(unlink), parameters)
-    connection.execute(text(delete), parameters)
+    connection.execute(parsed(_mended("toolset_releases", "toolset_id = :toolset_id")), parameters)
+    connection.execute(parsed(unlink), parameters)
+    connection.execute(parsed(delete), parameters)
     connection.exec_driver_sql(_CLOSE)
 
 
@@ -72,14 +73,14 @@ def collect_garbage(connection: Connection, subject: Subject) -> None:
     connection.exec_driver_sql(_OPEN)
     for table, scope, unused in _CHAINS:
         doomed = connection.execute(
-            text(f"SELECT id FROM {table} AS content WHERE {scope} AND {unused}"), subject.parameters
+            parsed(f"SELECT id FROM {table} AS content WHERE {scope} AND {unused}"), subject.parameters
         )
         parameters = {**subject.parameters, "doomed": list(doomed.scalars())}
         if parameters["doomed"]:
-            connection.execute(text(_mended(table, scope)), parameters)
-            connection.execute(text(f"DELETE FROM {table} WHERE id = ANY (CAST(:doomed AS uuid[]))"), parameters)
+            connection.execute(parsed(_mended(table, scope)), parameters)
+            connection.execute(parsed(f"DELETE FROM {table} WHERE id = ANY (CAST(:doomed AS uuid[]))"), parameters)
     for statement in _UNUSED:
-        connection.execute(text(statement), subject.parameters)
+        connection.execute(parsed(statement), subject.parameters)
     connection.exec_driver_sql(_CLOSE)
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
+from release_worker.store.statements import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +48,4 @@ def insert_rollback(connection: Connection, record: RollbackRecord) -> UUID:
         "rolled_back_by": record.rolled_back_by,
         "request_id": record.request_id,
     }
-    return UUID(str(connection.execute(text(insert), parameters).scalar_one()))
+    return UUID(str(connection.execute(parsed(insert), parameters).scalar_one()))

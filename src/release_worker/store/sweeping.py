@@ -1,11 +1,12 @@
 """Finding requests that nobody is at work on although somebody should be."""
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import ReleaseWorkerError
 from release_worker.store.requests import COLUMNS, record_of
+from release_worker.store.statements import parsed
 
 
 def take_overdue(connection: Connection, *, patience_seconds: float, limit: int) -> list[RequestRecord]:
@@ -24,7 +25,7 @@ def take_overdue(connection: Connection, *, patience_seconds: float, limit: int)
             FOR UPDATE SKIP LOCKED)
         RETURNING {COLUMNS}
     """
-    rows = connection.execute(text(take), {"patience": patience_seconds, "limit": limit})
+    rows = connection.execute(parsed(take), {"patience": patience_seconds, "limit": limit})
     return sorted((record_of(row) for row in rows), key=lambda record: record.seq)
 
 
@@ -49,7 +50,7 @@ def fail_exhausted(
         "id": like and like.id,
         "toolset_id": like and like.toolset_id,
     }
-    return list(connection.execute(text(abandon), parameters).scalars())
+    return list(connection.execute(parsed(abandon), parameters).scalars())
 
 
 def requeue_failed(connection: Connection, request_id: str) -> bool:
@@ -60,4 +61,4 @@ def requeue_failed(connection: Connection, request_id: str) -> bool:
             lease_until = NULL, published_at = now()
         WHERE id = :id AND status = 'failed'
     """
-    return connection.execute(text(requeue), {"id": request_id}).rowcount == 1
+    return connection.execute(parsed(requeue), {"id": request_id}).rowcount == 1

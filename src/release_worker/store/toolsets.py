@@ -3,10 +3,11 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope, Subject
 from release_worker.errors import ToolsetNotFound, VersionConflict
+from release_worker.store.statements import parsed
 
 # SQL: a toolset's path; `o`, `p` and `t` are its organization, its project and itself.
 PATH = "o.slug || '/' || p.slug || '/' || t.slug AS path"
@@ -23,7 +24,7 @@ def find_toolset(connection: Connection, reference: str, *, organization: str | 
         FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
         WHERE {where}
     """
-    row = connection.execute(text(query), parameters).one_or_none()
+    row = connection.execute(parsed(query), parameters).one_or_none()
     if row is None:
         raise ToolsetNotFound(toolset=reference)
     return Subject(**row._mapping)
@@ -51,7 +52,7 @@ def lock_toolset(connection: Connection, subject: Subject) -> None:
     gone.
     """
     lock = "SELECT id FROM toolsets WHERE id = :toolset_id AND deleted_at IS NULL FOR NO KEY UPDATE"
-    if connection.execute(text(lock), {"toolset_id": subject.toolset_id}).one_or_none() is None:
+    if connection.execute(parsed(lock), {"toolset_id": subject.toolset_id}).one_or_none() is None:
         raise ToolsetNotFound(toolset=subject.path)
 
 
@@ -64,16 +65,16 @@ def lock_owners(connection: Connection, subject: Subject, scopes: Collection[Sco
     """
     if "organization" in scopes:
         touch = "UPDATE organizations SET name = name WHERE id = :organization_id"
-        connection.execute(text(touch), subject.parameters)
+        connection.execute(parsed(touch), subject.parameters)
     if "project" in scopes:
         touch = "UPDATE projects SET name = name WHERE id = :project_id"
-        connection.execute(text(touch), subject.parameters)
+        connection.execute(parsed(touch), subject.parameters)
     lock_toolset(connection, subject)
 
 
 def set_current_release(connection: Connection, subject: Subject, release_id: UUID) -> None:
     """Make a release the toolset's current one."""
     point = "UPDATE toolsets SET current_release_id = :release_id WHERE id = :toolset_id"
-    moved = connection.execute(text(point), {"release_id": release_id, "toolset_id": subject.toolset_id})
+    moved = connection.execute(parsed(point), {"release_id": release_id, "toolset_id": subject.toolset_id})
     if moved.rowcount != 1:
         raise VersionConflict(reason="the toolset was deleted meanwhile")

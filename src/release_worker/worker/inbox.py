@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from release_worker.domain.messages import AnyRequest, parse_request, printable
 from release_worker.domain.request_record import RequestRecord
@@ -14,11 +13,9 @@ from release_worker.errors import (
     InvalidRequest,
     ReleaseWorkerError,
     RequestNotFound,
-    ToolsetNotFound,
 )
-from release_worker.store.engine import ledger_transaction
-from release_worker.store.requests import accept_request, get_request, refuse_request
-from release_worker.store.toolsets import find_toolset
+from release_worker.store.engine import ledger_transaction, single_statement
+from release_worker.store.requests import PATIENCE, accept_request, find_same_request, refuse_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +47,20 @@ class Inbox:
             self._refuse(message.id, kind, _legible(message), _actor(message.keywords), error)
             raise
         try:
-            with ledger_transaction(self._engine) as connection:
-                if message.in_ledger and get_request(connection, message.id) is None:
-                    raise RequestNotFound(request_id=message.id)
-                toolset_id = _toolset_id(connection, request)
-                return accept_request(connection, request, request_id=message.id, toolset_id=toolset_id).record
+            return self._row_of(request, message)
         except IdempotencyConflict as error:
             payload = {**request.payload(), "idempotency_key": request.idempotency_key}
             self._refuse(message.id, kind, payload, request.actor, error, request)
             raise
+
+    def _row_of(self, request: AnyRequest, message: Message) -> RequestRecord:
+        with single_statement(self._engine) as connection:
+            if not message.in_ledger:
+                return accept_request(connection, request, request_id=message.id, patience=PATIENCE).record
+            record = find_same_request(connection, request, message.id)
+        if record is None:
+            raise RequestNotFound(request_id=message.id)
+        return record
 
     def _refuse(
         self,
@@ -77,16 +79,8 @@ class Inbox:
                 payload=payload,
                 requested_by=actor,
                 error=error,
-                toolset_id=None if request is None else _toolset_id(connection, request),
+                request=request,
             )
-
-
-def _toolset_id(connection: Connection, request: AnyRequest) -> UUID | None:
-    """None for a toolset that is not there: the operation will say so."""
-    try:
-        return find_toolset(connection, request.toolset, organization=request.organization).toolset_id
-    except ToolsetNotFound:
-        return None
 
 
 def _legible(message: Message) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """A toolset's mailbox: its requests, worked one at a time in the order in which they were asked."""
 
 import time
-from collections.abc import Callable
-from typing import Protocol, Self
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol, Self
 from uuid import UUID
 
 import structlog
@@ -23,7 +24,7 @@ from release_worker.errors import (
 from release_worker.operations.execute import execute
 from release_worker.state.registry import Components
 from release_worker.store.conflicts import without_values
-from release_worker.store.engine import ledger_transaction
+from release_worker.store.engine import ledger_transaction, single_statement
 from release_worker.store.requests import claim_next, fail, get_request, give_up, postpone, renew_lease
 from release_worker.store.sweeping import fail_exhausted
 from release_worker.worker.heartbeat import Heartbeat
@@ -80,27 +81,24 @@ class Mailbox:
         self._retry = retry
         self._leases = leases
 
-    def work_until_done(self, request_id: str) -> RequestRecord:
+    def work(self, record: RequestRecord) -> RequestRecord:
         """Work the requests of this one's toolset in `seq` order until it is done, by this worker or another.
 
-        Raises a TransientError where it has to be tried again later: the toolset is busy, this worker's turn is over,
-        or the attempt failed.
+        Returns it finished; of one that this worker finished, `attempts` and times are those that were given. Raises a
+        TransientError where it has to be tried again later: the toolset is busy, this worker's turn is over, or the
+        attempt failed.
         """
-        record = self._look(request_id)
         if record.finished:
             return record
         turn_ends = time.monotonic() + self._leases.turn
         with self._lock(record) as lock:
-            while not (record := self._look(request_id)).finished:
-                claim = self._claim(record)
-                self._attend(claim, lock)
-                if claim.id == request_id:
-                    return self._own_outcome(request_id)
+            while (claim := self._claim(record)) is not None:
+                result = self._attend(claim, lock)
+                if claim.id == record.id:
+                    return self._own_outcome(record, result)
                 if time.monotonic() > turn_ends:
-                    raise LockUnavailable(
-                        f"requests before {request_id} took this worker's turn", request_id=request_id
-                    )
-        return record
+                    raise LockUnavailable(f"requests before {record.id} took this worker's turn", request_id=record.id)
+            return self._look(record.id)
 
     def abandon(self, request_id: str, error: ReleaseWorkerError) -> None:
         """Mark a request failed that waited in vain."""
@@ -108,44 +106,53 @@ class Mailbox:
             give_up(connection, request_id, error)
 
     def _look(self, request_id: str) -> RequestRecord:
-        with ledger_transaction(self._engine) as connection:
+        with single_statement(self._engine) as connection:
             record = get_request(connection, request_id)
         assert record is not None, f"request {request_id} was accepted"
         return record
 
-    def _own_outcome(self, request_id: str) -> RequestRecord:
-        record = self._look(request_id)
+    def _own_outcome(self, record: RequestRecord, result: Mapping[str, Any] | None) -> RequestRecord:
+        if result is not None:
+            return replace(record, status="succeeded", result=dict(result), error=None)
+        record = self._look(record.id)
         if record.finished:
             return record
         error = record.stored_error()
         if record.status == "queued" and isinstance(error, TransientError):
             raise error
-        raise LockUnavailable(f"request {request_id} was taken over by another worker", request_id=request_id)
+        raise LockUnavailable(f"request {record.id} was taken over by another worker", request_id=record.id)
 
     def _lock(self, record: RequestRecord) -> ToolsetLock:
         if record.toolset_id is None:
             return NoLock()
         return self._make_lock(record.toolset_id, f"{self._worker} request {record.id}")
 
-    def _claim(self, record: RequestRecord) -> Claim:
-        attempts, lease = self._retry.attempts, self._leases.lease
+    def _claim(self, record: RequestRecord) -> Claim | None:
+        """The next request of the mailbox; None where `record` is finished. Raises LockUnavailable where it is not, and
+        others are at work."""
+        claim = self._claim_next(record)
+        if claim is not None or self._look(record.id).finished:
+            return claim
+        attempts = self._retry.attempts
         with ledger_transaction(self._engine) as connection:
-            claim = claim_next(connection, record, worker=self._worker, lease_seconds=lease, attempts=attempts)
-            if claim is None and fail_exhausted(
-                connection, attempts=attempts, error=WorkerLost(attempts=attempts), like=record
-            ):
-                claim = claim_next(connection, record, worker=self._worker, lease_seconds=lease, attempts=attempts)
-        if claim is None:
-            raise LockUnavailable(toolset_id=str(record.toolset_id))
-        return claim
+            gave_up = fail_exhausted(connection, attempts=attempts, error=WorkerLost(attempts=attempts), like=record)
+        if gave_up:
+            return self._claim(record)
+        raise LockUnavailable(toolset_id=str(record.toolset_id))
 
-    def _attend(self, claim: Claim, lock: ToolsetLock) -> None:
-        """Carry one request out and write down how it ended. Raises only where that could not be written."""
+    def _claim_next(self, record: RequestRecord) -> Claim | None:
+        lease, attempts = self._leases.lease, self._retry.attempts
+        with single_statement(self._engine) as connection:
+            return claim_next(connection, record, worker=self._worker, lease_seconds=lease, attempts=attempts)
+
+    def _attend(self, claim: Claim, lock: ToolsetLock) -> Mapping[str, Any] | None:
+        """Carry one request out and write down how it ended; its result, None where it did not succeed. Raises only
+        where that could not be written."""
         log = logger.bind(request_id=claim.id, kind=claim.kind, attempt=claim.attempt)
         log.info("request_started")
         try:
             with Heartbeat(lambda: self._stay_alive(claim, lock), interval=self._leases.renew_every):
-                self._retry.at_once(lambda: execute(self._engine, claim, self._components))
+                result = self._retry.at_once(lambda: execute(self._engine, claim, self._components))
         except PermanentError as error:
             log.info("request_failed", error=type(error).__name__)
             self._fail(claim, error)
@@ -161,6 +168,8 @@ class Mailbox:
             self._fail(claim, UnexpectedFailure(reason=printable(f"{type(shown).__name__}: {shown}", 1000)))
         else:
             log.info("request_succeeded")
+            return result
+        return None
 
     def _stay_alive(self, claim: Claim, lock: ToolsetLock) -> None:
         lock.renew()

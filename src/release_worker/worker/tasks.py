@@ -98,10 +98,11 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
         try:
             in_ledger = bool((task.request.headers or {}).get(IN_LEDGER))
             record = runtime.inbox.accept(kind, Message(request_id, positional, keywords, in_ledger))
-            record = runtime.mailbox.work_until_done(record.id)
+            record = runtime.mailbox.work(record)
         except TransientError as error:
             _try_again_later(task, request_id, error)
-        record.outcome()
+        if record.status == "failed":
+            raise record.stored_error()
         plain: dict[str, Any] = canonical_json.as_plain(record.result)
         return plain
 
