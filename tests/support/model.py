@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from tests.support.exact_json import exact, parsed
@@ -21,6 +20,7 @@ class ToolsetModel:
     elsewhere: bool = False
     releases: list[LiveState] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
+    deployments: list[UUID | None] = field(default_factory=list)  # active when each release was captured
     current: int | None = None
 
 
@@ -45,8 +45,6 @@ class ProjectModel:
     active: UUID | None = None
     system: LiveState = field(default_factory=lambda: {"config": {}, "prompts": {}})
     global_variations: LiveState = field(default_factory=dict)
-    # By content: the deployment that was active when a source state was captured first.
-    lineage: dict[str, UUID | None] = field(default_factory=dict)
 
     def live(self, slug: str) -> LiveState:
         """As `live_state` reads it."""
@@ -66,9 +64,9 @@ class ProjectModel:
     def capture(self, slug: str, kind: str) -> int:
         """Live state as the next release; returns its number."""
         toolset, state = self.toolsets[slug], self.live(slug)
-        self.lineage.setdefault(_source(state), self.active)
         toolset.releases.append(state)
         toolset.kinds.append(kind)
+        toolset.deployments.append(self.active)
         return len(toolset.releases)
 
     def release(self, slug: str) -> None:
@@ -117,8 +115,8 @@ class ProjectModel:
 
     def original_of(self, slug: str, number: int) -> UUID | None:
         """The deployment of a release, where it still is what it was."""
-        target = self.toolsets[slug].releases[number - 1]
-        original = self.lineage[_source(target)]
+        toolset = self.toolsets[slug]
+        target, original = toolset.releases[number - 1], toolset.deployments[number - 1]
         return original if original in self.deployments and self.deployments[original] == target["deployment"] else None
 
     def _put(self, slug: str, state: LiveState, active: UUID | None) -> None:
@@ -216,11 +214,3 @@ def _grown(deployment: LiveState | None, snapshot: LiveState, added: dict[str, l
 def _runs(asset: str, sources: set[str]) -> bool:
     kind, _, slug = asset.partition("/")
     return kind != "openapiv3" and slug in sources
-
-
-def _source(state: LiveState) -> str:
-    return repr((_sorted(state["deployment"]), _sorted(state["system"])))
-
-
-def _sorted(value: Any) -> Any:
-    return sorted((key, _sorted(item)) for key, item in value.items()) if isinstance(value, dict) else value
