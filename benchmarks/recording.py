@@ -29,7 +29,6 @@ class Statement:
 class Transaction:
     """Statements that committed together. `ledger` is the request's row, as it was committed before."""
 
-    isolation: str
     ledger: Mapping[str, Any] | None
     statements: list[Statement] = field(default_factory=list)
 
@@ -82,9 +81,7 @@ def _recorded(looker: Engine, request_id: str, transactions: list[Transaction]) 
     class RecordingCursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
             if self.connection.info.transaction_status == TransactionStatus.IDLE:
-                level = self.connection.isolation_level
-                name = "READ COMMITTED" if level is None else level.name.replace("_", " ")
-                transactions.append(Transaction(name, ledger()))
+                transactions.append(Transaction(ledger()))
             super().execute(query, params, **options)
             sql = query if isinstance(query, str) else bytes(query).decode()
             transactions[-1].statements.append(Statement(sql, params or {}, *self._answer()))

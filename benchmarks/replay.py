@@ -51,11 +51,12 @@ class Script:
     def text(self) -> str:
         """The whole script."""
         operation = self._recording.operation
-        bodies = [self._statement(place, one) for place, one in enumerate(operation.statements)]
+        begin, *statements = operation.statements
+        bodies = [self._statement(place, one) for place, one in enumerate(statements)]
         lines = [
             f"\\set toolset random(1, {self._toolsets})",
             "\\set request random(1, 9000000000000000000)",
-            f"BEGIN ISOLATION LEVEL {operation.isolation};",
+            *_beginning(begin.sql),
             *([] if _writes_ledger_row(operation) else [self._ledger_row(operation)]),
         ]
         for place, body in enumerate(bodies):
@@ -63,7 +64,7 @@ class Script:
         return "\n".join([*lines, "COMMIT;", ""])
 
     def _statement(self, place: int, statement: Statement) -> str:
-        body = _one_command(_with_places(statement.sql.strip().rstrip(";"), self._places(statement)))
+        body = _with_places(statement.sql.strip().rstrip(";"), self._places(statement))
         body = body.replace("release_worker_digest(", "benchmark_new_digest(:request, ")
         if len(statement.rows) == 1:
             columns = zip(statement.columns, statement.rows[0], strict=True)
@@ -135,14 +136,14 @@ def _with_places(statement: str, values: Iterator[str]) -> str:
     return _PLACE.sub(lambda _: next(values), statement)
 
 
-def _one_command(statement: str) -> str:
-    """pgbench prepares single commands: several SET LOCAL, which travel together, become one SELECT that does them."""
-    commands = [command.strip() for command in statement.split(";")]
-    settings = [_SET_LOCAL.fullmatch(command) for command in commands]
-    if not all(settings):
-        return statement
-    calls = ", ".join(f"set_config('{setting[1]}', {setting[2]}, true)" for setting in settings if setting)
-    return f"SELECT {calls}"
+def _beginning(sent: str) -> list[str]:
+    """`BEGIN …; SET LOCAL …` travel together; pgbench prepares single commands, and has a pipeline for that."""
+    begin, *settings = (command.strip() for command in sent.split(";"))
+    if not begin.startswith("BEGIN "):
+        raise ValueError(f"the operation's transaction does not begin with BEGIN: {sent}")
+    parts = [_SET_LOCAL.fullmatch(command) for command in settings]
+    calls = ", ".join(f"set_config('{part[1]}', {part[2]}, true)" for part in parts if part)
+    return ["\\startpipeline", f"{begin};", f"SELECT {calls};", "\\endpipeline"]
 
 
 def _literal(value: Any) -> str:

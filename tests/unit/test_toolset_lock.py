@@ -1,5 +1,7 @@
 """The toolset lock and the heartbeat, on a Redis inside this process."""
 
+import multiprocessing
+import os
 import socket
 import threading
 import time
@@ -426,6 +428,37 @@ def test_a_heartbeat_beats_until_it_is_closed() -> None:
     time.sleep(0.03)
     assert len(beats) == beats_at_close
     assert set(beats) == {"heartbeat"}
+
+
+def test_work_that_is_done_before_its_first_beat_has_no_thread() -> None:
+    with Heartbeat(lambda: None, interval=LONG):
+        pass  # where there was none yet, the thread that starts the others is there from now on
+    threads = threading.active_count()
+    for _ in range(10):
+        with Heartbeat(lambda: None, interval=LONG):
+            assert threading.active_count() == threads
+
+
+def test_a_heartbeat_that_is_due_earlier_than_the_ones_before_beats_in_time() -> None:
+    beats: list[str] = []
+    with Heartbeat(lambda: beats.append("late"), interval=LONG):
+        time.sleep(0.02)  # until the starter waits for that one
+        with Heartbeat(lambda: beats.append("early"), interval=0.005):
+            assert until(lambda: len(beats) >= 3)
+    assert set(beats) == {"early"}
+
+
+def test_a_forked_process_has_heartbeats_of_its_own() -> None:
+    def beat_there() -> None:
+        beaten = threading.Event()
+        with Heartbeat(beaten.set, interval=0.005):
+            os._exit(0 if beaten.wait(LONG) else 1)
+
+    with Heartbeat(lambda: None, interval=LONG):
+        child = multiprocessing.get_context("fork").Process(target=beat_there)
+        child.start()
+        child.join(2 * LONG)
+    assert child.exitcode == 0
 
 
 def test_a_beat_that_fails_is_logged_and_the_next_one_comes() -> None:
