@@ -22,7 +22,7 @@ from release_worker.domain.routing import SHARED, addresses
 
 @dataclass
 class Noop:
-    """The product's Celery app with a task that does nothing; the product's producer settings."""
+    """Celery as it comes with a task that does nothing; the settings of the product's worker and producer."""
 
     app: Celery
     results: ResultListener

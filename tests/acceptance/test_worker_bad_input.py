@@ -147,6 +147,7 @@ NONSENSE: Mapping[str, list[Any]] = {
     "headers__expires": [7, "x", [], {}, "9999-99-99T00:00:00"],
     "headers__retries": ["x", -1, [], 1e400],
     "headers__shadow": [7, [], {}],
+    "headers__release_worker_toolset": [7, "x", [], {}, str(uuid4())],
     "headers__compression": [7, "no-such-compression", "application/x-gzip"],
     "properties__delivery_tag": [None, 7, [], {}, ""],
     "properties__delivery_info": [None, 7, [], {}, {"exchange": 1}],

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from redis import Redis
 from sqlalchemy import Engine, event, text
 from structlog.testing import capture_logs
 
-from release_worker.domain.request_record import Claim
+from release_worker.domain.request_record import Claim, Ticket
 from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
-from release_worker.errors import LockUnavailable
+from release_worker.errors import LockUnavailable, ReleaseNotFound
 from release_worker.operations.retry_request import retry_request
 from release_worker.state.registry import Components
 from release_worker.store.engine import ledger_transaction, make_engine
@@ -242,3 +243,43 @@ def test_a_worker_that_lost_its_request_neither_fails_nor_postpones_it(
     others.dispose()
     row = ledger(engine)[0]
     assert (row.status, row.attempts, row.worker, row.error) == ("running", 2, "worker-b", None)
+
+
+def test_a_request_is_worked_on_its_senders_word_without_a_look_at_its_row_and_after_those_before_it(
+    engine: Engine, billing: Toolset
+) -> None:
+    asked = [ask(engine, billing) for _ in range(3)]
+    ending = mailbox(engine).work_unseen(Ticket(asked[1], billing.id))
+    assert [row.status for row in ledger(engine)] == ["succeeded", "succeeded", "queued"]
+    assert ending == record(engine, asked[1]).ending
+    assert ending.error is None
+
+
+def test_on_its_senders_word_a_request_fails_as_it_would_otherwise(engine: Engine, billing: Toolset) -> None:
+    asked = ask(engine, billing, "rollback", release_number=7)
+    ending = mailbox(engine).work_unseen(Ticket(asked, billing.id))
+    assert ending is not None
+    assert isinstance(ending.error, ReleaseNotFound)
+    assert record(engine, asked).status == "failed"
+
+
+def test_a_senders_word_does_not_wait_for_a_busy_toolset(engine: Engine, billing: Toolset, redis: Redis) -> None:
+    asked = ask(engine, billing)
+    patient = mailbox(engine, make_lock=redis_locks(redis), leases=LeasePolicy(lock_wait=600))
+    with owner(redis, billing):
+        assert patient.work_unseen(Ticket(asked, billing.id)) is None
+    assert record(engine, asked).attempts == 0
+
+
+def test_a_senders_word_that_is_not_so_is_no_reason_to_work_anything(engine: Engine, billing: Toolset) -> None:
+    done, waiting = ask(engine, billing), ask(engine, billing)
+    other = billing.project.toolset("other")
+    asked_of_other = ask(engine, other)
+    worker = mailbox(engine)
+    worker.work_until_done(done)
+    before = ledger(engine)
+    assert worker.work_unseen(Ticket(done, billing.id)) is None
+    assert worker.work_unseen(Ticket("nobody asked", billing.id)) is None
+    assert worker.work_unseen(Ticket(waiting, other.id)) is None
+    assert worker.work_unseen(Ticket(asked_of_other, uuid4())) is None
+    assert ledger(engine) == before

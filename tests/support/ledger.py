@@ -54,7 +54,7 @@ def mailbox(
     return WorkedMailbox(
         engine,
         components or built_in_components(),
-        make_lock or (lambda _toolset_id, _owner: NoLock()),
+        make_lock or (lambda *_: NoLock()),
         worker=worker,
         retry=retry,
         leases=leases,
@@ -63,9 +63,7 @@ def mailbox(
 
 def redis_locks(redis: Redis, leases: LeasePolicy = SHORT_WAIT) -> MakeLock:
     """The toolset locks that a worker uses."""
-    return lambda toolset_id, owner: RedisToolsetLock(
-        redis, toolset_id, owner=owner, ttl=leases.lease, wait=leases.lock_wait
-    )
+    return lambda toolset_id, owner, wait: RedisToolsetLock(redis, toolset_id, owner=owner, ttl=leases.lease, wait=wait)
 
 
 def record(engine: Engine, request_id: str) -> RequestRecord:

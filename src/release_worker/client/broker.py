@@ -11,6 +11,7 @@ from celery.exceptions import ImproperlyConfigured
 from release_worker.domain.routing import SHARED, addresses
 from release_worker.errors import NotConfigured
 from release_worker.settings import PREFIX
+from release_worker.transport import SharingAMQP
 
 # Publishing tries for some seconds and then says that it could not, rather than hang in a caller's request.
 PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
@@ -21,7 +22,7 @@ _SUBSCRIBE_RETRIES = {**PUBLISH_RETRIES, "max_retries": 5}
 def make_app(broker_url: str, result_backend: str | None) -> Celery:
     """An app that publishes; opens no connection. Raises NotConfigured for servers of a kind that cannot be used."""
     # The loader and the backend are given outright: what the environment says for another Celery app changes neither.
-    app = Celery("release_worker.client", loader="app", set_as_current=False)
+    app = Celery("release_worker.client", amqp=SharingAMQP, loader="app", set_as_current=False)
     app.backend_cls = result_backend or "disabled://"
     app.conf.update(SHARED, **addresses(broker_url))
     app.conf.update(result_backend_transport_options={"retry_policy": _SUBSCRIBE_RETRIES})

@@ -274,4 +274,11 @@ class ReleaseClient:
 
 
 def _message_of(record: "RequestRecord", *, behind_others: bool = False) -> dict[str, Any]:
-    return envelope(record.kind, record.id, record.arguments, in_ledger=True, behind_others=behind_others)
+    return envelope(
+        record.kind,
+        record.id,
+        record.arguments,
+        in_ledger=True,
+        toolset_id=record.toolset_id,
+        behind_others=behind_others,
+    )

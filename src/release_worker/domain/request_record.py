@@ -1,8 +1,9 @@
 """A request as the ledger holds it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from release_worker.domain.canonical_json import as_plain
@@ -44,6 +45,11 @@ class RequestRecord:
         arguments: dict[str, Any] = as_plain({**self.payload, "idempotency_key": self.idempotency_key})
         return arguments
 
+    @property
+    def ending(self) -> "Ending":
+        """Of a finished request."""
+        return Ending(self.result) if self.status == "succeeded" else Ending(error=self.stored_error())
+
     def outcome(self) -> AnyResult:
         """The result of a finished request; raises the error of a failed one."""
         if self.status == "failed":
@@ -53,6 +59,32 @@ class RequestRecord:
     def stored_error(self) -> ReleaseWorkerError:
         """The last error; of a queued request, the one that it waits to be tried again after."""
         return from_record(self.error or {"type": "ReleaseWorkerError", "message": "the request failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a request ended: with its stored result, or with an error."""
+
+    result: Mapping[str, Any] | None = None
+    error: ReleaseWorkerError | None = None
+
+
+class InMailbox(Protocol):
+    """Which request, and the mailbox in which it lies: its toolset's, or its own where it names no toolset."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def toolset_id(self) -> UUID | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A request that its sender says is in the ledger, in this toolset's mailbox."""
+
+    id: str
+    toolset_id: UUID
 
 
 @dataclass(frozen=True, slots=True)

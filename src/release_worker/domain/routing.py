@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 TASKS: Mapping[str, str] = {
     "create_release": "release_worker.create_release",
@@ -66,18 +67,28 @@ def addresses(broker_url: str) -> dict[str, str]:
 
 # A header that says: the request's row was written first. A message that finds no row then stands for nothing.
 IN_LEDGER = "release_worker_in_ledger"
+# A header with the id of the toolset whose mailbox the row lies in, so that the worker need not look. A toolset that
+# has others waiting is likely to be busy, and the request done by whoever is at work there: then a look comes first.
+TOOLSET = "release_worker_toolset"
 
 
 def envelope(
-    kind: str, request_id: str, arguments: Mapping[str, Any], *, in_ledger: bool, behind_others: bool = False
+    kind: str,
+    request_id: str,
+    arguments: Mapping[str, Any],
+    *,
+    in_ledger: bool,
+    toolset_id: UUID | None = None,
+    behind_others: bool = False,
 ) -> dict[str, Any]:
     """The arguments of Celery's `send_task` for a request. A rollback is never put behind."""
     behind = behind_others and kind != "rollback"
+    toolset = {TOOLSET: str(toolset_id)} if toolset_id is not None and not behind_others else {}
     return {
         "name": TASKS[kind],
         "kwargs": {name: value for name, value in arguments.items() if value is not None},
         "task_id": request_id,
         "queue": QUEUES[kind],
-        "headers": {IN_LEDGER: in_ledger},
+        "headers": {IN_LEDGER: in_ledger, **toolset},
         **({"priority": BEHIND_OTHERS} if behind else {}),
     }

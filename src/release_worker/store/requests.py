@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Row
 
 from release_worker.domain import canonical_json
 from release_worker.domain.messages import AnyRequest
-from release_worker.domain.request_record import Claim, RequestRecord
+from release_worker.domain.request_record import Claim, InMailbox, RequestRecord
 from release_worker.errors import IdempotencyConflict, LockUnavailable, ReleaseWorkerError
 from release_worker.store.statements import parsed
 from release_worker.store.toolsets import naming
@@ -189,12 +189,12 @@ def list_requests(
 
 
 def claim_next(
-    connection: Connection, record: RequestRecord, *, worker: str, lease_seconds: float, attempts: int
+    connection: Connection, asked: InMailbox, *, worker: str, lease_seconds: float, attempts: int
 ) -> Claim | None:
-    """Claim the first unfinished request of the mailbox that `record` lies in: its toolset's, or its own where it
-    names no toolset. None where that one is not due yet, runs under a lease that is still good, is held, or has used
-    its `attempts` up; and where `record` itself is finished by now."""
-    mailbox = "id = :id" if record.toolset_id is None else "toolset_id = :toolset_id"
+    """Claim the first unfinished request of the mailbox that `asked` lies in. None where that one is not due yet, runs
+    under a lease that is still good, is held, or has used its `attempts` up; and where `asked` itself is finished by
+    now, or is not there."""
+    mailbox = "id = :id" if asked.toolset_id is None else "toolset_id = :toolset_id"
     claim = f"""
         WITH head AS (
             SELECT id FROM release_requests
@@ -213,12 +213,13 @@ def claim_next(
               SELECT FROM release_requests AS other
               WHERE {mailbox} AND status = 'running' AND lease_until >= now())
           AND EXISTS (
-              SELECT FROM release_requests AS own WHERE own.id = :id AND own.status IN ('queued', 'running'))
+              SELECT FROM release_requests AS own
+              WHERE own.id = :id AND {mailbox} AND own.status IN ('queued', 'running'))
         RETURNING request.id, kind, attempts, payload
     """
     parameters = {
-        "id": record.id,
-        "toolset_id": record.toolset_id,
+        "id": asked.id,
+        "toolset_id": asked.toolset_id,
         "worker": worker,
         "lease_seconds": lease_seconds,
         "attempts": attempts,

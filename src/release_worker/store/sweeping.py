@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
-from release_worker.domain.request_record import RequestRecord
+from release_worker.domain.request_record import InMailbox, RequestRecord
 from release_worker.errors import ReleaseWorkerError
 from release_worker.store.requests import COLUMNS, record_of
 from release_worker.store.statements import parsed
@@ -30,7 +30,7 @@ def take_overdue(connection: Connection, *, patience_seconds: float, limit: int)
 
 
 def fail_exhausted(
-    connection: Connection, *, attempts: int, error: ReleaseWorkerError, like: RequestRecord | None = None
+    connection: Connection, *, attempts: int, error: ReleaseWorkerError, like: InMailbox | None = None
 ) -> list[str]:
     """Mark those requests failed whose last worker went silent and which have no attempts left, with their last error,
     or `error` where they had none. Of the mailbox of `like` only, where given. Returns their ids."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from contextlib import ExitStack
 from typing import Any, Protocol, Self
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Engine
 
 from release_worker.domain.messages import printable
-from release_worker.domain.request_record import Claim, RequestRecord
+from release_worker.domain.request_record import Claim, Ending, InMailbox, RequestRecord, Ticket
 from release_worker.errors import (
     LockUnavailable,
     OperationTimeout,
@@ -57,8 +57,8 @@ class NoLock:
         return True
 
 
-# Given a toolset and the owner's name.
-MakeLock = Callable[[UUID, str], ToolsetLock]
+# Given a toolset, the owner's name, and how many seconds to wait for it.
+MakeLock = Callable[[UUID, str, float], ToolsetLock]
 
 
 class Mailbox:
@@ -81,24 +81,41 @@ class Mailbox:
         self._retry = retry
         self._leases = leases
 
-    def work(self, record: RequestRecord) -> RequestRecord:
+    def work(self, record: RequestRecord) -> Ending:
         """Work the requests of this one's toolset in `seq` order until it is done, by this worker or another.
 
-        Returns it finished; of one that this worker finished, `attempts` and times are those that were given. Raises a
-        TransientError where it has to be tried again later: the toolset is busy, this worker's turn is over, or the
-        attempt failed.
+        Raises a TransientError where it has to be tried again later: the toolset is busy, this worker's turn is over,
+        or the attempt failed.
         """
         if record.finished:
-            return record
+            return record.ending
+        with self._lock(record, wait=self._leases.lock_wait) as lock:
+            claim = self._claim(record)
+            return self._look(record.id).ending if claim is None else self._work_on(claim, record, lock)
+
+    def work_unseen(self, ticket: Ticket) -> Ending | None:
+        """As `work`, without a look at the request's row before. None where there is something to look at: the toolset
+        is busy, the request is done already, or it is not in this mailbox."""
+        with ExitStack() as stack:
+            try:
+                lock = stack.enter_context(self._lock(ticket, wait=0))
+            except LockUnavailable:
+                return None
+            claim = self._claim_next(ticket)
+            return None if claim is None else self._work_on(claim, ticket, lock)
+
+    def _work_on(self, claim: Claim, asked: InMailbox, lock: ToolsetLock) -> Ending:
+        """Work from this claim on, until the request that was asked for is done."""
         turn_ends = time.monotonic() + self._leases.turn
-        with self._lock(record) as lock:
-            while (claim := self._claim(record)) is not None:
-                result = self._attend(claim, lock)
-                if claim.id == record.id:
-                    return self._own_outcome(record, result)
-                if time.monotonic() > turn_ends:
-                    raise LockUnavailable(f"requests before {record.id} took this worker's turn", request_id=record.id)
-            return self._look(record.id)
+        following: Claim | None = claim
+        while following is not None:
+            result = self._attend(following, lock)
+            if following.id == asked.id:
+                return self._own_ending(asked, result)
+            if time.monotonic() > turn_ends:
+                raise LockUnavailable(f"requests before {asked.id} took this worker's turn", request_id=asked.id)
+            following = self._claim(asked)
+        return self._look(asked.id).ending
 
     def abandon(self, request_id: str, error: ReleaseWorkerError) -> None:
         """Mark a request failed that waited in vain."""
@@ -111,39 +128,39 @@ class Mailbox:
         assert record is not None, f"request {request_id} was accepted"
         return record
 
-    def _own_outcome(self, record: RequestRecord, result: Mapping[str, Any] | None) -> RequestRecord:
+    def _own_ending(self, asked: InMailbox, result: Mapping[str, Any] | None) -> Ending:
         if result is not None:
-            return replace(record, status="succeeded", result=dict(result), error=None)
-        record = self._look(record.id)
+            return Ending(result)
+        record = self._look(asked.id)
         if record.finished:
-            return record
+            return record.ending
         error = record.stored_error()
         if record.status == "queued" and isinstance(error, TransientError):
             raise error
         raise LockUnavailable(f"request {record.id} was taken over by another worker", request_id=record.id)
 
-    def _lock(self, record: RequestRecord) -> ToolsetLock:
-        if record.toolset_id is None:
+    def _lock(self, asked: InMailbox, *, wait: float) -> ToolsetLock:
+        if asked.toolset_id is None:
             return NoLock()
-        return self._make_lock(record.toolset_id, f"{self._worker} request {record.id}")
+        return self._make_lock(asked.toolset_id, f"{self._worker} request {asked.id}", wait)
 
-    def _claim(self, record: RequestRecord) -> Claim | None:
-        """The next request of the mailbox; None where `record` is finished. Raises LockUnavailable where it is not, and
-        others are at work."""
-        claim = self._claim_next(record)
-        if claim is not None or self._look(record.id).finished:
+    def _claim(self, asked: InMailbox) -> Claim | None:
+        """The next request of the mailbox; None where the one that was asked for is finished. Raises LockUnavailable
+        where it is not, and others are at work."""
+        claim = self._claim_next(asked)
+        if claim is not None or self._look(asked.id).finished:
             return claim
         attempts = self._retry.attempts
         with ledger_transaction(self._engine) as connection:
-            gave_up = fail_exhausted(connection, attempts=attempts, error=WorkerLost(attempts=attempts), like=record)
+            gave_up = fail_exhausted(connection, attempts=attempts, error=WorkerLost(attempts=attempts), like=asked)
         if gave_up:
-            return self._claim(record)
-        raise LockUnavailable(toolset_id=str(record.toolset_id))
+            return self._claim(asked)
+        raise LockUnavailable(toolset_id=str(asked.toolset_id))
 
-    def _claim_next(self, record: RequestRecord) -> Claim | None:
+    def _claim_next(self, asked: InMailbox) -> Claim | None:
         lease, attempts = self._leases.lease, self._retry.attempts
         with single_statement(self._engine) as connection:
-            return claim_next(connection, record, worker=self._worker, lease_seconds=lease, attempts=attempts)
+            return claim_next(connection, asked, worker=self._worker, lease_seconds=lease, attempts=attempts)
 
     def _attend(self, claim: Claim, lock: ToolsetLock) -> Mapping[str, Any] | None:
         """Carry one request out and write down how it ended; its result, None where it did not succeed. Raises only

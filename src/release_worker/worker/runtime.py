@@ -79,9 +79,9 @@ class Runtime:
             self._redis.close()
 
 
-def _lock(redis: Redis, leases: LeasePolicy, toolset_id: UUID, owner: str) -> ToolsetLock:
-    return RedisToolsetLock(redis, toolset_id, owner=owner, ttl=leases.lease, wait=leases.lock_wait)
+def _lock(redis: Redis, leases: LeasePolicy, toolset_id: UUID, owner: str, wait: float) -> ToolsetLock:
+    return RedisToolsetLock(redis, toolset_id, owner=owner, ttl=leases.lease, wait=wait)
 
 
-def _no_lock(_toolset_id: UUID, _owner: str) -> ToolsetLock:
+def _no_lock(_toolset_id: UUID, _owner: str, _wait: float) -> ToolsetLock:
     return NoLock()

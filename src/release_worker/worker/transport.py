@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import structlog
 from celery.app.amqp import AMQP
-from kombu import Connection
 from kombu.transport import redis
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from release_worker.domain.routing import QUEUE_NAMES
+from release_worker.transport import SharingChannel, SharingConnection, SharingTransport
 
 logger = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class _Message(_Strict):
     properties: _Properties
 
 
-class CarefulChannel(redis.Channel):
+class CarefulChannel(SharingChannel):
     """A channel on which nothing but the loss of the connection gets past the message that it comes from."""
 
     def _brpop_read(self, **options: Any) -> Any:
@@ -80,8 +80,8 @@ class CarefulChannel(redis.Channel):
             return True
 
 
-class CarefulTransport(redis.Transport):
-    """kombu's Redis transport with a channel that survives its messages."""
+class CarefulTransport(SharingTransport):
+    """Our transport with a channel that survives its messages."""
 
     Channel = CarefulChannel
 
@@ -101,12 +101,10 @@ _ERRORS_OF_THE_CONNECTION = tuple(
 )
 
 
-class CarefulConnection(Connection):
-    """kombu's connection, with the careful transport where it would use the Redis one."""
+class CarefulConnection(SharingConnection):
+    """A connection with the careful transport."""
 
-    def get_transport_cls(self) -> Any:
-        found = super().get_transport_cls()
-        return CarefulTransport if found is redis.Transport else found
+    redis_transport = CarefulTransport
 
 
 class CarefulAMQP(AMQP):

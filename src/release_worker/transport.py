@@ -1,0 +1,47 @@
+"""kombu's Redis transport as both ends use it: with one client where kombu makes one for every command that it sends.
+
+A client is a wrapper around a pool of connections, safe to share between threads, and making one takes longer than
+sending the command.
+"""
+
+from typing import Any
+
+from celery.app.amqp import AMQP
+from kombu import Connection
+from kombu.transport import redis
+
+
+class SharingChannel(redis.Channel):
+    """A channel that sends its commands through one client, for as long as it has its pool."""
+
+    _client_of_pool: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """Overrides kombu's; the client that waits for messages is made once there, too."""
+        if asynchronous:
+            return super()._create_client(asynchronous=True)
+        if self._client_of_pool is None or self._client_of_pool.connection_pool is not self.pool:
+            self._client_of_pool = super()._create_client()
+        return self._client_of_pool
+
+
+class SharingTransport(redis.Transport):
+    """kombu's Redis transport with such channels."""
+
+    Channel = SharingChannel
+
+
+class SharingConnection(Connection):
+    """kombu's connection, with another transport where it would use its Redis one."""
+
+    redis_transport: type[redis.Transport] = SharingTransport
+
+    def get_transport_cls(self) -> Any:
+        found = super().get_transport_cls()
+        return self.redis_transport if found is redis.Transport else found
+
+
+class SharingAMQP(AMQP):
+    """Celery's maker of connections."""
+
+    Connection = SharingConnection

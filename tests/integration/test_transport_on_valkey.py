@@ -1,0 +1,16 @@
+"""The transport that worker and client publish through, on a real server."""
+
+from release_worker.embedded import EmbeddedServers
+from release_worker.transport import SharingConnection
+
+
+def test_a_channel_has_one_client_for_as_long_as_it_has_its_connections(servers: EmbeddedServers) -> None:
+    with SharingConnection(servers.broker_url) as connection:
+        channel = connection.channel()
+        with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+            assert first is second
+            assert first.ping()
+        channel._disconnect_pools()  # as kombu does where it has lost the server
+        with channel.conn_or_acquire() as after:
+            assert after is not first
+            assert after.ping()

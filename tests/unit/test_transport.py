@@ -1,0 +1,23 @@
+"""The transport that worker and client publish through."""
+
+import pytest
+
+from release_worker.client.broker import make_app as make_client_app
+from release_worker.transport import SharingChannel
+from release_worker.worker.app import make_app as make_worker_app
+from release_worker.worker.transport import CarefulChannel
+
+BROKER = "redis://broker.test/0"
+
+
+def test_both_ends_use_a_channel_with_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELEASE_WORKER_BROKER_URL", BROKER)
+    client, worker = make_client_app(BROKER, None), make_worker_app()
+    assert client.connection_for_write().get_transport_cls().Channel is SharingChannel
+    assert worker.connection_for_read().get_transport_cls().Channel is CarefulChannel
+    assert issubclass(CarefulChannel, SharingChannel)
+
+
+def test_other_transports_are_left_as_they_are() -> None:
+    transport = make_client_app("memory://", None).connection_for_write().get_transport_cls()
+    assert transport.__module__ == "kombu.transport.memory"
