@@ -61,6 +61,18 @@ def strange_place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+# However late a signal comes, it finds the demo at work.
+ENDLESS = """
+from itertools import count
+from release_worker.cli.demo.story import Story
+from release_worker.cli.main import main
+
+plan = Story._plan
+Story._plan = lambda story: [plan(story) for _ in count()]
+main()
+"""
+
+
 def run_demo(place: Path, *arguments: str, program: str | None = None) -> subprocess.CompletedProcess[str]:
     command = RELEASE_WORKER if program is None else [sys.executable, "-c", program]
     return subprocess.run([*command, "demo", *arguments], cwd=place, env=environment(), capture_output=True, text=True)
@@ -141,9 +153,9 @@ def test_a_claim_that_does_not_hold_fails_the_demo(strange_place: Path) -> None:
 
 @pytest.fixture
 def running_demo(strange_place: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """A demo whose worker has answered, and the directory of its servers."""
+    """A demo whose worker has answered, which goes on until it is stopped, and the directory of its servers."""
     with subprocess.Popen(
-        [*RELEASE_WORKER, "demo"], cwd=strange_place, env=environment(), stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", ENDLESS, "demo"], cwd=strange_place, env=environment(), stdout=subprocess.PIPE, text=True
     ) as demo:
         assert demo.stdout is not None
         home = home_of(demo.stdout.readline())

@@ -12,8 +12,8 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def unwound_by_signals() -> Iterator[None]:
     """The first of the signals unwinds the block, as SystemExit; those that come while it unwinds change nothing.
 
-    It may strike in the middle of a library, which then ends otherwise than by SystemExit: the exit status is the
-    signal's all the same.
+    It may strike in the middle of a library, which then ends otherwise than by SystemExit, or not at all: the exit
+    status is the signal's all the same.
     """
     received: list[int] = []
 
@@ -32,6 +32,9 @@ def unwound_by_signals() -> Iterator[None]:
         if received:
             raise SystemExit(128 + received[0]) from None
         raise
+    else:
+        if received:
+            raise SystemExit(128 + received[0])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
