@@ -24,10 +24,11 @@ def insert(kind: Kind, toolset_id: UUID, project_id: UUID) -> str:
 
 
 def select_digest(kind: Kind, toolset_id: UUID, project_id: UUID) -> str:
-    """The SHA-256 of the text of the same rows."""
+    """The SHA-256 of the same rows as the text of a JSON document, which is what a digest is said to be."""
+    listed = "jsonb_build_object('urns', urns, 'positions', positions)::text"
     return (
-        "SELECT encode(sha256(convert_to(urns::text || positions::text || coalesce(definitions::text, ''), 'UTF8')),"
-        f" 'hex') FROM (SELECT {_contents(kind, toolset_id, project_id)}) AS contents;\n"
+        f"SELECT encode(sha256(convert_to({listed} || coalesce(definitions::text, ''), 'UTF8')), 'hex')"
+        f" FROM (SELECT {_contents(kind, toolset_id, project_id)}) AS contents;\n"
     )
 
 

@@ -3,10 +3,8 @@
 A component's content is a set of keyed items: a tool's URN and its position, a prompt's name and its fields.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
@@ -54,28 +52,29 @@ class ComponentChanges(BaseModel):
         return fields
 
 
-def describe(differences: Iterable[ItemDifference]) -> ComponentChanges:
-    """The first `LISTED` differences, which come by key, as added, removed and changed; the others counted."""
-    remaining = iter(differences)
-    listed = list(islice(remaining, LISTED))
-    omitted = Counter(_sort(one) for one in remaining)
+def describe(differences: Iterable[ItemDifference], omitted: Mapping[str, int] | None = None) -> ComponentChanges:
+    """The differences, which come by key, as added, removed and changed; `omitted` counts those that do not come."""
+    told = list(differences)
     return ComponentChanges(
-        added=tuple(one.key for one in listed if _sort(one) == "added"),
-        removed=tuple(one.key for one in listed if _sort(one) == "removed"),
-        changed=tuple(_changed_item(one) for one in listed if _sort(one) == "changed"),
-        omitted=dict(sorted(omitted.items())) or None,
+        added=tuple(one.key for one in told if sort_of(one.in_old, one.in_new) == "added"),
+        removed=tuple(one.key for one in told if sort_of(one.in_old, one.in_new) == "removed"),
+        changed=tuple(_changed_item(one) for one in told if sort_of(one.in_old, one.in_new) == "changed"),
+        omitted=dict(omitted) if omitted else None,
     )
 
 
 def describe_added(keys: Iterable[str]) -> ComponentChanges:
     """That these were added."""
-    return describe(ItemDifference(key, None, None, in_old=False) for key in sorted(keys))
+    ordered = sorted(keys)
+    told = (ItemDifference(key, None, None, in_old=False) for key in ordered[:LISTED])
+    return describe(told, {"added": len(ordered) - LISTED} if len(ordered) > LISTED else None)
 
 
-def _sort(difference: ItemDifference) -> str:
-    if not difference.in_old:
+def sort_of(in_old: bool, in_new: bool) -> str:
+    """What became of an item: `added`, `removed` or `changed`."""
+    if not in_old:
         return "added"
-    return "changed" if difference.in_new else "removed"
+    return "changed" if in_new else "removed"
 
 
 def _changed_item(difference: ItemDifference) -> dict[str, Json]:

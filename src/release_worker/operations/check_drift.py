@@ -31,7 +31,7 @@ def check_drift(connection: Connection, request: CheckDrift, *, components: Comp
             name: differences(connection, components[name], content, components[name].capture(), parameters)
             for name, content in captured.items()
         }
-        changes = {name: difference.changes for name, difference in found.items() if difference.keys}
+        changes = {name: difference.changes for name, difference in found.items() if difference.changes}
     return CheckDriftResult(
         toolset_id=subject.toolset_id,
         drifted=bool(changes) if current.source_state_id is None else drifted,

@@ -12,7 +12,7 @@ from release_worker.errors import MissingDependencies
 from release_worker.state.component import Parameters
 from release_worker.state.live import Difference
 from release_worker.state.membership import Membership
-from release_worker.state.providers import Additions, Sources, find_additions, unprovided
+from release_worker.state.providers import TOLD, Additions, Sources, count_unprovided, find_additions, unprovided
 from release_worker.state.registry import Components
 from release_worker.store.captured import captured_contents
 
@@ -41,7 +41,7 @@ class Dependencies:
         """What is provided again, by component."""
         definitions = [f"{kind}/{urn}" for kind in KINDS for urn in getattr(self.additions, kind)]
         added = {"deployment": definitions, "system": [f"prompts/{name}" for name in self.additions.prompts]}
-        return {name: Difference(tuple(keys), describe_added(keys)) for name, keys in added.items() if keys}
+        return {name: Difference(describe_added(keys), keys) for name, keys in added.items() if keys}
 
 
 def settle_dependencies(
@@ -72,6 +72,12 @@ def settle_dependencies(
         else:
             listed, before = live[kind], now
             note = f"these {kind} stay listed, but nothing will provide them any more"
+        if before == after:
+            missing[kind] = ()  # provided as before
+            if kind in selected:
+                number, first = count_unprovided(connection, kind, listed=listed, sources=after, parameters=parameters)
+                warnings += _listing(note, first, number)
+            continue
         gone = unprovided(connection, kind, listed=listed, sources=after, parameters=parameters)
         never: tuple[str, ...] = ()
         if gone and before is not None:
@@ -115,13 +121,15 @@ def _missing_dependencies(missing: Mapping[str, tuple[str, ...]]) -> MissingDepe
     )
 
 
-def _listing(note: str, urns: Sequence[str]) -> list[str]:
-    return [f"{note}: {_shortened(urns)}"] if urns else []
+def _listing(note: str, urns: Sequence[str], number: int | None = None) -> list[str]:
+    return [f"{note}: {_shortened(urns, number)}"] if urns else []
 
 
-def _shortened(urns: Sequence[str]) -> str:
-    more = f" and {len(urns) - 10} more" if len(urns) > 10 else ""
-    return ", ".join(urns[:10]) + more
+def _shortened(urns: Sequence[str], number: int | None = None) -> str:
+    """The first ten of so many, by default of these."""
+    number = len(urns) if number is None else number
+    more = f" and {number - TOLD} more" if number > TOLD else ""
+    return ", ".join(urns[:TOLD]) + more
 
 
 def still_missing(

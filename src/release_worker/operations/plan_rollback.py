@@ -144,7 +144,7 @@ def _differing(
         for name, content in contents.items()
         if before[name] != expected[name]
     }
-    return {name: difference for name, difference in found.items() if difference.keys}
+    return {name: difference for name, difference in found.items() if difference.changes}
 
 
 def _uncaptured(target: Release, wanted: Sequence[str], selected: Sequence[str]) -> list[str]:

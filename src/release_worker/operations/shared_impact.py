@@ -1,7 +1,7 @@
 """Which other toolsets would serve something else when shared state is restored."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,7 +19,7 @@ _PATH = """
 
 def shared_impact(
     connection: Connection,
-    touched: Mapping[str, Sequence[str]],
+    touched: Mapping[str, Sequence[str] | str],
     *,
     live: Mapping[str, str],
     target: Mapping[str, str],
@@ -27,7 +27,7 @@ def shared_impact(
     parameters: Parameters,
 ) -> list[dict[str, Any]]:
     """`{id, path, components}` of each live toolset, other than the one that is rolled back, that a change of these
-    items, keys by component, would reach, by path.
+    items would reach, by path. `touched` are keys by component, each as a list or a PostgreSQL array.
 
     - A tool or resource definition reaches the toolsets of the project that list its URN; so does a template with a
       tool URN.
@@ -39,8 +39,8 @@ def shared_impact(
     - A plug-in's state reaches every toolset of the project, or the organization, that it belongs to.
     """
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for component, query, values in _queries(touched, live, target, plug_in_scopes):
-        for row in connection.execute(parsed(query), {**parameters, **values}):
+    for component, query in _queries(touched, live, target, plug_in_scopes):
+        for row in connection.execute(parsed(query), {**parameters, "touched": touched[component]}):
             found[row.path, str(row.id)].add(component)
     return [
         {"id": toolset_id, "path": path, "components": sorted(components)}
@@ -49,25 +49,19 @@ def shared_impact(
 
 
 def _queries(
-    touched: Mapping[str, Sequence[str]],
-    live: Mapping[str, str],
-    target: Mapping[str, str],
-    plug_in_scopes: Mapping[str, Scope],
-) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    if deployment := touched.get("deployment"):
-        yield "deployment", _LISTING_DEFINITIONS, _reach_of_deployment(deployment)
-    if system := touched.get("system"):
-        if any(key.startswith("config/") for key in system):
-            yield "system", _IN_SCOPE["project"], {}
-        prompts = [key.removeprefix("prompts/") for key in system if key.startswith("prompts/")]
-        if prompts:
-            yield "system", _reached_by_prompts(live["system"], target["system"]), {"prompts": prompts}
-    if variations := touched.get("global_variations"):
-        query = _reached_by_variations(target["global_variations"])
-        yield "global_variations", query, {"urns": list(variations)}
+    touched: Collection[str], live: Mapping[str, str], target: Mapping[str, str], plug_in_scopes: Mapping[str, Scope]
+) -> Iterator[tuple[str, str]]:
+    """Of each touched component, queries of the toolsets that it reaches; `:touched` are the keys."""
+    if "deployment" in touched:
+        yield "deployment", _LISTING_DEFINITIONS
+    if "system" in touched:
+        yield "system", _REACHED_BY_CONFIGURATION
+        yield "system", _reached_by_prompts(live["system"], target["system"])
+    if "global_variations" in touched:
+        yield "global_variations", _reached_by_variations(target["global_variations"])
     for name, scope in plug_in_scopes.items():
         if name in touched and scope in _IN_SCOPE:
-            yield name, _IN_SCOPE[scope], {}
+            yield name, _IN_SCOPE[scope]
 
 
 _IN_SCOPE: Mapping[Scope, str] = {
@@ -76,27 +70,27 @@ _IN_SCOPE: Mapping[Scope, str] = {
 }
 
 _LISTING_DEFINITIONS = f"""
+    WITH touched AS MATERIALIZED (
+        SELECT split_part(key, '/', 1) AS section, substring(key FROM position('/' IN key) + 1) AS name
+        FROM unnest(CAST(:touched AS text[])) AS key),
+    code AS MATERIALIZED (
+        SELECT substring(name FROM position('/' IN name) + 1) AS slug
+        FROM touched WHERE section = 'assets' AND name NOT LIKE 'openapiv3/%')
     {_PATH} AND t.project_id = :project_id AND (
         EXISTS (
             SELECT FROM toolset_tools m WHERE m.toolset_id = t.id AND (
-                m.tool_urn = ANY (CAST(:tools AS text[]))
-                OR split_part(m.tool_urn, ':', 3) = ANY (CAST(:code AS text[]))))
+                m.tool_urn IN (SELECT name FROM touched WHERE section = 'tools')
+                OR split_part(m.tool_urn, ':', 3) IN (SELECT slug FROM code)))
         OR EXISTS (
             SELECT FROM toolset_resources m WHERE m.toolset_id = t.id AND (
-                m.resource_urn = ANY (CAST(:resources AS text[]))
-                OR split_part(m.resource_urn, ':', 3) = ANY (CAST(:code AS text[])))))
+                m.resource_urn IN (SELECT name FROM touched WHERE section = 'resources')
+                OR split_part(m.resource_urn, ':', 3) IN (SELECT slug FROM code))))
 """
 
-
-def _reach_of_deployment(keys: Iterable[str]) -> dict[str, list[str]]:
-    reach: dict[str, list[str]] = {"tools": [], "resources": [], "code": []}
-    for key in keys:
-        section, _, name = key.partition("/")
-        if section in ("tools", "resources"):
-            reach[section].append(name)
-        elif section == "assets" and not name.startswith("openapiv3/"):
-            reach["code"].append(name.partition("/")[2])
-    return reach
+_REACHED_BY_CONFIGURATION = f"""
+    {_PATH} AND t.project_id = :project_id
+    AND EXISTS (SELECT FROM unnest(CAST(:touched AS text[])) AS key WHERE key LIKE 'config/%')
+"""
 
 
 def _reached_by_prompts(live: str, target: str) -> str:
@@ -106,7 +100,7 @@ def _reached_by_prompts(live: str, target: str) -> str:
             SELECT value ->> 'tool_urn' AS urn
             FROM (SELECT * FROM jsonb_each({live} -> 'prompts')
                   UNION ALL SELECT * FROM jsonb_each({target} -> 'prompts')) AS templates
-            WHERE key = ANY (CAST(:prompts AS text[])))
+            WHERE 'prompts/' || key = ANY (CAST(:touched AS text[])))
         {_PATH} AND t.project_id = :project_id AND (
             EXISTS (SELECT FROM touched WHERE coalesce(urn, '') = '')
             OR EXISTS (SELECT FROM toolset_tools m JOIN touched ON urn = m.tool_urn WHERE m.toolset_id = t.id))
@@ -117,7 +111,7 @@ def _reached_by_variations(target: str) -> str:
     return f"""
         WITH touched AS (
             SELECT urn, live.config AS before, {target} -> urn AS after
-            FROM unnest(CAST(:urns AS text[])) AS urn
+            FROM unnest(CAST(:touched AS text[])) AS urn
             LEFT JOIN variations live
                 ON live.organization_id = :organization_id AND live.toolset_id IS NULL AND live.tool_urn = urn)
         {_PATH} AND t.organization_id = :organization_id AND EXISTS (

@@ -12,6 +12,8 @@ from release_worker.state.membership import Membership
 from release_worker.state.system import restore_prompts
 from release_worker.store.statements import parsed
 
+TOLD = 10  # of the URNs that a warning is about
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -36,10 +38,25 @@ def unprovided(
     connection: Connection, kind: str, *, listed: str, sources: Sources, parameters: Parameters
 ) -> tuple[str, ...]:
     """The URNs of membership content `listed` that `sources` do not provide, sorted."""
-    query = f"""
-        SELECT urn FROM ({Membership.listed(listed)}) AS listed EXCEPT ({sources.provided(kind)})
-    """
+    query = _unprovided(kind, listed, sources)
     return tuple(sorted(connection.execute(parsed(query), parameters).scalars()))
+
+
+def count_unprovided(
+    connection: Connection, kind: str, *, listed: str, sources: Sources, parameters: Parameters
+) -> tuple[int, Sequence[str]]:
+    """How many there are of these, and the first ten."""
+    query = f"""
+        WITH unprovided AS MATERIALIZED ({_unprovided(kind, listed, sources)})
+        SELECT (SELECT count(*) FROM unprovided),
+               ARRAY(SELECT urn FROM unprovided ORDER BY urn COLLATE "C" LIMIT {TOLD})
+    """
+    number, first = connection.execute(parsed(query), parameters).one()
+    return number, first
+
+
+def _unprovided(kind: str, listed: str, sources: Sources) -> str:
+    return f"SELECT urn FROM ({Membership.listed(listed)}) AS listed EXCEPT ({sources.provided(kind)})"
 
 
 @dataclass(frozen=True, slots=True)

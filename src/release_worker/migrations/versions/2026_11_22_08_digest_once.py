@@ -13,7 +13,7 @@ LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
     rendered text := document::text;
 BEGIN
-    IF rendered ~ '\\.[0-9]*0([],}]|$)' THEN
+    IF position('.' IN rendered) > 0 AND rendered ~ '\\.[0-9]*0([],}]|$)' THEN
         rendered := release_worker_canonical(document)::text;
     END IF;
     RETURN encode(sha256(convert_to(rendered, 'UTF8')), 'hex');
