@@ -139,6 +139,7 @@ def _size_turn(growth: Growth, sized: Sized, repeats: int) -> None:
         sized.spent += milliseconds / MILLISECONDS
 
     for _ in range(repeats if toolset.tools <= 1_000 else 1):
+        growth.release(toolset)  # not timed: after a rollback, the newest version of the list is another
         base, milliseconds = growth.release(toolset)
         note("release", "none", milliseconds)
         for changed, word in ((FEW, str(FEW)), (toolset.tools, "all")):
@@ -149,8 +150,9 @@ def _size_turn(growth: Growth, sized: Sized, repeats: int) -> None:
 
 
 def _bare_turn(growth: Growth, sized: Sized) -> None:
-    """What a bare client needs to write, and to digest, the rows that the release before had to."""
+    """What a bare client needs to write, and to digest, the same rows: as new as they were for the release."""
     toolset = sized.toolset
+    growth.edit(toolset, toolset.tools)
     statements = {
         "INSERT": bare.insert(sized.kind, toolset.toolset_id, toolset.project_id),
         "SELECT of the digest": bare.select_digest(sized.kind, toolset.toolset_id, toolset.project_id),
@@ -180,6 +182,7 @@ def _measure_history(growth: Growth, scale: Scale) -> None:
 
 
 def _history_turn(growth: Growth, releases: int, toolset: GrownToolset, found: dict[str, list[float]]) -> None:
+    growth.release(toolset)  # as for sizes
     base, unchanged = growth.release(toolset)
     growth.edit(toolset, FEW)
     _, changed = growth.release(toolset)

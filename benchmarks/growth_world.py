@@ -149,4 +149,5 @@ def edit(connection: Connection, toolset: GrownToolset, changed: int) -> None:
 def tidy(engine: Engine) -> None:
     """What autovacuum would do some time later, done now, so that no turn pays for another's dead rows."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM ANALYZE toolset_tools, tool_definitions, toolset_versions, toolset_releases"))
+        tables = "toolset_tools, tool_definitions, toolset_versions, toolset_releases, release_requests"
+        connection.execute(text(f"VACUUM ANALYZE {tables}"))

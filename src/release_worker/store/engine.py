@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from release_worker.domain import canonical_json
@@ -34,6 +35,7 @@ def make_engine(url: str, *, pool_size: int = 5, application_name: str = "releas
     """
     engine = create_engine(
         _postgresql(url),
+        module=psycopg,  # imported with this module, before the fork: the worker's children share it
         pool_size=pool_size,
         hide_parameters=True,  # what an error says may be logged, and stored; values are not for that
         json_serializer=canonical_json.dumps,
@@ -56,7 +58,7 @@ def _ping_after_rest(engine: Engine) -> None:
             return
         try:
             engine.dialect.do_ping(connection)
-        except engine.dialect.loaded_dbapi.Error as error:
+        except psycopg.Error as error:
             raise exc.DisconnectionError from error
 
     event.listen(engine, "checkin", rest)
