@@ -1,0 +1,39 @@
+"""How often a connection waited for PostgreSQL, from libpq's own trace of the protocol."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from tempfile import TemporaryFile
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+
+@dataclass
+class RoundTrips:
+    """`number` of the block, once it has ended."""
+
+    number: int = 0
+    _traced: list[Any] = field(default_factory=list)
+
+
+@contextmanager
+def round_trips(engine: Engine) -> Iterator[RoundTrips]:
+    """Trace each connection of the engine that is used within. Each exchange ends with the server's ReadyForQuery."""
+    counted = RoundTrips()
+    with TemporaryFile("w+") as trace:
+
+        def follow(connection: Any, _record: Any, _proxy: Any) -> None:
+            if connection.pgconn not in counted._traced:
+                connection.pgconn.trace(trace.fileno())
+                counted._traced.append(connection.pgconn)
+
+        event.listen(engine, "checkout", follow)
+        try:
+            yield counted
+        finally:
+            event.remove(engine, "checkout", follow)
+            for connection in counted._traced:
+                connection.untrace()  # which writes out what is still in memory
+        trace.seek(0)
+        counted.number = sum("ReadyForQuery" in line for line in trace)
