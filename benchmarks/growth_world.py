@@ -45,8 +45,8 @@ _DEFINITIONS = """
 _ACTIVATE = "UPDATE projects SET active_deployment_id = :deployment_id WHERE id = :project_id"
 
 _EDIT_TOOLS = """
-    UPDATE toolset_tools SET position = position + CAST(:tools AS int) * :epoch
-    WHERE toolset_id = :toolset_id AND position < :changed
+    UPDATE toolset_tools SET position = position % CAST(:tools AS int) + CAST(:tools AS int) * :epoch
+    WHERE toolset_id = :toolset_id AND position % CAST(:tools AS int) < :changed
 """
 
 _EDIT_DEFINITIONS = """

@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 from release_worker.errors import UnsupportedContent
@@ -41,20 +42,20 @@ def dumps(value: Any) -> str:
     A float, which only an app's own call can bring, stands for its shortest decimal. Raises TypeError for anything
     else, `nan` and `inf` included.
     """
-    written: list[str] = []
+    written = StringIO()
     # What is still to be written, the next at the end: values, and pieces of text that are ready.
     waiting: list[Any] = [value]
     while waiting:
         match waiting.pop():
             case _Text() as ready:
-                written.append(ready)
+                written.write(ready)
             case dict() as members:
                 waiting.extend(reversed(_object(members)))
             case list() | tuple() as items:
                 waiting.extend(reversed(_array(items)))
             case scalar:
-                written.append(_scalar(scalar))
-    return "".join(written)
+                written.write(_scalar(scalar))
+    return written.getvalue()
 
 
 def digest(value: Any) -> str:

@@ -5,12 +5,15 @@ A component's content is a set of keyed items: a tool's URN and its position, a 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 Json = Any
-LISTED = 1_000  # differences of one component that are told; what is beyond them is in the two releases
+Sort = Literal["added", "removed", "changed"]
+# How many are told of one component: keys that were added and keys that were removed, and changed items with their
+# values. What is beyond them is in the two releases.
+TOLD_KEYS, TOLD_ITEMS = 10_000, 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ class ComponentChanges(BaseModel):
         """Every key that is told."""
         return self.added + self.removed + tuple(item["key"] for item in self.changed)
 
+    def as_json(self) -> dict[str, Json]:
+        """As `model_dump`, without a copy of every value."""
+        fields = {"added": self.added, "removed": self.removed, "changed": self.changed}
+        return fields if self.omitted is None else {**fields, "omitted": self.omitted}
+
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Json]:
         fields: dict[str, Json] = serialize(self)
@@ -53,24 +61,33 @@ class ComponentChanges(BaseModel):
 
 
 def describe(differences: Iterable[ItemDifference], omitted: Mapping[str, int] | None = None) -> ComponentChanges:
-    """The differences, which come by key, as added, removed and changed; `omitted` counts those that do not come."""
-    told = list(differences)
+    """The differences, which come by key, as added, removed and changed; `omitted` counts those that do not come, and
+    is looked at when all have come."""
+    added, removed, changed = [], [], []
+    for one in differences:
+        match sort_of(one.in_old, one.in_new):
+            case "added":
+                added.append(one.key)
+            case "removed":
+                removed.append(one.key)
+            case "changed":
+                changed.append(_changed_item(one))
     return ComponentChanges(
-        added=tuple(one.key for one in told if sort_of(one.in_old, one.in_new) == "added"),
-        removed=tuple(one.key for one in told if sort_of(one.in_old, one.in_new) == "removed"),
-        changed=tuple(_changed_item(one) for one in told if sort_of(one.in_old, one.in_new) == "changed"),
-        omitted=dict(omitted) if omitted else None,
+        added=tuple(added),
+        removed=tuple(removed),
+        changed=tuple(changed),
+        omitted=dict(sorted(omitted.items())) if omitted else None,
     )
 
 
 def describe_added(keys: Iterable[str]) -> ComponentChanges:
     """That these were added."""
     ordered = sorted(keys)
-    told = (ItemDifference(key, None, None, in_old=False) for key in ordered[:LISTED])
-    return describe(told, {"added": len(ordered) - LISTED} if len(ordered) > LISTED else None)
+    told = (ItemDifference(key, None, None, in_old=False) for key in ordered[:TOLD_KEYS])
+    return describe(told, {"added": len(ordered) - TOLD_KEYS} if len(ordered) > TOLD_KEYS else None)
 
 
-def sort_of(in_old: bool, in_new: bool) -> str:
+def sort_of(in_old: bool, in_new: bool) -> Sort:
     """What became of an item: `added`, `removed` or `changed`."""
     if not in_old:
         return "added"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, assert_never
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
@@ -62,6 +63,15 @@ def perform(
 
 
 def storable(result: AnyResult) -> Mapping[str, Any]:
-    """A result as a JSON object; numbers stay exact."""
-    fields = result.model_dump()
-    return {name: str(value) if name.endswith("_id") and value is not None else value for name, value in fields.items()}
+    """A result as a JSON object; numbers stay exact, and large values what they are."""
+    return {name: _storable(value) for name, value in result}
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case UUID():
+            return str(value)
+        case dict():
+            return {name: changed.as_json() for name, changed in value.items()}
+        case _:
+            return value

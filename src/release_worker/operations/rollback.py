@@ -106,7 +106,7 @@ def _record(plan: RollbackPlan, request: Rollback, backup: Release | None, reque
         to_release_id=plan.target.id,
         backup_release_id=backup.id if backup else None,
         components=tuple(plan.contents),
-        changes={name: changed.model_dump() for name, changed in plan.changes.items()},
+        changes={name: changed.as_json() for name, changed in plan.changes.items()},
         reason=request.reason,
         rolled_back_by=request.actor,
         request_id=request_id,

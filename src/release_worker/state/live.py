@@ -1,11 +1,11 @@
 """Live state as a whole: its digests, and what differs between it and a release."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from release_worker.domain.changes import LISTED, ComponentChanges, ItemDifference, describe, sort_of
+from release_worker.domain.changes import TOLD_ITEMS, TOLD_KEYS, ComponentChanges, ItemDifference, describe, sort_of
 from release_worker.domain.digests import StateDigests
 from release_worker.state.component import Component, Parameters
 from release_worker.store.statements import parsed
@@ -25,8 +25,8 @@ def live_digests(connection: Connection, components: Iterable[Component], parame
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs in one component: the changes as they are told, and the keys of all of them, as a list or as a
-    PostgreSQL array that goes back there as it came: there may be many."""
+    """What differs in one component: the changes as they are told, and where it is shared with other toolsets the keys
+    of all of them, as a list or as a PostgreSQL array that goes back there as it came: there may be many."""
 
     changes: ComponentChanges
     keys: Sequence[str] | str
@@ -37,19 +37,31 @@ def differences(
 ) -> Difference:
     """What differs from content `before` to content `after`. Only that leaves the database, and items only of what is
     told."""
+    changed, shared = "in_old AND in_new", "false" if component.scope == "toolset" else "true"
+    told = f"place <= CASE WHEN {changed} THEN {TOLD_ITEMS} ELSE {TOLD_KEYS} END"
     query = f"""
         WITH differing AS MATERIALIZED (
-            SELECT key, old, new, in_old, in_new, row_number() OVER (ORDER BY key COLLATE "C") AS place
+            SELECT key, CASE WHEN {changed} THEN old END AS old, CASE WHEN {changed} THEN new END AS new,
+                   in_old, in_new, row_number() OVER (PARTITION BY in_old, in_new ORDER BY key COLLATE "C") AS place
             FROM ({component.diff(before, after)}) AS differing)
-        SELECT place, key, old, new, in_old, in_new, 1 AS number FROM differing WHERE place <= {LISTED}
+        SELECT key, old, new, in_old, in_new, 1 AS number, true AS told, place FROM differing WHERE {told}
         UNION ALL
-        SELECT {LISTED} + 1, NULL, NULL, NULL, in_old, in_new, count(*) FROM differing WHERE place > {LISTED}
+        SELECT NULL, NULL, NULL, in_old, in_new, count(*), false, NULL FROM differing WHERE NOT ({told})
         GROUP BY in_old, in_new
         UNION ALL
-        SELECT 0, array_agg(key)::text, NULL, NULL, NULL, NULL, NULL FROM differing
-        ORDER BY place
+        SELECT (array_agg(key) FILTER (WHERE {shared}))::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM differing
+        ORDER BY told NULLS FIRST, place
     """
-    keys, *rows = connection.execute(parsed(query), parameters)
-    told = (ItemDifference(*row[1:6]) for row in rows if row.place <= LISTED)
-    omitted = {sort_of(row.in_old, row.in_new): row.number for row in rows if row.place > LISTED}
-    return Difference(describe(told, dict(sorted(omitted.items()))), keys.key or "{}")
+    rows = iter(connection.execute(parsed(query), parameters))
+    keys = next(rows).key or "{}"
+    omitted: dict[str, int] = {}
+
+    def items() -> Iterator[ItemDifference]:
+        """One at a time: of each, only the fields that differ are kept."""
+        for row in rows:
+            if row.told:
+                yield ItemDifference(*row[:5])
+            else:
+                omitted[sort_of(row.in_old, row.in_new)] = row.number
+
+    return Difference(describe(items(), omitted), keys)

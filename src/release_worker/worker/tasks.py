@@ -36,13 +36,14 @@ _ROLLBACK = """Restore a release of a toolset, exactly or not at all.
              expected_current_release=None, dry_run=False, idempotency_key=None)
 
 Returns `{rollback_id, toolset_id, from_release_number, to_release_number, current_release_number,
-backup_release_number, components, changes, warnings, noop, dry_run}`.
+backup_release_number, components, changes, warnings, noop, dry_run}`. Of a component with very many changes, `changes`
+tells the first 10,000 keys that were added or removed, the first 1,500 changed items, and how many it `omitted`.
 """
 _CHECK_DRIFT = """Compare live state with the current release; changes nothing.
 
     check_drift(toolset)
 
-Returns `{toolset_id, drifted, current_release_number, changes}`.
+Returns `{toolset_id, drifted, current_release_number, changes}`; `changes` as those of a rollback.
 """
 _PIN = """Keep a release from being pruned, or (`pinned` false) no longer.
 
