@@ -32,6 +32,14 @@ def select_digest(kind: Kind, toolset_id: UUID, project_id: UUID) -> str:
     )
 
 
+def select_arrays(kind: Kind, toolset_id: UUID, project_id: UUID) -> str:
+    """The SHA-256 of the same rows as PostgreSQL writes arrays, which is less work and no digest of anything."""
+    return (
+        "SELECT encode(sha256(convert_to(urns::text || positions::text || coalesce(definitions::text, ''), 'UTF8')),"
+        f" 'hex') FROM (SELECT {_contents(kind, toolset_id, project_id)}) AS contents;\n"
+    )
+
+
 def _contents(kind: Kind, toolset_id: UUID, project_id: UUID) -> str:
     defined = _DEFINED.format(project=project_id) if kind == "provided" else "NULL::jsonb"
     return f"{_LISTED}, {defined} AS definitions FROM toolset_tools WHERE toolset_id = '{toolset_id}'"

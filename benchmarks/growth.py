@@ -156,6 +156,7 @@ def _bare_turn(growth: Growth, sized: Sized) -> None:
     statements = {
         "INSERT": bare.insert(sized.kind, toolset.toolset_id, toolset.project_id),
         "SELECT of the digest": bare.select_digest(sized.kind, toolset.toolset_id, toolset.project_id),
+        "SELECT of a digest of arrays": bare.select_arrays(sized.kind, toolset.toolset_id, toolset.project_id),
     }
     for name, statement in statements.items():
         replayed = growth.pgbench.once("bare", statement)

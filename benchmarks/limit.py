@@ -17,12 +17,12 @@ from benchmarks.recording import Recording, record_release
 from benchmarks.replay import NEW_DIGEST, Script
 from benchmarks.results import ResultListener
 from benchmarks.stage import Site, Stage
-from release_worker.domain.routing import SHARED, addresses
+from release_worker.client.broker import make_app
 
 
 @dataclass
 class Noop:
-    """Celery as it comes with a task that does nothing; the settings of the product's worker and producer."""
+    """The product's Celery app with a task that does nothing, and the product's producer."""
 
     app: Celery
     results: ResultListener
@@ -49,9 +49,7 @@ def running_noop(stage: Stage) -> Iterator[Noop]:
     site = stage.site("noop")
     with ExitStack() as stack:
         worker = stack.enter_context(celery_worker("noop", "benchmarks.noop", site))
-        app = stack.enter_context(Celery("benchmarks", loader="app", set_as_current=False))
-        app.backend_cls = "disabled://"  # as the client has it where it has a database
-        app.conf.update(SHARED, **addresses(site.broker_url))
+        app = stack.enter_context(make_app(site.broker_url, None))
         yield Noop(app, stack.enter_context(ResultListener(site.redis_url)), worker, site)
 
 

@@ -10,7 +10,7 @@ from redis import Redis
 from sqlalchemy import Engine, event, text
 from structlog.testing import capture_logs
 
-from release_worker.domain.request_record import Claim, Ticket
+from release_worker.domain.request_record import Claim
 from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from release_worker.errors import LockUnavailable, ReleaseNotFound
@@ -22,7 +22,7 @@ from release_worker.worker.lock import RedisToolsetLock, lock_key, toolset_lock_
 from release_worker.worker.mailbox import NoLock
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
 from tests.support.billing import a_full_toolset
-from tests.support.ledger import ask, claim, end_leases, ledger, mailbox, record, redis_locks
+from tests.support.ledger import ask, claim, end_leases, ledger, mailbox, record, redis_locks, ticket
 from tests.support.plug_ins import Once, interrupted_by
 from tests.support.records import assert_numbers_and_chain_complete, releases_of
 from tests.support.world import Toolset
@@ -249,7 +249,7 @@ def test_a_request_is_worked_on_its_senders_word_without_a_look_at_its_row_and_a
     engine: Engine, billing: Toolset
 ) -> None:
     asked = [ask(engine, billing) for _ in range(3)]
-    ending = mailbox(engine).work_unseen(Ticket(asked[1], billing.id))
+    ending = mailbox(engine).work_unseen(ticket(engine, asked[1]))
     assert [row.status for row in ledger(engine)] == ["succeeded", "succeeded", "queued"]
     assert ending == record(engine, asked[1]).ending
     assert ending.error is None
@@ -257,7 +257,7 @@ def test_a_request_is_worked_on_its_senders_word_without_a_look_at_its_row_and_a
 
 def test_on_its_senders_word_a_request_fails_as_it_would_otherwise(engine: Engine, billing: Toolset) -> None:
     asked = ask(engine, billing, "rollback", release_number=7)
-    ending = mailbox(engine).work_unseen(Ticket(asked, billing.id))
+    ending = mailbox(engine).work_unseen(ticket(engine, asked))
     assert ending is not None
     assert isinstance(ending.error, ReleaseNotFound)
     assert record(engine, asked).status == "failed"
@@ -267,7 +267,7 @@ def test_a_senders_word_does_not_wait_for_a_busy_toolset(engine: Engine, billing
     asked = ask(engine, billing)
     patient = mailbox(engine, make_lock=redis_locks(redis), leases=LeasePolicy(lock_wait=600))
     with owner(redis, billing):
-        assert patient.work_unseen(Ticket(asked, billing.id)) is None
+        assert patient.work_unseen(ticket(engine, asked)) is None
     assert record(engine, asked).attempts == 0
 
 
@@ -278,8 +278,10 @@ def test_a_senders_word_that_is_not_so_is_no_reason_to_work_anything(engine: Eng
     worker = mailbox(engine)
     worker.work_until_done(done)
     before = ledger(engine)
-    assert worker.work_unseen(Ticket(done, billing.id)) is None
-    assert worker.work_unseen(Ticket("nobody asked", billing.id)) is None
-    assert worker.work_unseen(Ticket(waiting, other.id)) is None
-    assert worker.work_unseen(Ticket(asked_of_other, uuid4())) is None
+    assert worker.work_unseen(ticket(engine, done)) is None
+    assert worker.work_unseen(ticket(engine, waiting, id="nobody asked")) is None
+    assert worker.work_unseen(ticket(engine, waiting, toolset_id=other.id)) is None
+    assert worker.work_unseen(ticket(engine, asked_of_other, toolset_id=uuid4())) is None
+    assert worker.work_unseen(ticket(engine, waiting, kind="rollback")) is None
+    assert worker.work_unseen(ticket(engine, waiting, payload={"actor": "mallory"})) is None
     assert ledger(engine) == before

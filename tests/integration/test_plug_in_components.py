@@ -243,3 +243,12 @@ def test_a_component_that_cannot_be_imported_is_not_left_out_in_silence(install:
     install(flags="acme_flags:nothing")
     with pytest.raises(AttributeError, match="nothing"):
         installed_components()
+
+
+def test_more_plug_ins_than_a_function_has_arguments_are_captured(engine: Engine) -> None:
+    toolset = a_full_toolset(engine)
+    create_flags_table(engine)
+    many = with_plug_ins(*(Flags(name=f"flags_{number}") for number in range(60)))
+    made = release(engine, toolset, registry=many)
+    again = release(engine, toolset, registry=many, only_if_changed=True)
+    assert (made.created, again.created, again.digest) == (True, False, made.digest)

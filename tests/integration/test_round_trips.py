@@ -9,14 +9,13 @@ from redis.connection import AbstractConnection
 from sqlalchemy import Engine
 
 from release_worker.domain.messages import validate_request
-from release_worker.domain.request_record import Ticket
 from release_worker.embedded import EmbeddedServers
 from release_worker.store.engine import make_engine, single_statement
 from release_worker.store.requests import PATIENCE, accept_request
 from release_worker.worker.inbox import Inbox, Message
 from release_worker.worker.lock import toolset_lock_client
 from tests.support.billing import INVOICE, a_full_toolset, edit_everything
-from tests.support.ledger import WorkedMailbox, ask, mailbox, redis_locks
+from tests.support.ledger import WorkedMailbox, ask, mailbox, redis_locks, ticket
 from tests.support.round_trips import round_trips
 from tests.support.world import Toolset
 
@@ -54,7 +53,7 @@ def billing(engine: Engine) -> Toolset:
 
 def worked(engine: Engine, worker: WorkedMailbox, toolset: Toolset, kind: str, **fields: Any) -> None:
     """Ask for it, and work it on the sender's word."""
-    ending = worker.work_unseen(Ticket(ask(engine, toolset, kind, **fields), toolset.id))
+    ending = worker.work_unseen(ticket(engine, ask(engine, toolset, kind, **fields)))
     assert ending is not None
     assert ending.error is None
 

@@ -7,7 +7,7 @@ from redis import Redis
 from sqlalchemy import Engine, Row, text
 
 from release_worker.domain.messages import validate_request
-from release_worker.domain.request_record import Claim, RequestRecord
+from release_worker.domain.request_record import Claim, RequestRecord, Ticket
 from release_worker.state.registry import Components, built_in_components
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import accept_request, claim_next, get_request
@@ -30,6 +30,13 @@ def ask(engine: Engine, toolset: Toolset | str, kind: str = "create_release", **
     request = validate_request(kind, {"toolset": reference, "actor": ACTOR, **fields})
     with ledger_transaction(engine) as connection:
         return accept_request(connection, request, request_id=str(uuid4())).record.id
+
+
+def ticket(engine: Engine, request_id: str, **said: Any) -> Ticket:
+    """What the request's sender says of its row; `said` is what it says otherwise than it is."""
+    row = record(engine, request_id)
+    true = {"id": row.id, "toolset_id": row.toolset_id, "kind": row.kind, "payload": row.payload}
+    return Ticket(**{**true, **said})
 
 
 class WorkedMailbox(Mailbox):

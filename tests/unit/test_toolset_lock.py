@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -459,6 +460,30 @@ def test_a_forked_process_has_heartbeats_of_its_own() -> None:
         child.start()
         child.join(2 * LONG)
     assert child.exitcode == 0
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
+@pytest.mark.parametrize("refused", ["heartbeat", "heartbeats"])
+def test_a_thread_that_cannot_be_started_costs_no_later_beat(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, refused: str
+) -> None:
+    heartbeat._starter.begin_anew()
+    start, tried = threading.Thread.start, threading.Event()
+
+    def start_unless_refused(thread: threading.Thread) -> None:
+        if thread.name == refused:
+            tried.set()
+            raise error
+        start(thread)
+
+    monkeypatch.setattr(heartbeat, "RETRY_AFTER", 0.01)
+    monkeypatch.setattr(threading.Thread, "start", start_unless_refused)
+    with suppress(type(error)), capture_logs(), Heartbeat(lambda: None, interval=0.005):
+        assert tried.wait(LONG)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    beaten = threading.Event()
+    with Heartbeat(beaten.set, interval=0.005):
+        assert beaten.wait(LONG)
 
 
 def test_a_beat_that_fails_is_logged_and_the_next_one_comes() -> None:

@@ -21,7 +21,7 @@ from release_worker.domain.messages import (
     validate_request,
 )
 from release_worker.domain.routing import ATTEMPTS, envelope
-from release_worker.errors import BrokerUnavailable, NotConfigured, ResultTimeout
+from release_worker.errors import BrokerUnavailable, DatabaseUnavailable, NotConfigured, ResultTimeout
 from release_worker.settings import given_settings, read_settings
 
 if TYPE_CHECKING:
@@ -196,15 +196,21 @@ class ReleaseClient:
                 handle, envelope(kind, request_id, request.model_dump(mode="json"), in_ledger=False), kept=False
             )
             return handle
-        from release_worker.store.engine import single_statement
-        from release_worker.store.requests import PATIENCE, accept_request
-
-        with single_statement(self._engine()) as connection:
-            accepted = accept_request(connection, request, request_id=request_id, patience=PATIENCE)
+        try:
+            accepted = self._write_down(request, request_id)
+        except DatabaseUnavailable:  # a connection that died where it lay; what did arrive is found under its id
+            accepted = self._write_down(request, request_id)
         handle = self._handle_of(accepted)
         if not accepted.record.finished:
             self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
         return handle
+
+    def _write_down(self, request: AnyRequest, request_id: str) -> "Accepted":
+        from release_worker.store.engine import single_statement
+        from release_worker.store.requests import PATIENCE, accept_request
+
+        with single_statement(self._engine()) as connection:
+            return accept_request(connection, request, request_id=request_id, patience=PATIENCE)
 
     def _submit_in_session(self, request: AnyRequest, request_id: str, session: "Session") -> Handle:
         from release_worker.client.writing_down import after_commit

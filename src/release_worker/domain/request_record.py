@@ -81,10 +81,12 @@ class InMailbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A request that its sender says is in the ledger, in this toolset's mailbox."""
+    """A request that its sender says is in the ledger, in this toolset's mailbox, with this payload."""
 
     id: str
     toolset_id: UUID
+    kind: str
+    payload: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,9 +238,10 @@ def _digest_of(members: Mapping[str, str]) -> str:
 
 
 def _object(members: Mapping[str, str]) -> str:
-    """SQL: a JSON object with these members, SQL expressions by name."""
-    arguments = (f"'{name}', {value}" for name, value in members.items())
-    return f"jsonb_build_object({', '.join(arguments)})"
+    """SQL: a JSON object with these members, SQL expressions by name. A function has at most a hundred arguments."""
+    arguments = [f"'{name}', {value}" for name, value in members.items()]
+    parts = (", ".join(arguments[start : start + 50]) for start in range(0, max(len(arguments), 1), 50))
+    return f"({' || '.join(f'jsonb_build_object({part})' for part in parts)})"
 
 
 def _quoted(name: str) -> str:

@@ -19,8 +19,8 @@ from sqlalchemy import Connection, Row
 
 from release_worker.domain import canonical_json
 from release_worker.domain.messages import AnyRequest
-from release_worker.domain.request_record import Claim, InMailbox, RequestRecord
-from release_worker.errors import IdempotencyConflict, LockUnavailable, ReleaseWorkerError
+from release_worker.domain.request_record import Claim, InMailbox, RequestRecord, Ticket
+from release_worker.errors import IdempotencyConflict, LockUnavailable, ReleaseWorkerError, VersionConflict
 from release_worker.store.statements import parsed
 from release_worker.store.toolsets import naming
 
@@ -105,7 +105,10 @@ def _earlier(connection: Connection, request: AnyRequest, parameters: Mapping[st
         WHERE id = :id OR toolset_id = (SELECT id FROM named) AND idempotency_key = :idempotency_key
         ORDER BY id = :id DESC LIMIT 1
     """
-    return _if_same(connection.execute(parsed(earlier), parameters).one(), request, parameters["id"])
+    row = connection.execute(parsed(earlier), parameters).one_or_none()
+    if row is None:
+        raise VersionConflict(reason="the toolset was renamed or deleted meanwhile")
+    return _if_same(row, request, parameters["id"])
 
 
 def find_same_request(connection: Connection, request: AnyRequest, request_id: str) -> RequestRecord | None:
@@ -193,8 +196,9 @@ def claim_next(
 ) -> Claim | None:
     """Claim the first unfinished request of the mailbox that `asked` lies in. None where that one is not due yet, runs
     under a lease that is still good, is held, or has used its `attempts` up; and where `asked` itself is finished by
-    now, or is not there."""
+    now, or is not what its ticket says."""
     mailbox = "id = :id" if asked.toolset_id is None else "toolset_id = :toolset_id"
+    said = "AND own.kind = :kind AND own.payload = CAST(:payload AS jsonb)" if isinstance(asked, Ticket) else ""
     claim = f"""
         WITH head AS (
             SELECT id FROM release_requests
@@ -214,7 +218,7 @@ def claim_next(
               WHERE {mailbox} AND status = 'running' AND lease_until >= now())
           AND EXISTS (
               SELECT FROM release_requests AS own
-              WHERE own.id = :id AND {mailbox} AND own.status IN ('queued', 'running'))
+              WHERE own.id = :id AND {mailbox} AND own.status IN ('queued', 'running') {said})
         RETURNING request.id, kind, attempts, payload
     """
     parameters = {
@@ -224,6 +228,8 @@ def claim_next(
         "lease_seconds": lease_seconds,
         "attempts": attempts,
     }
+    if isinstance(asked, Ticket):
+        parameters |= {"kind": asked.kind, "payload": canonical_json.dumps(asked.payload)}
     row = connection.execute(parsed(claim), parameters).one_or_none()
     return None if row is None else Claim(*row)
 

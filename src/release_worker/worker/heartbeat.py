@@ -5,12 +5,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Self
 
 import structlog
 
 LONGEST_CLOSE = 5.0  # seconds; a beat that is stuck in a call is left to end by itself
+RETRY_AFTER = 1.0  # seconds, where a heartbeat's thread could not be started
 
 logger = structlog.get_logger(__name__)
 
@@ -36,7 +38,11 @@ class Heartbeat:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        try:
+            self.close()
+        except BaseException:  # a time limit, which strikes anywhere: a heartbeat must not go on for ever
+            self.close()
+            raise
 
     def close(self) -> None:
         """Stop beating; closing twice is closing once."""
@@ -50,8 +56,9 @@ class Heartbeat:
 
     def start_beating(self) -> None:
         """Beat now, and from now on."""
-        self._thread = threading.Thread(target=self._in_context, args=(self._run,), name="heartbeat", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._in_context, args=(self._run,), name="heartbeat", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -79,11 +86,12 @@ class _Starter:
     def add(self, heartbeat: Heartbeat, due: float) -> None:
         """Have it beat from `due` on, in the time of `time.monotonic`, unless it is discarded before."""
         with self._changed:
+            if self._thread is None or not self._thread.is_alive():
+                thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
+                thread.start()
+                self._thread = thread
             self._due[heartbeat] = due
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="heartbeats", daemon=True)
-                self._thread.start()
-            elif due < self._wakes_at:
+            if due < self._wakes_at:
                 self._changed.notify()
 
     def discard(self, heartbeat: Heartbeat) -> None:
@@ -100,12 +108,13 @@ class _Starter:
 
     def _start_due(self) -> None:
         for heartbeat in [one for one, due in self._due.items() if due <= time.monotonic()]:
+            self._due[heartbeat] = time.monotonic() + RETRY_AFTER
             try:
                 heartbeat.start_beating()
                 del self._due[heartbeat]
-            except RuntimeError:  # the process may have no more threads; perhaps in a moment
-                logger.exception("heartbeat_not_started")
-                self._due[heartbeat] = time.monotonic() + 1
+            except Exception:  # the process may have no room for another thread; perhaps in a moment
+                with suppress(Exception):
+                    logger.exception("heartbeat_not_started")
 
 
 _starter = _Starter()

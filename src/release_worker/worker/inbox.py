@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Engine
 
 from release_worker.domain.messages import AnyRequest, parse_request, printable
-from release_worker.domain.request_record import RequestRecord
+from release_worker.domain.request_record import RequestRecord, Ticket
 from release_worker.errors import (
     IdempotencyConflict,
     InvalidRequest,
@@ -20,12 +21,14 @@ from release_worker.store.requests import PATIENCE, accept_request, find_same_re
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A task as it arrived. `in_ledger`: its sender wrote the row first, so without the row it stands for nothing."""
+    """A task as it arrived. `in_ledger`: its sender wrote the row first, so without the row it stands for nothing;
+    `toolset`: and says whose mailbox it lies in."""
 
     id: str
     positional: Sequence[Any]
     keywords: Mapping[str, Any]
     in_ledger: bool
+    toolset: object = None
 
 
 class Inbox:
@@ -33,6 +36,17 @@ class Inbox:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    @staticmethod
+    def ticket(kind: str, message: Message) -> Ticket | None:
+        """What the sender says of the message's row, where it says all of it; None where the row must be looked at."""
+        if not message.in_ledger or not isinstance(message.toolset, str):
+            return None
+        try:
+            request = parse_request(kind, message.positional, message.keywords)
+            return Ticket(message.id, UUID(message.toolset), kind, request.payload())
+        except (InvalidRequest, ValueError):
+            return None
 
     def accept(self, kind: str, message: Message) -> RequestRecord:
         """The row that a message stands for.

@@ -4,9 +4,7 @@ Their arguments are checked in one place, `domain.messages`, so that what is wro
 the ledger; Celery is told to pass them on as they come.
 """
 
-from collections.abc import Mapping
 from typing import Any, NoReturn
-from uuid import UUID
 
 import structlog
 from celery import Celery, Task
@@ -14,7 +12,7 @@ from celery.exceptions import Retry
 from kombu.exceptions import OperationalError
 
 from release_worker.domain import canonical_json
-from release_worker.domain.request_record import RequestRecord, Ticket
+from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.routing import IN_LEDGER, SWEEP, TASKS, TOOLSET, envelope
 from release_worker.errors import BrokerUnavailable, ReleaseWorkerError, TransientError
 from release_worker.worker.inbox import Message
@@ -99,11 +97,12 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
     request_id = task.request.id
     with structlog.contextvars.bound_contextvars(task_id=request_id):
         headers = task.request.headers or {}
+        in_ledger, toolset = bool(headers.get(IN_LEDGER)), headers.get(TOOLSET)
+        message = Message(request_id, positional, keywords, in_ledger, toolset)
         try:
-            ticket = _ticket(request_id, headers)
+            ticket = runtime.inbox.ticket(kind, message)
             ending = None if ticket is None else runtime.mailbox.work_unseen(ticket)
             if ending is None:
-                message = Message(request_id, positional, keywords, in_ledger=bool(headers.get(IN_LEDGER)))
                 ending = runtime.mailbox.work(runtime.inbox.accept(kind, message))
         except TransientError as error:
             _try_again_later(task, request_id, error)
@@ -111,15 +110,6 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
             raise ending.error
         plain: dict[str, Any] = canonical_json.as_plain(ending.result)
         return plain
-
-
-def _ticket(request_id: str, headers: Mapping[str, Any]) -> Ticket | None:
-    """What the message's sender says of the request's row, where it says all of it."""
-    toolset = headers.get(TOOLSET)
-    try:
-        return Ticket(request_id, UUID(toolset)) if headers.get(IN_LEDGER) and isinstance(toolset, str) else None
-    except ValueError:
-        return None
 
 
 def sweep(task: Task) -> None:
