@@ -109,7 +109,8 @@ def test_recreate_provides_what_is_missing_in_a_new_deployment_and_only_adds(eng
     with engine.connect() as connection:
         lineage = text("SELECT cloned_from FROM deployments WHERE id = :id")
         assert connection.execute(lineage, {"id": active_deployment(billing).id}).scalar_one() == before.id
-    assert set(done.changes["deployment"].added) == {f"tools/{INVOICE}", f"resources/{LEDGER}", f"resources/{TARIFF}"}
+    added = {"assets/function/billing", f"tools/{INVOICE}", f"resources/{LEDGER}", f"resources/{TARIFF}"}
+    assert set(done.changes["deployment"].added) == added
     assert done.changes["system"].added == ("prompts/summary",)
     assert release_of(engine, billing, 3).kind == "restored"
     assert done.current_release_number == current_number(engine, billing) == 3

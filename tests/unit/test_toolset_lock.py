@@ -467,7 +467,7 @@ def test_a_forked_process_has_heartbeats_of_its_own() -> None:
 def test_a_thread_that_cannot_be_started_costs_no_later_beat(
     monkeypatch: pytest.MonkeyPatch, error: Exception, refused: str
 ) -> None:
-    heartbeat._starter.begin_anew()
+    monkeypatch.setattr(heartbeat, "_starter", heartbeat._Starter())
     start, tried = threading.Thread.start, threading.Event()
 
     def start_unless_refused(thread: threading.Thread) -> None:

@@ -39,7 +39,7 @@ class Dependencies:
     @property
     def added(self) -> dict[str, Difference]:
         """What is provided again, by component."""
-        definitions = [f"{kind}/{urn}" for kind in KINDS for urn in getattr(self.additions, kind)]
+        definitions = [f"{kind}/{name}" for kind in ("assets", *KINDS) for name in getattr(self.additions, kind)]
         added = {"deployment": definitions, "system": [f"prompts/{name}" for name in self.additions.prompts]}
         return {name: Difference(describe_added(keys), keys) for name, keys in added.items() if keys}
 
@@ -87,7 +87,7 @@ def settle_dependencies(
         missing[kind] = lost if kind in selected else ()
     if not any(missing.values()):
         return Dependencies(warnings=tuple(warnings))
-    return _decide(connection, on_missing, missing, warnings, snapshot=snapshot, parameters=parameters)
+    return _decide(connection, on_missing, missing, warnings, live=now, snapshot=snapshot, parameters=parameters)
 
 
 def _decide(
@@ -96,6 +96,7 @@ def _decide(
     missing: Mapping[str, tuple[str, ...]],
     warnings: Sequence[str],
     *,
+    live: Sources,
     snapshot: Sources,
     parameters: Parameters,
 ) -> Dependencies:
@@ -107,7 +108,7 @@ def _decide(
             notes = [note for kind, urns in skipped.items() for note in _listing(f"skipped {kind}", urns)]
             return Dependencies(skipped=skipped, warnings=(*warnings, *notes))
         case "recreate":
-            additions = find_additions(connection, **missing, snapshot=snapshot, parameters=parameters)
+            additions = find_additions(connection, **missing, live=live, snapshot=snapshot, parameters=parameters)
             if left := additions.short_of(missing):
                 raise _missing_dependencies(left)
             notes = [note for kind, urns in missing.items() for note in _listing(f"provided again: {kind}", urns)]

@@ -3,6 +3,7 @@ URN."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -61,10 +62,12 @@ def _unprovided(kind: str, listed: str, sources: Sources) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """What is provided again from a release's snapshot: definitions by URN, templates as `{name: tool_urn}`."""
+    """What is provided again from a release's snapshot: definitions by URN, the assets that they run as `kind/slug`,
+    templates as `{name: tool_urn}`."""
 
     tools: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()
     prompts: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -83,11 +86,16 @@ def find_additions(
     *,
     tools: tuple[str, ...],
     resources: tuple[str, ...],
+    live: Sources,
     snapshot: Sources,
     parameters: Parameters,
 ) -> Additions:
-    """Which definitions and templates of the snapshot can provide these again; not a template whose name is taken."""
-    wanted = {**parameters, "wanted_tools": list(tools), "wanted_resources": list(resources)}
+    """Which definitions and templates of the snapshot can provide these again; not a template whose name is taken.
+
+    An asset whose slug is the source in a URN (`tools:function:<slug>:…`) comes along where the active deployment lacks
+    it.
+    """
+    wanted: dict[str, Any] = {**parameters, "wanted_tools": list(tools), "wanted_resources": list(resources)}
 
     def defined(kind: str) -> tuple[str, ...]:
         query = f"""
@@ -103,21 +111,26 @@ def find_additions(
           AND key NOT IN (SELECT name FROM prompt_templates WHERE project_id = :project_id AND deleted_at IS NULL)
     """
     prompts: dict[str, str] = dict(connection.execute(parsed(templates), wanted).all())
-    return Additions(tools=defined("tools"), resources=defined("resources"), prompts=prompts)
+    definitions = {"tools": defined("tools"), "resources": defined("resources")}
+    sources = {urn.split(":")[2] for urns in definitions.values() for urn in urns if urn.count(":") >= 2}
+    assets = f"""
+        SELECT key FROM jsonb_object_keys({snapshot.deployment} -> 'assets') AS key
+        WHERE key NOT IN (SELECT jsonb_object_keys({live.deployment} -> 'assets'))
+          AND substring(key FROM position('/' IN key) + 1) = ANY (CAST(:sources AS text[]))
+    """
+    found = connection.execute(parsed(assets), {**wanted, "sources": sorted(sources)}).scalars() if sources else ()
+    return Additions(**definitions, assets=tuple(found), prompts=prompts)
 
 
 def add(
     connection: Connection, additions: Additions, *, live: Sources, snapshot: Sources, parameters: Parameters
 ) -> None:
-    """Provide the additions in a new deployment, a copy of the active one that only gains, and as templates.
-
-    An asset whose slug is the source in an added URN (`tools:function:<slug>:…`) comes along where
-    the active deployment lacks it.
-    """
+    """Provide the additions in a new deployment, a copy of the active one that only gains, and as templates."""
     wanted = {
         **parameters,
         "added_tools": list(additions.tools),
         "added_resources": list(additions.resources),
+        "added_assets": list(additions.assets),
         "added_prompts": list(additions.prompts),
     }
     if additions.to_deployment:
@@ -129,26 +142,21 @@ def add(
         """
         deployment = connection.execute(parsed(clone), wanted).scalar_one()
         provide(connection, deployment, live.deployment, wanted)
-        provide(connection, deployment, _added_definitions(live, snapshot), wanted)
+        provide(connection, deployment, _added_definitions(snapshot), wanted)
         activate(connection, deployment, wanted)
     if additions.prompts:
         for statement in restore_prompts(_added_prompts(snapshot)):
             connection.execute(parsed(statement), wanted)
 
 
-def _added_definitions(live: Sources, snapshot: Sources) -> str:
+def _added_definitions(snapshot: Sources) -> str:
     def chosen(kind: str) -> str:
         return f"""(
             SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each({snapshot.deployment} -> '{kind}')
             WHERE key = ANY (CAST(:added_{kind} AS text[])))"""
 
-    assets = f"""(
-        SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each({snapshot.deployment} -> 'assets')
-        WHERE key NOT IN (SELECT jsonb_object_keys({live.deployment} -> 'assets'))
-          AND substring(key FROM position('/' IN key) + 1) IN (
-              SELECT split_part(urn, ':', 3)
-              FROM unnest(CAST(:added_tools AS text[]) || CAST(:added_resources AS text[])) AS urn))"""
-    return f"""jsonb_build_object('assets', {assets}, 'tools', {chosen("tools")}, 'resources', {chosen("resources")})"""
+    sections = ", ".join(f"'{kind}', {chosen(kind)}" for kind in ("assets", "tools", "resources"))
+    return f"jsonb_build_object({sections})"
 
 
 def _added_prompts(snapshot: Sources) -> str:
