@@ -49,6 +49,10 @@ class Growth:
             self.measured.fail(toolset.path, [f"not the rollback that was to be measured: {answer.result}"[:300]])
         return answer.seconds * MILLISECONDS
 
+    def bare(self, statement: str) -> float:
+        """The milliseconds of one statement from pgbench."""
+        return self.pgbench.once("bare", statement).milliseconds
+
     def edit(self, toolset: GrownToolset, changed: int) -> None:
         with self.worker.site.engine.begin() as connection:
             edit(connection, toolset, changed)
@@ -142,6 +146,8 @@ def _size_turn(growth: Growth, sized: Sized, repeats: int) -> None:
         growth.release(toolset)  # not timed: after a rollback, the newest version of the list is another
         base, milliseconds = growth.release(toolset)
         note("release", "none", milliseconds)
+        for name, statement in _bare_digests(sized).items():  # of what the release before had to digest, as it lies
+            found.setdefault(bare_name(name, sized.kind, toolset.tools), []).append(growth.bare(statement))
         for changed, word in ((FEW, str(FEW)), (toolset.tools, "all")):
             growth.edit(toolset, changed)
             note("release", word, growth.release(toolset)[1])
@@ -150,19 +156,21 @@ def _size_turn(growth: Growth, sized: Sized, repeats: int) -> None:
 
 
 def _bare_turn(growth: Growth, sized: Sized) -> None:
-    """What a bare client needs to write, and to digest, the same rows: as new as they were for the release."""
+    """What a bare client needs to write the same rows, as new as they were for the release."""
     toolset = sized.toolset
     growth.edit(toolset, toolset.tools)
-    statements = {
-        "INSERT": bare.insert(sized.kind, toolset.toolset_id, toolset.project_id),
+    milliseconds = growth.bare(bare.insert(sized.kind, toolset.toolset_id, toolset.project_id))
+    growth.measured.add(bare_name("INSERT", sized.kind, toolset.tools), "ms", milliseconds)
+    with growth.worker.site.engine.begin() as connection:
+        connection.execute(text(bare.EMPTY))
+
+
+def _bare_digests(sized: Sized) -> Mapping[str, str]:
+    toolset = sized.toolset
+    return {
         "SELECT of the digest": bare.select_digest(sized.kind, toolset.toolset_id, toolset.project_id),
         "SELECT of a digest of arrays": bare.select_arrays(sized.kind, toolset.toolset_id, toolset.project_id),
     }
-    for name, statement in statements.items():
-        replayed = growth.pgbench.once("bare", statement)
-        growth.measured.add(bare_name(name, sized.kind, toolset.tools), "ms", replayed.milliseconds)
-    with growth.worker.site.engine.begin() as connection:
-        connection.execute(text(bare.EMPTY))
 
 
 def _measure_history(growth: Growth, scale: Scale) -> None:
