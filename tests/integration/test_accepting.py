@@ -11,8 +11,8 @@ from release_worker.domain.messages import validate_request
 from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from release_worker.errors import VersionConflict
+from release_worker.store.accepting import PATIENCE, Accepted, accept_request
 from release_worker.store.engine import single_statement
-from release_worker.store.requests import PATIENCE, Accepted, accept_request
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import ledger
 from tests.support.workers import Service, service

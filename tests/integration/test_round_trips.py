@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 
 from release_worker.domain.messages import validate_request
 from release_worker.embedded import EmbeddedServers
+from release_worker.store.accepting import PATIENCE, accept_request
 from release_worker.store.engine import make_engine, single_statement
-from release_worker.store.requests import PATIENCE, accept_request
 from release_worker.worker.inbox import Inbox, Message
 from release_worker.worker.lock import toolset_lock_client
 from tests.support.billing import INVOICE, a_full_toolset, edit_everything

@@ -9,8 +9,9 @@ from sqlalchemy import Engine, Row, text
 from release_worker.domain.messages import validate_request
 from release_worker.domain.request_record import Claim, RequestRecord, Ticket
 from release_worker.state.registry import Components, built_in_components
+from release_worker.store.accepting import accept_request
 from release_worker.store.engine import ledger_transaction
-from release_worker.store.requests import accept_request, claim_next, get_request
+from release_worker.store.requests import claim_next, get_request
 from release_worker.worker.lock import RedisToolsetLock
 from release_worker.worker.mailbox import Mailbox, MakeLock, NoLock
 from release_worker.worker.policy import LeasePolicy, RetryPolicy

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from release_worker.domain.request_record import RequestRecord
     from release_worker.operations.sweep import Swept
-    from release_worker.store.requests import Accepted
+    from release_worker.store.accepting import Accepted
 
 OnMissing = Literal["fail", "skip", "recreate"]
 Handle = RequestHandle[Any]
@@ -206,15 +206,15 @@ class ReleaseClient:
         return handle
 
     def _write_down(self, request: AnyRequest, request_id: str) -> "Accepted":
+        from release_worker.store.accepting import PATIENCE, accept_request
         from release_worker.store.engine import single_statement
-        from release_worker.store.requests import PATIENCE, accept_request
 
         with single_statement(self._engine()) as connection:
             return accept_request(connection, request, request_id=request_id, patience=PATIENCE)
 
     def _submit_in_session(self, request: AnyRequest, request_id: str, session: "Session") -> Handle:
         from release_worker.client.writing_down import after_commit
-        from release_worker.store.requests import accept_request
+        from release_worker.store.accepting import accept_request
 
         accepted = accept_request(session.connection(), request, request_id=request_id)
         handle = self._handle_of(accepted)

@@ -15,8 +15,8 @@ from release_worker.errors import (
     ReleaseWorkerError,
     RequestNotFound,
 )
+from release_worker.store.accepting import PATIENCE, accept_request, find_same_request, refuse_request
 from release_worker.store.engine import ledger_transaction, single_statement
-from release_worker.store.requests import PATIENCE, accept_request, find_same_request, refuse_request
 
 
 @dataclass(frozen=True, slots=True)
