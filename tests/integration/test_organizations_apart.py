@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from release_worker.errors import IdempotencyConflict, RequestNotFound, ToolsetNotFound
+from release_worker.errors import IdempotencyConflict, InvalidRequest, RequestNotFound, ToolsetNotFound
 from release_worker.operations.retry_request import retry_request
 from release_worker.store.engine import ledger_transaction
 from release_worker.worker.inbox import Inbox, Message
@@ -132,7 +132,8 @@ def test_a_failed_request_of_another_organization_cannot_be_brought_back(
             with pytest.raises(RequestNotFound), ledger_transaction(engine) as connection:
                 retry_request(connection, request_id, organization=caller)
     assert ledger(engine) == before
-    for request_id in (known, unknown):
-        with ledger_transaction(engine) as connection:
-            retry_request(connection, request_id, organization="acme")
-    assert [row.status for row in ledger(engine)] == ["queued", "queued"]
+    with ledger_transaction(engine) as connection:
+        retry_request(connection, known, organization="acme")
+    with pytest.raises(InvalidRequest), ledger_transaction(engine) as connection:
+        retry_request(connection, unknown, organization="acme")
+    assert [row.status for row in ledger(engine)] == ["queued", "failed"]

@@ -228,6 +228,8 @@ class ReleaseClient:
 
     def _handle_of(self, accepted: "Accepted") -> Handle:
         record = accepted.record
+        if record.toolset_id is None:
+            raise record.stored_error()
         return Handle(self._wait, record.id, record.kind, published=record.finished)
 
     def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool) -> None:

@@ -63,14 +63,13 @@ def claim_next(
     """Claim the first unfinished request of the mailbox that `asked` lies in. None where that one is not due yet, runs
     under a lease that is still good, is held, or has used its `attempts` up; and where `asked` itself is finished by
     now, or is not what its ticket says."""
-    mailbox = "id = :id" if asked.toolset_id is None else "toolset_id = :toolset_id"
     said = "AND own.kind = :kind AND own.payload = CAST(:payload AS jsonb)" if isinstance(asked, Ticket) else ""
     claim = f"""
         WITH head AS (
             SELECT id FROM release_requests
             WHERE id = (
                 SELECT id FROM release_requests
-                WHERE {mailbox} AND status IN ('queued', 'running') ORDER BY seq LIMIT 1)
+                WHERE toolset_id = :toolset_id AND status IN ('queued', 'running') ORDER BY seq LIMIT 1)
             FOR UPDATE SKIP LOCKED)
         UPDATE release_requests AS request
         SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()),
@@ -81,11 +80,11 @@ def claim_next(
                OR status = 'running' AND lease_until < now() AND attempts < :attempts)
           AND NOT EXISTS (
               SELECT FROM release_requests AS other
-              WHERE {mailbox} AND status = 'running' AND lease_until >= now())
+              WHERE toolset_id = :toolset_id AND status = 'running' AND lease_until >= now())
           AND EXISTS (
               SELECT FROM release_requests AS own
-              WHERE own.id = :id AND {mailbox} AND own.status IN ('queued', 'running') {said})
-        RETURNING request.id, kind, attempts, payload
+              WHERE own.id = :id AND own.toolset_id = :toolset_id AND own.status IN ('queued', 'running') {said})
+        RETURNING request.id, kind, attempts, payload, toolset_id
     """
     parameters = {
         "id": asked.id,
@@ -103,7 +102,7 @@ def claim_next(
 def hold(connection: Connection, claim: Claim) -> None:
     """Keep everyone off the request until the transaction ends. Raises LockUnavailable where the claim was lost.
 
-    It must be the transaction's first statement: in REPEATABLE READ, a renewal of the lease between the snapshot and
+    It must be the transaction's first statement: in a snapshot, a renewal of the lease between its beginning and
     `succeed` would be a conflict, and an operation that outlasts a renewal could never end.
     """
     held = """
@@ -128,14 +127,14 @@ def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -
 
 def succeed(connection: Connection, claim: Claim, result: Mapping[str, Any]) -> None:
     """Mark the request done, in the transaction of its effect. Raises LockUnavailable where the claim was lost."""
-    changes = "status = 'succeeded', result = CAST(:value AS jsonb), error = NULL, finished_at = now()"
+    changes = "status = 'succeeded', result = CAST(:value AS jsonb), error = NULL, finished_at = clock_timestamp()"
     if not _finish(connection, claim, changes, value=result):
         raise _taken_over(claim)
 
 
 def fail(connection: Connection, claim: Claim, error: ReleaseWorkerError) -> bool:
     """Mark the request failed for good; False where the claim was lost, or the request is done after all."""
-    changes = "status = 'failed', error = CAST(:value AS jsonb), finished_at = now()"
+    changes = "status = 'failed', error = CAST(:value AS jsonb), finished_at = clock_timestamp()"
     return _finish(connection, claim, changes, value=error.as_record())
 
 
@@ -149,9 +148,10 @@ def postpone(connection: Connection, claim: Claim, error: ReleaseWorkerError, *,
 
 
 def give_up(connection: Connection, request_id: str, error: ReleaseWorkerError) -> None:
-    """Mark a request failed that no worker got to within its retries; one that runs or ended is left alone."""
+    """Mark a queued request failed that no worker got to within its retries, or that is no request; one that runs or
+    ended is left alone."""
     abandon = """
-        UPDATE release_requests SET status = 'failed', error = CAST(:error AS jsonb), finished_at = now()
+        UPDATE release_requests SET status = 'failed', error = CAST(:error AS jsonb), finished_at = clock_timestamp()
         WHERE id = :id AND status = 'queued'
     """
     connection.execute(parsed(abandon), {"id": request_id, "error": canonical_json.dumps(error.as_record())})
