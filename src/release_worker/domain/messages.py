@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
 from release_worker.domain import canonical_json
+from release_worker.domain.canonical_json import DEEPEST, too_deep
 from release_worker.domain.changes import ComponentChanges
 from release_worker.errors import InvalidRequest
 
@@ -52,6 +53,8 @@ def _toolset_reference(text: str) -> str:
 
 
 def _storable_labels(labels: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if too_deep(labels):
+        raise ValueError(f"must not be nested more than {DEEPEST} levels deep")
     text = json.dumps(labels, allow_nan=False, ensure_ascii=False)
     if len(text.encode()) > LARGEST_LABELS:
         raise ValueError(f"must be at most {LARGEST_LABELS} bytes of JSON")

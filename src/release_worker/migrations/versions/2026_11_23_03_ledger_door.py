@@ -3,7 +3,7 @@
 from alembic import op
 
 revision: str = "0011_ledger_door"
-down_revision: str | None = "0008_digest_once"
+down_revision: str | None = "0010_depth"
 
 # What is finished stays as it is.
 FINISHED = "status IN ('succeeded', 'failed')"
