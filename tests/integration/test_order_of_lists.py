@@ -104,7 +104,7 @@ def test_skip_keeps_the_order_of_what_is_left(engine: Engine) -> None:
     billing = a_full_toolset(engine)
     tools = {f"tools:f:s:{name}": position for name, position in {"z": 0, "c": 1, "B": 5, "a": 5, "m": 7}.items()}
     gone, others = "tools:f:s:c", {urn: place for urn, place in tools.items() if urn != "tools:f:s:c"}
-    deployment = billing.project.deploy(tools=dict.fromkeys(tools, {}))
+    deployment = billing.project.deploy(tools={urn: {} for urn in tools})
     for urn in live_state(engine, billing)["tools"]:
         billing.remove_tool(urn)
     for urn, position in tools.items():

@@ -1,6 +1,7 @@
 """The read-back: live state is looked at again after a restore, all of it, and must be what was planned."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -50,7 +51,7 @@ def on_writing(engine: Engine, table: str, action: str, *, when: str = "BEFORE I
         connection.execute(text(f"CREATE TRIGGER meddle {when} ON {table} FOR EACH ROW EXECUTE FUNCTION meddle()"))
 
 
-def mismatches(engine: Engine, toolset: str, **options: object) -> list[tuple[str, str]]:
+def mismatches(engine: Engine, toolset: str, **options: Any) -> list[tuple[str, str]]:
     """What a rollback to release 1 finds otherwise than planned, and that; it must leave everything as it was."""
     before = whole_database(engine)
     with pytest.raises(IntegrityMismatch) as mismatch:
