@@ -23,6 +23,7 @@ from release_worker.operations.create_release import create_release
 from release_worker.operations.pin import pin
 from release_worker.operations.prune import prune
 from release_worker.operations.rollback import rollback
+from release_worker.state.blame import blaming
 from release_worker.state.registry import Components
 from release_worker.store.engine import snapshot_transaction
 from release_worker.store.requests import hold, succeed
@@ -36,7 +37,7 @@ def execute(engine: Engine, claim: Claim, components: Components) -> Mapping[str
     Raises the operation's errors, and LockUnavailable where the claim was lost.
     """
     request = validate_request(claim.kind, as_plain(claim.payload))
-    with snapshot_transaction(engine) as connection:
+    with blaming(engine, components, request.toolset), snapshot_transaction(engine) as connection:
         hold(connection, claim)
         result = storable(perform(connection, request, components=components, request_id=claim.id))
         succeed(connection, claim, result)

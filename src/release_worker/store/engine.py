@@ -19,9 +19,11 @@ LONGEST_TRUST = 1.0  # seconds for which a connection that lies in the pool is b
 # loses its session, and with it the locks that would keep the others out. In a snapshot, waiting for a row ends before
 # PostgreSQL looks for deadlocks (after 1 s): it is the worker that yields and tries again, not the app that waits.
 _IDLE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
+# A policy that hides rows from the worker's role is an error: a capture without them would restore without them.
 # Its statements sort, join and keep the contents of whole toolsets: at 100,000 tools in memory, rather than in files.
 _SNAPSHOT = (
-    f"BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL lock_timeout = '500ms'; {_IDLE}; SET LOCAL work_mem = '64MB'"
+    f"BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL lock_timeout = '500ms'; {_IDLE}; SET LOCAL work_mem = '64MB'; "
+    "SET LOCAL row_security = off"
 )
 _LEDGER = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {_IDLE}"
 
