@@ -10,7 +10,6 @@ from release_worker.domain.digests import SOURCE_STATE
 from release_worker.domain.messages import Rollback
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Scope, Subject
-from release_worker.errors import VersionConflict
 from release_worker.state.component import HasLiveRows
 from release_worker.state.deployment import Deployment
 from release_worker.state.registry import Components
@@ -20,13 +19,11 @@ from release_worker.store.statements import parsed
 from release_worker.store.toolsets import hold_owners, hold_rows
 
 
-class MoreToHold(VersionConflict):
-    """The rollback has to write in `scopes` too, which it does not hold for that; it must start again and hold them."""
-
-    sentence = "the rollback writes more than was expected"
+class MoreToHold(Exception):
+    """Ends a transaction that has to write in `scopes` too and does not hold them for that; the next one must."""
 
     def __init__(self, scopes: frozenset[Scope]) -> None:
-        super().__init__(reason="more has to be held")
+        super().__init__(scopes)
         self.scopes = scopes
 
 

@@ -20,6 +20,7 @@ from release_worker.domain import canonical_json
 from release_worker.domain.request_record import Claim, InMailbox, RequestRecord, Ticket
 from release_worker.errors import LockUnavailable, ReleaseWorkerError
 from release_worker.store.statements import parsed
+from release_worker.store.toolsets import organization_named
 
 COLUMNS = """
     id, seq, kind, toolset_id, idempotency_key, payload, status, attempts, next_attempt_at, worker, lease_until, result,
@@ -27,10 +28,22 @@ COLUMNS = """
 """
 
 
-def get_request(connection: Connection, request_id: str) -> RequestRecord | None:
-    """The request of this id; None where there is none."""
+# SQL: the request belongs to the organization that a caller names. One that has no toolset is whose it says that it is.
+_OF_ORGANIZATION = f"""
+    CASE WHEN toolset_id IS NULL THEN {organization_named("payload ->> 'organization'")}
+         ELSE (SELECT toolsets.organization_id FROM toolsets WHERE toolsets.id = toolset_id)
+    END = {organization_named(":organization")}
+"""
+
+
+def get_request(connection: Connection, request_id: str, *, organization: str | None = None) -> RequestRecord | None:
+    """The request of this id; None if there is none, or it is another organization's than this one, a slug or an id."""
     query = f"SELECT {COLUMNS} FROM release_requests WHERE id = :id"
-    row = connection.execute(parsed(query), {"id": request_id}).one_or_none()
+    parameters = {"id": request_id}
+    if organization is not None:
+        query += f" AND {_OF_ORGANIZATION}"
+        parameters["organization"] = organization
+    row = connection.execute(parsed(query), parameters).one_or_none()
     return None if row is None else record_of(row)
 
 
@@ -42,14 +55,12 @@ def list_requests(
     statuses: Sequence[str] = (),
     limit: int = 50,
 ) -> list[RequestRecord]:
-    """The newest requests first; of one toolset, of the toolsets of one organization (a slug or an id), and in these
-    statuses, where given."""
+    """The newest requests first; of one toolset, of one organization (a slug or an id), and in these statuses, if
+    given."""
     query = f"""
         SELECT {COLUMNS} FROM release_requests
         WHERE (CAST(:toolset_id AS uuid) IS NULL OR toolset_id = :toolset_id)
-          AND (CAST(:organization AS text) IS NULL OR toolset_id IN (
-                  SELECT toolsets.id FROM toolsets JOIN organizations ON organizations.id = organization_id
-                  WHERE :organization IN (organizations.slug, organizations.id::text)))
+          AND (CAST(:organization AS text) IS NULL OR {_OF_ORGANIZATION})
           AND (cardinality(CAST(:statuses AS text[])) = 0 OR status = ANY (CAST(:statuses AS text[])))
         ORDER BY seq DESC LIMIT :limit
     """

@@ -13,6 +13,7 @@ from release_worker.store.statements import parsed
 
 # SQL: a toolset's path; `o`, `p` and `t` are its organization, its project and itself.
 PATH = "o.slug || '/' || p.slug || '/' || t.slug AS path"
+_UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
 
 
 def find_toolset(connection: Connection, reference: str, *, organization: str | None = None) -> Subject:
@@ -47,9 +48,22 @@ def naming(reference: str, organization: str | None) -> tuple[str, dict[str, obj
         where = "t.deleted_at IS NULL AND t.id = :toolset_id"
         parameters = {"toolset_id": UUID(reference)}
     if organization is not None:
-        where += " AND :caller IN (o.slug, o.id::text)"
+        where += f" AND o.id = {organization_named(':caller')}"
         parameters["caller"] = organization
     return where, parameters
+
+
+def organization_named(text: str) -> str:
+    """SQL: the id of the organization that a caller means by `text`, a SQL expression; NULL if there is none.
+
+    Text in the form of a UUID is the organization's id and only that, all other text is its slug. A slug may have that
+    form too, be it the id of another organization: whoever holds it is named by its own id.
+    """
+    named = f"CAST({text} AS text)"
+    by_slug = f"SELECT known.id FROM organizations AS known WHERE known.slug = {named}"
+    return f"""(
+        SELECT named.id FROM organizations AS named
+        WHERE named.id = CASE WHEN {named} ~ '{_UUID}' THEN CAST({named} AS uuid) ELSE ({by_slug}) END)"""
 
 
 def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection[Scope]) -> Subject:
