@@ -57,7 +57,7 @@ class History:
         self.journal.note(Submission(self.whole.id, request_id, fate, called, answered))
 
     def judged(self) -> Findings:
-        return judge(gather(self.engine), self.journal, whole={self.whole.id})
+        return judge(gather(self.engine, self.places), self.journal, self.places)
 
 
 @pytest.fixture
@@ -261,7 +261,7 @@ def test_a_message_that_the_broker_lost_with_its_data_was_not_accepted(history: 
     history.note("wiped", "sent", called=10.0)
     history.note("sent afterwards", "sent", called=30.0)
     history.journal.strikes.append(Struck("flush broker", 20.0, 21.0, ""))
-    evidence = gather(history.engine)
+    evidence = gather(history.engine, history.places)
     assert unaccepted(evidence, history.journal) == ["request wiped"]
     [lost] = history.judged()["lost"]
     assert "sent afterwards" in lost
