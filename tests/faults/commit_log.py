@@ -57,11 +57,19 @@ def start_log(connection: Connection) -> None:
     connection.execute(text(TRIGGERS))
 
 
-def note_edit(connection: Connection, toolset_id: UUID, *, held: bool, wrote: Mapping[str, Any]) -> None:
+def note_edit(
+    connection: Connection,
+    toolset_id: UUID,
+    *,
+    held: bool,
+    wrote: Mapping[str, Any],
+    found: Mapping[str, Any] | None = None,
+) -> None:
     """Note an app's edit in its own transaction, as the last thing that it does. `wrote`: the content of each
-    component, as `tests.support.live_state` shows it; None for what is only a part."""
+    component, as `tests.support.live_state` shows it, None for what is only a part; `found`: what it read before."""
     note = "INSERT INTO faults.log (kind, toolset_id, what) VALUES ('edit', :toolset, CAST(:what AS jsonb))"
-    connection.execute(text(note), {"toolset": toolset_id, "what": json.dumps({"held": held, "wrote": wrote})})
+    what = {"held": held, "wrote": wrote, "found": found or {}}
+    connection.execute(text(note), {"toolset": toolset_id, "what": json.dumps(what)})
 
 
 def read_log(connection: Connection) -> Sequence[Row[Any]]:

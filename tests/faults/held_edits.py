@@ -34,11 +34,9 @@ def apply_held_edit(connection: Connection, owners: Owners, edit: Edit, *, whole
     _hold(connection, owners, edit)
     draw = random.Random(edit.epoch)
     connection.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": draw.uniform(0.0, LONGEST_THOUGHT)})
-    wrote: dict[str, Any] = {}
-    for component in sorted(edit.components):
-        app = _App(connection, owners, edit.epoch, draw, whole=whole)
-        wrote[component] = _REPLACE[component](app)
-    note_edit(connection, owners["toolset"], held=True, wrote=wrote)
+    app = _App(connection, owners, edit.epoch, draw, whole=whole)
+    wrote = {component: _REPLACE[component](app) for component in sorted(edit.components)}
+    note_edit(connection, owners["toolset"], held=True, wrote=wrote, found=app.found)
 
 
 def _hold(connection: Connection, owners: Owners, edit: Edit) -> None:
@@ -52,13 +50,15 @@ def _hold(connection: Connection, owners: Owners, edit: Edit) -> None:
 
 
 class _App:
-    """Replaces components; each of its methods returns what is there afterwards, as `live_state` shows it."""
+    """Replaces components; each of its methods returns what is there afterwards, as `live_state` shows it. `found`: what
+    was there before, where it looked."""
 
     def __init__(self, connection: Connection, owners: Owners, epoch: int, draw: random.Random, *, whole: bool) -> None:
         self._connection = connection
         self._values = {**owners, "epoch": epoch, "text": str(epoch)}
         self._epoch = epoch
         self._draw = draw
+        self.found: dict[str, Any] = {}
         self._value = epoch if whole else draw.randrange(2)
         self._whole = whole
 
@@ -71,11 +71,12 @@ class _App:
     def _list(self, table: str, column: str, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """One pair at the epoch; or any of them at few positions, often what is there but for a pair, so that what one
         app lists, another has listed already. Written by deleting all and inserting, or by leaving what stays."""
+        listed = dict(self._run(f"SELECT {column}, position FROM {table} WHERE toolset_id = :toolset").all())
+        self.found["tools" if pairs is MEMBERS else "resources"] = listed
         if self._whole:
             wanted = dict.fromkeys(self._draw.choice(pairs), self._epoch)
         elif self._draw.random() < 0.7:
-            listed = self._run(f"SELECT {column}, position FROM {table} WHERE toolset_id = :toolset")
-            wanted = {urn: position for urn, position in listed}
+            wanted = dict(listed)
             index = self._draw.randrange(PAIRS)
             for urn in pairs[index]:
                 if wanted.pop(urn, None) is None:

@@ -63,7 +63,7 @@ class Replay:
         for entry in self.evidence.log:
             match entry.kind:
                 case "edit":
-                    self._edit(entry)
+                    yield from self._edit(entry)
                 case "release":
                     yield from self._release(entry)
                 case "rollback":
@@ -82,7 +82,11 @@ class Replay:
         """Whether all apps that edited these held them."""
         return not any(self.pair(toolset_id, name) in self.loose for name in components)
 
-    def _edit(self, entry: Row[Any]) -> None:
+    def _edit(self, entry: Row[Any]) -> Iterator[Complaint]:
+        """An app that held the rows has read what was there, too."""
+        for component, found in entry.what["found"].items():
+            if self.versions[self.pair(entry.toolset_id, component)]:
+                yield from self._read(entry, component, found, f"an app of {self._place[entry.toolset_id].path}")
         for component, content in entry.what["wrote"].items():
             self._write(entry, component, content)
 
