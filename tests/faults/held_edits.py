@@ -50,8 +50,8 @@ def _hold(connection: Connection, owners: Owners, edit: Edit) -> None:
 
 
 class _App:
-    """Replaces components; each of its methods returns what is there afterwards, as `live_state` shows it. `found`: what
-    was there before, where it looked."""
+    """Replaces components; each of its methods returns what is there afterwards, as `live_state` shows it. `found`:
+    what was there before, if it looked."""
 
     def __init__(self, connection: Connection, owners: Owners, epoch: int, draw: random.Random, *, whole: bool) -> None:
         self._connection = connection
