@@ -176,6 +176,21 @@ DAMAGE: tuple[tuple[str, Bad, Damage], ...] = (
     ),
     ("a worker that died by itself", "broken", lambda one: one.journal.deaths.append("worker1")),
     ("requests in the wrong order", "overtaken", lambda one: _swap_times(one)),
+    (
+        "a rollback's answer with another backup",
+        "unexplained",
+        lambda one: one.tamper(
+            "UPDATE release_requests SET result = jsonb_set(result, '{backup_release_number}', '99')"
+            " WHERE kind = 'rollback' AND status = 'succeeded'"
+        ),
+    ),
+    (
+        "an effect of a dry run",
+        "unasked",
+        lambda one: one.tamper(
+            "UPDATE release_requests SET payload = jsonb_set(payload, '{dry_run}', 'true') WHERE kind = 'rollback'"
+        ),
+    ),
 )
 
 
