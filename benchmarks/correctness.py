@@ -7,7 +7,6 @@ from sqlalchemy import Engine, Row, text
 
 from release_worker.domain import canonical_json
 from release_worker.domain.digests import release_digest
-from release_worker.domain.messages import CheckDrift
 from release_worker.errors import IntegrityMismatch
 from release_worker.operations.check_drift import check_drift
 from release_worker.state.registry import built_in_components
@@ -96,7 +95,8 @@ def live_state_is_current(engine: Engine, paths: Sequence[str]) -> list[str]:
     wrong = []
     for path in paths:
         with snapshot_transaction(engine) as connection:
-            drift = check_drift(connection, CheckDrift(toolset=path), components=built_in_components())
+            toolset_id = find_toolset(connection, path).toolset_id
+            drift = check_drift(connection, toolset_id=toolset_id, components=built_in_components())
         if drift.drifted:
             wrong.append(f"{path} has moved away from its current release: {', '.join(drift.changes)}")
     return wrong

@@ -15,7 +15,7 @@ from release_worker.embedded import EmbeddedServers, embedded_servers
 from release_worker.operations.execute import perform
 from release_worker.settings import environment_with
 from release_worker.state.registry import built_in_components
-from release_worker.store.engine import ledger_transaction, make_engine, snapshot_transaction
+from release_worker.store.engine import ledger_transaction, locking_transaction, make_engine
 
 ROOT = Path(__file__).parents[1]
 _TEMPLATE = "benchmark_template"
@@ -115,9 +115,9 @@ def _release_all(engine: Engine) -> None:
     with engine.connect() as connection:
         ids = list(connection.execute(text("SELECT id FROM toolsets ORDER BY slug::int")).scalars())
     for start in range(0, len(ids), 100):
-        with snapshot_transaction(engine) as connection:
+        with locking_transaction(engine) as connection:
             for toolset_id in ids[start : start + 100]:
                 request = CreateRelease(toolset=str(toolset_id), actor="benchmark", notes="the first")
-                perform(connection, request, components=components)
+                perform(connection, request, toolset_id=toolset_id, components=components)
     with ledger_transaction(engine) as connection:
         connection.execute(text(_LEDGER))

@@ -124,7 +124,7 @@ class IntegrityMismatch(PermanentError):
 
 
 class UnsupportedContent(PermanentError):
-    """Some JSON cannot be captured or shown (`reason`), being nested thousands of levels deep."""
+    """Some JSON is nested too deeply to be captured or shown (`reason`); `place` is its component and key, if known."""
 
     sentence = "some content is not supported: {reason}"
 

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from celery.result import AsyncResult
 
+from release_worker.domain.canonical_json import DEEPEST
 from release_worker.embedded import EmbeddedServers
 from release_worker.errors import IdempotencyConflict, ReleaseNotFound
 from tests.support.billing import INVOICE, a_full_toolset
@@ -217,6 +218,28 @@ def test_a_worker_needs_no_celeryconfig(servers: EmbeddedServers, tmp_path: Path
             assert client.create_release(billing.path, actor="ci").result(LONG).release_number == 1
         assert current_number(apart.engine, billing) == 1
         assert "release_worker.create_release" in elsewhere.said()
+
+
+@pytest.mark.parametrize("database", [True, False], ids=["with a database", "without a database"])
+def test_what_is_nested_to_the_limit_passes_through_every_part(
+    served: Service, billing: Toolset, *, database: bool
+) -> None:
+    def nested(leaf: str) -> Any:
+        value: Any = leaf
+        for _ in range(DEEPEST):
+            value = [value]
+        return value
+
+    labels = {"nested": nested("label")[0]}
+    billing.edit(settings=nested("old leaf"))
+    with served.client(database=database) as client:
+        client.create_release(billing.path, actor="ci", labels=labels).result(LONG)
+        assert release_of(served.engine, billing, 1).labels == labels
+        billing.edit(settings=nested("new leaf"))
+        assert "new leaf" in str(client.check_drift(billing.path).result(LONG).changes)
+        assert "old leaf" in str(client.rollback(billing.path, 1, actor="ci", dry_run=True).result(LONG).changes)
+    assert "old leaf" in str(answer(send(served, "rollback", billing.path, 1, "ci"))["changes"])
+    assert not answer(send(served, "check_drift", billing.path))["drifted"]
 
 
 @pytest.mark.parametrize("database", [True, False], ids=["with a database", "without a database"])

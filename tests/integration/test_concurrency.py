@@ -14,11 +14,13 @@ from sqlalchemy import Connection, Engine, text
 
 from release_worker.domain.messages import CreateRelease, Rollback
 from release_worker.embedded.process import eventually
-from release_worker.errors import ReleaseWorkerError, VersionConflict
+from release_worker.errors import ReleaseWorkerError, ToolsetNotFound, VersionConflict
 from release_worker.operations.create_release import create_release
 from release_worker.operations.rollback import rollback
+from release_worker.state.component import Parameters
+from release_worker.state.membership import Membership
 from release_worker.state.registry import built_in_components
-from release_worker.store.engine import snapshot_transaction
+from release_worker.store.engine import locking_transaction
 from tests.support.billing import (
     INVOICE,
     a_full_toolset,
@@ -131,56 +133,57 @@ def test_releases_of_many_toolsets_of_a_project_do_not_fail_each_other(engine: E
 
 @contextmanager
 def meanwhile(engine: Engine, others: Callable[[], object]) -> Iterator[Connection]:
-    """A transaction whose snapshot is older than what others commit before it does anything."""
-    with snapshot_transaction(engine) as older:
+    """A transaction that has begun, and read something, before the others commit."""
+    with locking_transaction(engine) as older:
         older.execute(text("SELECT 1 FROM toolsets"))
         others()
         yield older
 
 
 def create_in(connection: Connection, toolset: Toolset) -> None:
-    create_release(connection, CreateRelease(toolset=toolset.path, actor="older"), components=built_in_components())
+    request = CreateRelease(toolset=toolset.path, actor="older")
+    create_release(connection, request, toolset_id=toolset.id, components=built_in_components())
 
 
 def roll_back_in(connection: Connection, toolset: Toolset, number: int) -> None:
     request = Rollback(toolset=toolset.path, actor="older", release_number=number)
-    rollback(connection, request, components=built_in_components())
+    rollback(connection, request, toolset_id=toolset.id, components=built_in_components())
 
 
-def test_a_creation_whose_snapshot_is_older_than_anothers_release_conflicts(engine: Engine) -> None:
+def test_a_creation_that_began_before_anothers_release_comes_after_it(engine: Engine) -> None:
     billing = a_full_toolset(engine)
-    with pytest.raises(VersionConflict), meanwhile(engine, lambda: release(engine, billing)) as older:
+    with meanwhile(engine, lambda: release(engine, billing)) as older:
         create_in(older, billing)
-    assert len(releases_of(engine, billing)) == 1
-    assert release(engine, billing).release_number == 2
+    assert [row.release_number for row in releases_of(engine, billing)] == [1, 2]
+    assert_numbers_and_chain_complete(engine, billing)
 
 
-def test_a_rollback_whose_snapshot_is_older_than_anothers_release_conflicts(engine: Engine) -> None:
+def test_a_rollback_that_began_before_anothers_release_needs_no_backup_of_what_that_holds(engine: Engine) -> None:
     billing = a_full_toolset(engine)
     release(engine, billing)
     edit_everything(billing)
     state = live_state(engine, billing)
-    with pytest.raises(VersionConflict), meanwhile(engine, lambda: release(engine, billing)) as older:
+    with meanwhile(engine, lambda: release(engine, billing)) as older:
         roll_back_in(older, billing, 1)
-    assert live_state(engine, billing) == state
+    assert captured_state(engine, billing, 2) == state
     assert [row.kind for row in releases_of(engine, billing)] == ["release", "release"]
-    assert rollbacks_of(engine, billing) == []
+    assert [row.backup_release_id for row in rollbacks_of(engine, billing)] == [None]
 
 
-def test_a_creation_whose_snapshot_is_older_than_anothers_rollback_conflicts(engine: Engine) -> None:
+def test_a_creation_that_began_before_anothers_rollback_holds_what_that_restored(engine: Engine) -> None:
     billing = a_full_toolset(engine)
     release(engine, billing)
     edit_everything(billing)
     release(engine, billing)
-    with pytest.raises(VersionConflict), meanwhile(engine, lambda: roll_back(engine, billing, 1)) as older:
+    with meanwhile(engine, lambda: roll_back(engine, billing, 1)) as older:
         create_in(older, billing)
-    assert len(releases_of(engine, billing)) == 2
+    assert captured_state(engine, billing, 3) == captured_state(engine, billing, 1)
     assert not drift(engine, billing).drifted
 
 
 def test_a_toolset_that_is_deleted_meanwhile_gets_no_release(engine: Engine) -> None:
     billing = a_full_toolset(engine)
-    with pytest.raises(VersionConflict), meanwhile(engine, billing.delete) as older:
+    with pytest.raises(ToolsetNotFound), meanwhile(engine, billing.delete) as older:
         create_in(older, billing)
     assert releases_of(engine, billing) == []
 
@@ -204,19 +207,46 @@ def void(_value: object) -> None:
 
 
 @pytest.mark.parametrize("edited", EDITS_MEANWHILE)
-def test_a_rollback_never_overwrites_an_edit_that_it_has_not_seen(engine: Engine, edited: str) -> None:
-    component, edit_more = EDITS_MEANWHILE[edited]
+def test_a_rollback_keeps_an_edit_that_was_made_after_it_began(engine: Engine, edited: str) -> None:
+    _, edit_more = EDITS_MEANWHILE[edited]
     billing = a_full_toolset(engine)
     release(engine, billing)
     edit_everything(billing)
     release(engine, billing)
-    with pytest.raises(VersionConflict), meanwhile(engine, lambda: edit_more(billing)) as older:
+    states = []
+
+    def edit() -> None:
+        edit_more(billing)
+        states.append(live_state(engine, billing))
+
+    with meanwhile(engine, edit) as older:
         roll_back_in(older, billing, 1)
-    state = live_state(engine, billing)
-    assert set(drift(engine, billing).changes) == {component}
-    done = roll_back(engine, billing, 1)
-    assert done.backup_release_number == 3
-    assert captured_state(engine, billing, 3) == state
+    assert [row.kind for row in releases_of(engine, billing)] == ["release", "release", "backup"]
+    assert captured_state(engine, billing, 3) == states[0]
+
+
+@pytest.mark.parametrize("edited", ["configuration", "prompt", "global variation"])
+def test_a_rollback_starts_again_if_what_it_leaves_alone_is_edited_before_it_commits(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, edited: str
+) -> None:
+    """An app that holds nothing is not held off where the rollback only reads; it is seen when that is read again."""
+    _, edit_more = EDITS_MEANWHILE[edited]
+    billing = a_full_toolset(engine)
+    release(engine, billing)
+    billing.move_tool(INVOICE, 40)
+    release(engine, billing)
+    restore = Membership.restore
+
+    def restore_beside_an_edit(self: Membership, connection: Connection, target: str, parameters: Parameters) -> None:
+        restore(self, connection, target, parameters)
+        monkeypatch.undo()
+        edit_more(billing)
+
+    monkeypatch.setattr(Membership, "restore", restore_beside_an_edit)
+    with pytest.raises(VersionConflict, match="changed meanwhile"):
+        roll_back(engine, billing, 1, components=["tools"])
+    assert len(releases_of(engine, billing)) == 2
+    assert roll_back(engine, billing, 1, components=["tools"]).backup_release_number == 3
 
 
 def test_two_rollbacks_that_restore_shared_state_never_leave_a_mixture(engine: Engine) -> None:
@@ -237,9 +267,9 @@ def test_two_rollbacks_that_restore_shared_state_never_leave_a_mixture(engine: E
         return "done"
 
     with ThreadPoolExecutor(1) as pool:
-        with snapshot_transaction(engine) as earlier:
+        with locking_transaction(engine) as earlier:
             request = Rollback(toolset=billing.path, actor="earlier", release_number=1, allow_shared_impact=True)
-            rollback(earlier, request, components=built_in_components())
+            rollback(earlier, request, toolset_id=billing.id, components=built_in_components())
             other = pool.submit(later)
             assert eventually(lambda: waits_for_a_lock(engine), within=30)
         assert other.result() == "conflict"
@@ -345,7 +375,7 @@ def test_a_release_waits_for_another_release_of_the_same_toolset_only(engine: En
     billing = a_full_toolset(engine)
     stranger = a_full_toolset(engine, organization="rival")
     with ThreadPoolExecutor(1) as pool:
-        with snapshot_transaction(engine) as first:
+        with locking_transaction(engine) as first:
             create_in(first, billing)
             other = pool.submit(release, engine, billing, attempts=2)
             assert eventually(lambda: waits_for_a_lock(engine), within=30)

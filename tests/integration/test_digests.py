@@ -46,6 +46,57 @@ def test_a_digest_is_the_same_in_postgresql_and_in_python(engine: Engine, value:
     assert exact_json.digest(value) == canonical_json.digest(value)
 
 
+# What ends and begins strings and numbers, put together to strings and keys that look like JSON, or break it if escaped
+# wrongly.
+FRAGMENTS = st.sampled_from(
+    ['"', "\\", "\\\\", ".", "0", "1.0", "2.50", "-0.0", ",", ", ", ": ", "[", "]", "{", "}", "\n", "é"]
+)
+MISLEADING_TEXT = st.lists(FRAGMENTS, max_size=8).map("".join)
+ZEROS_AT_THE_END = st.sampled_from(["0.0", "-1.0", "1.50", "100.00", "0.010", "-0.00", "10.0010", "1.01", "100", "0.5"])
+MISLEADING_VALUES: st.SearchStrategy[Any] = st.recursive(
+    MISLEADING_TEXT | ZEROS_AT_THE_END.map(Decimal),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(MISLEADING_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@examples_in_one_database(1000)
+@given(value=MISLEADING_VALUES)
+@example(value={"description": "OAuth 2.0, see docs"})
+@example(value=["OAuth 2.0, see docs", Decimal("2.0"), "OAuth 2.0, see docs"])
+@example(value={"a\\": Decimal("1.0"), '": 1.0, "': '": 1.0}'})
+@example(value=['\\"1.0]', "1.0]\\", Decimal("1.0")])
+def test_strings_that_look_like_numbers_stay_as_they_are_in_a_digest(engine: Engine, value: Any) -> None:
+    with engine.connect() as connection:
+        assert canonical_in_postgresql(connection, written(value)) == exact_json.exact(value)
+        assert digest_in_postgresql(connection, written(value)) == exact_json.digest(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "calls"),
+    [
+        ({"description": "OAuth 2.0, see docs", "limit": Decimal("0.5")}, 0),
+        (["1.0", {"1.50]": "2.0}"}, '"3.0,', "4.0\\"], 0),
+        ({"description": "OAuth 2.0, see docs", "limit": Decimal("0.50")}, 1),
+    ],
+)
+def test_zeros_are_looked_for_in_numbers_only(engine: Engine, value: Any, calls: int) -> None:
+    """What a string says must not make a digest dearer: the text is rewritten only if a number asks for it."""
+    with engine.connect() as connection:
+        connection.execute(text("SET LOCAL track_functions = 'all'"))
+        digest_in_postgresql(connection, written(value))
+        assert calls_of(connection, "release_worker_digest") == 1
+        assert calls_of(connection, "release_worker_without_zeros", "release_worker_canonical") == calls
+
+
+def calls_of(connection: Connection, *functions: str) -> int:
+    """How often these functions were called in this transaction."""
+    query = text(
+        "SELECT coalesce(sum(calls), 0)::int FROM pg_stat_xact_user_functions WHERE funcname = ANY(:functions)"
+    )
+    return int(connection.execute(query, {"functions": list(functions)}).scalar_one())
+
+
 @pytest.mark.parametrize(
     ("texts", "canonical"),
     [

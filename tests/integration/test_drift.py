@@ -3,7 +3,6 @@
 import pytest
 from sqlalchemy import Engine
 
-from release_worker.domain.messages import CheckDrift
 from release_worker.errors import ToolsetNotFound
 from release_worker.operations.check_drift import check_drift
 from release_worker.state.registry import built_in_components
@@ -99,9 +98,8 @@ def test_checking_drift_works_in_a_read_only_transaction(engine: Engine) -> None
     release(engine, billing)
     edit_everything(billing)
     before = whole_database(engine)
-    request = CheckDrift(toolset=billing.path)
     with engine.connect().execution_options(postgresql_readonly=True) as connection:
-        assert check_drift(connection, request, components=built_in_components()).drifted
+        assert check_drift(connection, toolset_id=billing.id, components=built_in_components()).drifted
     assert whole_database(engine) == before
 
 

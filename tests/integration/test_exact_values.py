@@ -1,16 +1,14 @@
 """What is captured keeps its exact value, on its way in, in the record of changes, and on its way back."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
-from release_worker.errors import ReleaseWorkerError
 from tests.support.billing import INVOICE, REFUND, a_full_toolset, active_deployment
-from tests.support.exact_json import parsed, written
+from tests.support.exact_json import parsed
 from tests.support.live_state import live_state
 from tests.support.operations import drift, release, roll_back
 from tests.support.records import captured_state, rollbacks_of, whole_database
@@ -169,43 +167,3 @@ def test_text_columns_keep_every_character(engine: Engine) -> None:
     billing.remove_resource(odd)
     roll_back(engine, billing, 1)
     assert live_state(engine, billing) == state
-
-
-@pytest.mark.parametrize(("depth", "leaf"), [(400, "1"), (700, "1.50")])
-def test_settings_nested_hundreds_deep_can_be_released_and_restored(engine: Engine, depth: int, leaf: str) -> None:
-    billing = a_full_toolset(engine)
-    nested = "[" * depth + leaf + "]" * depth
-    write_settings(engine, billing, nested)
-    release(engine, billing)
-    write_settings(engine, billing, written({"edited": True}))
-    roll_back(engine, billing, 1)
-    assert settings_text(engine) == nested
-    assert not drift(engine, billing).drifted
-
-
-@pytest.mark.parametrize("leaf", ["1", "1.50"])
-def test_settings_nested_thousands_deep_are_restored_or_refused_with_an_error_of_ours(
-    engine: Engine, leaf: str
-) -> None:
-    """PostgreSQL takes them; Python and PL/pgSQL cannot recurse so far."""
-    billing = a_full_toolset(engine)
-    nested = "[" * 5000 + leaf + "]" * 5000
-    write_settings(engine, billing, nested)
-    with suppress(ReleaseWorkerError):
-        release(engine, billing)
-        write_settings(engine, billing, written({"edited": True}))
-        roll_back(engine, billing, 1)
-    assert settings_text(engine) in (nested, '{"edited": true}')
-
-
-def settings_text(engine: Engine) -> str:
-    with engine.connect() as connection:
-        return str(connection.execute(text("SELECT settings::text FROM toolsets")).scalar_one())
-
-
-def write_settings(engine: Engine, toolset: Toolset, json_text: str) -> None:
-    with engine.begin() as connection:
-        connection.execute(
-            text("UPDATE toolsets SET settings = CAST(:settings AS jsonb) WHERE id = :id"),
-            {"settings": json_text, "id": toolset.id},
-        )

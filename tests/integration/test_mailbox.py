@@ -90,12 +90,13 @@ def test_a_request_that_fails_for_good_does_not_block_the_next(engine: Engine, b
     assert raised.value.details == {"toolset": billing.path, "release_number": 99}
 
 
-def test_a_request_for_an_unknown_toolset_fails_alone(engine: Engine, billing: Toolset) -> None:
-    unknown = ask(engine, "acme/payments/nothing")
-    other = ask(engine, "acme/payments/nowhere")
-    with pytest.raises(ToolsetNotFound):
-        mailbox(engine).work_until_done(unknown).outcome()
-    assert [row.id for row in ledger(engine) if row.status == "queued"] == [other]
+def test_a_request_for_an_unknown_toolset_has_failed_when_it_is_asked(engine: Engine, billing: Toolset) -> None:
+    unknown = record(engine, ask(engine, "acme/payments/nothing"))
+    assert (unknown.status, unknown.toolset_id, unknown.attempts) == ("failed", None, 0)
+    assert unknown.finished_at is not None
+    error = mailbox(engine).work(unknown).error
+    assert isinstance(error, ToolsetNotFound)
+    assert error.details == {"toolset": "acme/payments/nothing"}
 
 
 @pytest.mark.parametrize(

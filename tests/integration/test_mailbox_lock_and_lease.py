@@ -166,7 +166,7 @@ def test_the_lease_is_renewed_while_no_transaction_says_that_its_worker_is_at_wo
     assert before is not None
     assert after is not None
     assert after > before
-    claim_lost = Claim(leased.id, leased.kind, leased.attempt - 1, leased.payload)
+    claim_lost = Claim(leased.id, leased.kind, leased.attempt - 1, leased.payload, leased.toolset_id)
     with ledger_transaction(engine) as connection:
         assert not renew_lease(connection, claim_lost, lease_seconds=9000)
     assert record(engine, asked).lease_until == after

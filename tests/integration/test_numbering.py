@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from release_worker.domain.messages import CreateRelease
 from release_worker.operations.create_release import create_release
 from release_worker.state.registry import built_in_components
-from release_worker.store.engine import snapshot_transaction
+from release_worker.store.engine import locking_transaction
 from tests.support.billing import INVOICE, a_full_toolset
 from tests.support.operations import release, roll_back
 from tests.support.records import assert_numbers_and_chain_complete, current_number, releases_of, whole_database
@@ -72,8 +72,8 @@ def test_a_release_whose_transaction_fails_leaves_no_gap_and_nothing_behind(engi
     release(engine, billing)
     before = whole_database(engine)
     request = CreateRelease(toolset=billing.path, actor="tester")
-    with suppress(ConnectionError), snapshot_transaction(engine) as connection:
-        create_release(connection, request, components=built_in_components())
+    with suppress(ConnectionError), locking_transaction(engine) as connection:
+        create_release(connection, request, toolset_id=billing.id, components=built_in_components())
         raise ConnectionError
     assert whole_database(engine) == before
     billing.edit(name="Other")

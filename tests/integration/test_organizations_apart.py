@@ -1,14 +1,18 @@
 """A caller that names its organization reaches nothing of another's: by no id, no path, no key."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from release_worker.errors import IdempotencyConflict, RequestNotFound, ToolsetNotFound
+from release_worker.errors import IdempotencyConflict, InvalidRequest, RequestNotFound, ToolsetNotFound
+from release_worker.operations.find_request import find_request
+from release_worker.operations.history import describe_release, release_history
 from release_worker.operations.retry_request import retry_request
 from release_worker.store.engine import ledger_transaction
+from release_worker.store.requests import list_requests
+from release_worker.store.toolsets import find_toolset
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.ledger import ask, ledger, mailbox, record
@@ -39,6 +43,14 @@ def acme(engine: Engine) -> Toolset:
 @pytest.fixture
 def rival(engine: Engine) -> Toolset:
     toolset = a_full_toolset(engine, organization="rival")
+    release(engine, toolset)
+    return toolset
+
+
+@pytest.fixture
+def impostor(engine: Engine, acme: Toolset) -> Toolset:
+    """A toolset of an organization whose slug is the id of `acme`."""
+    toolset = a_full_toolset(engine, organization=str(acme.project.organization.id))
     release(engine, toolset)
     return toolset
 
@@ -132,7 +144,94 @@ def test_a_failed_request_of_another_organization_cannot_be_brought_back(
             with pytest.raises(RequestNotFound), ledger_transaction(engine) as connection:
                 retry_request(connection, request_id, organization=caller)
     assert ledger(engine) == before
-    for request_id in (known, unknown):
-        with ledger_transaction(engine) as connection:
-            retry_request(connection, request_id, organization="acme")
-    assert [row.status for row in ledger(engine)] == ["queued", "queued"]
+    with ledger_transaction(engine) as connection:
+        retry_request(connection, known, organization="acme")
+    with pytest.raises(InvalidRequest), ledger_transaction(engine) as connection:
+        retry_request(connection, unknown, organization="acme")
+    assert [row.status for row in ledger(engine)] == ["queued", "failed"]
+
+
+@pytest.mark.parametrize("kind", OPERATIONS)
+def test_an_id_means_the_organization_of_this_id_and_not_one_of_such_a_slug(
+    engine: Engine, acme: Toolset, impostor: Toolset, kind: str
+) -> None:
+    acmes_id = str(acme.project.organization.id)
+    for caller in (acmes_id, acmes_id.upper()):
+        for reference in (impostor.path, str(impostor.id)):
+            with pytest.raises(ToolsetNotFound):
+                mailbox(engine).work_until_done(
+                    ask(engine, reference, kind, organization=caller, **OPERATIONS[kind])
+                ).outcome()
+        asked = ask(engine, acme, kind, organization=caller, **OPERATIONS[kind])
+        assert mailbox(engine).work_until_done(asked).status == "succeeded"
+    asked = ask(engine, impostor, kind, organization=str(impostor.project.organization.id), **OPERATIONS[kind])
+    assert mailbox(engine).work_until_done(asked).status == "succeeded"
+
+
+READS: Mapping[str, Callable[[Connection, Toolset, str, str], object]] = {
+    "find_toolset": lambda connection, toolset, _, caller: find_toolset(connection, toolset.path, organization=caller),
+    "list": lambda connection, toolset, _, caller: release_history(
+        connection, toolset.path, limit=9, organization=caller
+    ),
+    "show": lambda connection, toolset, _, caller: describe_release(connection, toolset.path, 1, organization=caller),
+    "requests show": lambda connection, _, request_id, caller: find_request(
+        connection, request_id, organization=caller
+    ),
+    "requests retry": lambda connection, _, request_id, caller: retry_request(
+        connection, request_id, organization=caller
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("read", "named"),
+    [(read, "a toolset") for read in READS] + [(read, "no toolset") for read in READS if read != "requests retry"],
+)
+def test_nothing_is_read_by_a_name_that_another_organization_took(
+    engine: Engine, acme: Toolset, impostor: Toolset, read: str, named: str
+) -> None:
+    acmes, impostors = str(acme.project.organization.id), str(impostor.project.organization.id)
+    ours, theirs = (
+        failed_request(engine, one, caller, named) for one, caller in ((acme, acmes), (impostor, impostors))
+    )
+    with ledger_transaction(engine) as connection:
+        assert READS[read](connection, acme, ours, acmes)
+        assert READS[read](connection, impostor, theirs, impostors)
+        for toolset, request_id, caller in ((impostor, theirs, acmes), (acme, ours, impostors)):
+            with pytest.raises((ToolsetNotFound, RequestNotFound)):
+                READS[read](connection, toolset, request_id, caller)
+
+
+@pytest.mark.parametrize("named", ["a toolset", "no toolset"])
+def test_requests_are_listed_for_their_own_organization_only(
+    engine: Engine, acme: Toolset, impostor: Toolset, rival: Toolset, named: str
+) -> None:
+    ids = {one: failed_request(engine, one, str(one.project.organization.id), named) for one in (acme, impostor, rival)}
+    with ledger_transaction(engine) as connection:
+        for toolset, request_id in ids.items():
+            listed = list_requests(connection, organization=str(toolset.project.organization.id))
+            assert [row.id for row in listed] == [request_id]
+        assert [row.id for row in list_requests(connection, organization="acme")] == [ids[acme]]
+        assert list_requests(connection, organization="nobody") == []
+        assert list_requests(connection, organization=str(acme.id)) == []
+        assert len(list_requests(connection)) == 3
+
+
+def test_a_request_that_names_no_organization_and_no_toolset_is_nobodys(engine: Engine, acme: Toolset) -> None:
+    asked = ask(engine, "acme/a/b")
+    with ledger_transaction(engine) as connection:
+        assert find_request(connection, asked).id == asked
+        for caller in ("acme", str(acme.project.organization.id), "nobody", str(acme.id)):
+            assert list_requests(connection, organization=caller) == []
+            with pytest.raises(RequestNotFound):
+                find_request(connection, asked, organization=caller)
+
+
+def failed_request(engine: Engine, toolset: Toolset, caller: str, named: str) -> str:
+    """A request that failed, for the toolset or for one that is not there; its id."""
+    if named == "a toolset":
+        asked = ask(engine, toolset, "rollback", release_number=99, organization=caller)
+    else:
+        asked = ask(engine, f"{toolset.project.organization.slug}/a/b", organization=caller)
+    mailbox(engine).work_until_done(asked)
+    return asked

@@ -13,6 +13,7 @@ from release_worker.errors import IntegrityMismatch, InvalidRequest, SharedState
 from release_worker.operations.plan_rollback import plan_rollback
 from release_worker.state.registry import Components, built_in_components, installed_components
 from release_worker.store.engine import snapshot_transaction
+from release_worker.store.toolsets import find_toolset
 from tests.support.billing import a_full_toolset
 from tests.support.exact_json import Json, digest, parsed, written
 from tests.support.live_state import live_state
@@ -56,7 +57,8 @@ def verify(engine: Engine, billing: Toolset, number: int, registry: Components) 
     """Plan a rollback, which checks the release's digests first; returns the warnings."""
     request = Rollback(toolset=billing.path, actor=ACTOR, release_number=number, allow_shared_impact=True)
     with snapshot_transaction(engine) as connection:
-        return plan_rollback(connection, request, registry).warnings
+        subject = find_toolset(connection, billing.path)
+        return plan_rollback(connection, request, registry, subject=subject).warnings
 
 
 @pytest.mark.parametrize("scope", ["toolset", "project", "organization"])

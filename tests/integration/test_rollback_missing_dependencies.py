@@ -10,7 +10,7 @@ from tests.support.billing import INVOICE, LEDGER, REFUND, SUMMARY, TARIFF, a_fu
 from tests.support.live_state import LiveState, live_state
 from tests.support.operations import drift, release, roll_back
 from tests.support.records import captured_state, current_number, release_of, releases_of, whole_database
-from tests.support.world import Toolset
+from tests.support.world import Toolset, World
 
 VOID = "tools:function:other:void"
 MEMBERS = ["tools", "resources"]
@@ -140,6 +140,23 @@ def test_recreate_does_not_replace_an_asset_of_the_same_kind_and_slug(engine: En
     )
 
 
+def test_recreate_brings_the_code_of_every_slug_that_the_tool_is_of(engine: Engine) -> None:
+    tool, slugs = "tools:function:billing:eu:invoice", ("billing", "billing:eu", "billing:us", "bill", "eu")
+    project = World(engine).organization("acme").project("payments")
+    project.deploy(tools={tool: {}}, assets={("function", slug): {} for slug in slugs})
+    toolset = project.toolset("toolset", tools=[tool])
+    release(engine, toolset)
+    project.deploy(assets={("function", "other"): {}})
+    done = roll_back(engine, toolset, 1, components=["tools"], on_missing="recreate")
+    code = {"assets/function/billing", "assets/function/billing:eu"}
+    assert set(done.changes["deployment"].added) == {f"tools/{tool}", *code}
+    assert live_state(engine, toolset)["deployment"]["assets"].keys() == {
+        "function/other",
+        "function/billing",
+        "function/billing:eu",
+    }
+
+
 def test_recreate_works_where_no_deployment_is_active(engine: Engine, scene: Scene) -> None:
     scene.billing.project.activate(None)
     roll_back(engine, scene.billing, 1, components=MEMBERS, on_missing="recreate")
@@ -186,6 +203,27 @@ def test_a_deleted_prompt_provides_nothing(engine: Engine) -> None:
     with pytest.raises(MissingDependencies) as missing:
         roll_back(engine, billing, 1, components=["tools"])
     assert missing.value.details["tools"] == [SUMMARY]
+
+
+@pytest.mark.parametrize(("then", "now"), [("deployment", "system"), ("system", "deployment")])
+def test_what_is_not_rolled_back_provides_as_it_is_and_what_is_as_it_was(engine: Engine, then: str, now: str) -> None:
+    """A tool came from a deployment and now comes from a template, or the other way round."""
+    project = World(engine).organization("acme").project("payments")
+    toolset = project.toolset("toolset", tools=[SUMMARY])
+
+    def provide_by(component: str) -> None:
+        project.deploy(tools={SUMMARY: {}} if component == "deployment" else {})
+        project.delete_prompt("summary")
+        project.add_prompt("summary", tool_urn=SUMMARY if component == "system" else None)
+
+    provide_by(then)
+    release(engine, toolset)
+    provide_by(now)
+    toolset.remove_tool(SUMMARY)
+    with pytest.raises(MissingDependencies):
+        roll_back(engine, toolset, 1, components=["tools", now], dry_run=True)
+    for components in (["tools"], ["tools", then], ["tools", then, now]):
+        assert roll_back(engine, toolset, 1, components=components, dry_run=True).changes["tools"].added == (SUMMARY,)
 
 
 def test_an_inactive_deployment_provides_nothing(engine: Engine, scene: Scene) -> None:

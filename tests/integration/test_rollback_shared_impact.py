@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -22,12 +21,10 @@ from tests.support.billing import (
     edit_tools,
     edit_toolset_variations,
 )
+from tests.support.impact import impact
 from tests.support.live_state import live_state
 from tests.support.operations import release, roll_back
-from tests.support.records import whole_database
 from tests.support.world import Toolset
-
-Impact = dict[str, list[str]]
 
 
 @dataclass
@@ -57,30 +54,6 @@ def street(engine: Engine) -> Street:
     project.toolset("deleted", tools=[INVOICE, REFUND, SUMMARY]).delete()
     release(engine, billing)
     return street
-
-
-def impact(engine: Engine, toolset: Toolset, **options: Any) -> Impact:
-    """The toolsets that a refused rollback to release 1 names, with what reaches them; none if it is not refused."""
-    before = whole_database(engine)
-    planned = refusal(engine, toolset, dry_run=True, **options)
-    if planned is None:
-        return {}
-    done = refusal(engine, toolset, **options)
-    assert done is not None
-    assert done.as_record() == planned.as_record()
-    assert whole_database(engine) == before
-    named = done.details["toolsets"]
-    assert named == sorted(named, key=lambda one: str(one["path"]))
-    assert all(one["path"] in done.message for one in named)
-    return {one["path"]: one["components"] for one in named}
-
-
-def refusal(engine: Engine, toolset: Toolset, **options: Any) -> SharedStateImpact | None:
-    try:
-        roll_back(engine, toolset, 1, **options)
-    except SharedStateImpact as refused:
-        return refused
-    return None
 
 
 def edit_invoice_definition(street: Street) -> None:

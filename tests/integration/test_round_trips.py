@@ -23,12 +23,12 @@ AROUND = 5  # claim, begin, hold the request, succeed, commit
 EXPECTED = {
     "a release": AROUND + 2,  # hold the toolset with its current release, capture
     "a release that is not needed": AROUND + 2,
-    "a rollback that changes nothing": AROUND + 10,
-    "a rollback of one list": AROUND + 17,
-    "a rollback of everything": AROUND + 50,
+    "a rollback that changes nothing": AROUND + 12,
+    "a rollback of one list": AROUND + 18,
+    "a rollback of everything": AROUND + 49,
     "a check of drift": AROUND + 3,
-    "a pin": AROUND + 4,
-    "a prune": AROUND + 15,
+    "a pin": AROUND + 3,
+    "a prune": AROUND + 14,
 }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import product
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, Engine, Row, text
@@ -50,7 +51,8 @@ SITUATIONS = [
 ]
 REQUEST = CreateRelease(toolset="acme/payments/billing", actor="x")
 ERROR = LockUnavailable(toolset_id="x")
-CLAIM = Claim("id", "create_release", 2, REQUEST.payload())
+TOOLSET_ID = UUID(int=1)
+CLAIM = Claim("id", "create_release", 2, REQUEST.payload(), TOOLSET_ID)
 
 Call = Callable[[Connection, RequestRecord], object]
 Outcome = Callable[[Situation], bool]
@@ -60,7 +62,7 @@ WRITERS: Mapping[str, tuple[Call, Outcome, list[str], set[str]]] = {
     "accept_request": (
         lambda c, _: accepting.accept_request(c, REQUEST, request_id="id"),
         lambda _: False,
-        ["accept"],
+        ["accept", "refuse"],
         set(),
     ),
     "refuse_request": (
@@ -151,11 +153,13 @@ def _tried(connection: Connection, situation: Situation, call: Call) -> tuple[Ro
     """The row before and after the call, which is undone."""
     insert = """
         INSERT INTO release_requests (
-            id, kind, payload, requested_by, status, attempts, lease_until, next_attempt_at, created_at, worker)
-        VALUES ('id', 'create_release', CAST(:payload AS jsonb), 'x', :status, :attempts,
+            id, kind, toolset_id, payload, requested_by, status, attempts, lease_until, next_attempt_at, created_at,
+            worker)
+        VALUES ('id', 'create_release', :toolset_id, CAST(:payload AS jsonb), 'x', :status, :attempts,
                 now() + CAST(:lease AS interval), now() + CAST(:due AS interval), now() - interval '1 hour', 'before')
     """
     values = {
+        "toolset_id": TOOLSET_ID,
         "payload": REQUEST.model_dump_json(exclude={"idempotency_key"}),
         "status": situation.status,
         "attempts": situation.attempts,

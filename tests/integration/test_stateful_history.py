@@ -37,7 +37,9 @@ URNS = {
     "tools": ["tools:function:f:a", "tools:function:f:b", "tools:package:g:c", "tools:prompt:x:p"],
     "resources": ["resources:function:f:r", "resources:function:h:s"],
 }
-ASSETS: list[tuple[AssetKind, str]] = [("function", "f"), ("package", "g"), ("function", "h"), ("openapiv3", "o")]
+ASSETS: list[tuple[AssetKind, str]] = [
+    *(("function", "f"), ("package", "g"), ("function", "h"), ("function", "f:a"), ("openapiv3", "f")),
+]
 PROMPT_TOOLS = st.sampled_from([None, "tools:prompt:x:p", "tools:function:f:a"])
 POSITIONS = st.integers(0, 3)
 GONE = st.sampled_from([False, False, True])

@@ -1,19 +1,30 @@
 """Asking within the caller's transaction: no commit, no request; and what was kept is published in the end."""
 
+import gc
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from release_worker import ReleaseClient
+from release_worker.client.release_client import Handle
 from release_worker.embedded import EmbeddedServers
-from release_worker.errors import BrokerUnavailable, IdempotencyConflict, RequestNotFound, ResultTimeout
+from release_worker.errors import (
+    BrokerUnavailable,
+    IdempotencyConflict,
+    InvalidRequest,
+    NotConfigured,
+    RequestNotFound,
+    ResultTimeout,
+)
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import grow_old, ledger, mailbox, record, statuses
@@ -79,8 +90,127 @@ def test_a_transaction_that_is_rolled_back_leaves_nothing(
     session.execute(text("SELECT 1"))
     session.commit()
     assert ids(served) == [handle.id]
+    with pytest.raises(RequestNotFound):
+        undone.result()
+
+
+def test_a_result_is_waited_for_while_the_callers_transaction_is_open(
+    served: Service, client: ReleaseClient, billing: Toolset, session: Session
+) -> None:
+    session.execute(text("SELECT 1"))
+    handle = client.create_release(billing.path, actor=ACTOR, session=session)
     with pytest.raises(ResultTimeout, match="unknown"):
-        undone.result(0)
+        handle.result(0.1)
+    session.commit()
+    with pytest.raises(ResultTimeout, match="queued"):
+        handle.result(0.1)
+
+
+def test_the_wait_for_a_result_ends_when_the_callers_transaction_is_undone(
+    served: Service, client: ReleaseClient, billing: Toolset, session: Session
+) -> None:
+    undone = client.create_release(billing.path, actor=ACTOR, session=session)
+    with ThreadPoolExecutor(1) as waiting:
+        answer = waiting.submit(undone.result)
+        with pytest.raises(TimeoutError):
+            answer.result(0.1)
+        session.rollback()
+        with pytest.raises(RequestNotFound):
+            answer.result(LONG)
+
+
+def test_a_request_of_a_savepoint_that_was_undone_is_not_found(
+    served: Service, client: ReleaseClient, billing: Toolset, session: Session
+) -> None:
+    savepoint = session.begin_nested()
+    undone = client.create_release(billing.path, actor=ACTOR, session=session)
+    savepoint.rollback()
+    session.commit()
+    with pytest.raises(RequestNotFound):
+        undone.result()
+
+
+def test_an_abandoned_session_is_not_kept_by_the_handle(
+    served: Service, client: ReleaseClient, billing: Toolset
+) -> None:
+    undone = ask_in_a_session_that_is_dropped(served, client, billing)
+    gc.collect()
+    with pytest.raises(RequestNotFound):
+        undone.result()
+
+
+def ask_in_a_session_that_is_dropped(served: Service, client: ReleaseClient, billing: Toolset) -> Handle:
+    session = Session(served.engine)
+    return client.create_release(billing.path, actor=ACTOR, session=session)
+
+
+def test_a_handle_is_looked_up_by_the_requests_id_alone(
+    served: Service, client: ReleaseClient, billing: Toolset
+) -> None:
+    asked = client.create_release(billing.path, actor=ACTOR)
+    mailbox(served.engine).work_until_done(asked.id)
+    found = client.handle(asked.id)
+    assert (found.id, found.kind, found.published) == (asked.id, "create_release", True)
+    assert found.result(1) == asked.result(1)
+    assert client.handle(asked.id, "create_release").result(1) == asked.result(1)
+
+
+def test_a_handle_of_nothing_is_an_error_at_once(served: Service, client: ReleaseClient) -> None:
+    with pytest.raises(RequestNotFound):
+        client.handle("nothing")
+    with pytest.raises(RequestNotFound):
+        client.handle("nothing", "create_release", organization="acme")
+    with pytest.raises(RequestNotFound):
+        client.handle("nothing", "create_release").result()
+
+
+def test_a_handle_of_another_organizations_request_is_not_found(
+    served: Service, client: ReleaseClient, billing: Toolset
+) -> None:
+    acme = billing.project.organization
+    impostor = a_full_toolset(served.engine, organization=str(acme.id)).project.organization
+    asked = client.create_release(billing.path, actor=ACTOR)
+    for caller in ("acme", str(acme.id)):
+        assert client.handle(asked.id, organization=caller).kind == "create_release"
+    for caller in (str(impostor.id), "nobody", str(billing.id)):
+        for kind in (None, "create_release"):
+            with pytest.raises(RequestNotFound):
+                client.handle(asked.id, kind, organization=caller)
+
+
+def test_without_a_database_only_a_handle_that_needs_none_can_be_had(served: Service) -> None:
+    with served.client(database=False) as client:
+        assert client.handle("r-1", "rollback").kind == "rollback"
+        for kind, organization in ((None, None), ("rollback", "acme")):
+            with pytest.raises(NotConfigured) as refused:
+                client.handle("r-1", kind, organization=organization)
+            assert refused.value.details == {"setting": "RELEASE_WORKER_DATABASE_URL"}
+
+
+class AsyncSession:
+    """As SQLAlchemy's, which needs a package that is not here: no Session, and its methods are coroutines."""
+
+    async def connection(self) -> None:
+        raise AssertionError("nobody awaits it")
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda engine: Session(engine, twophase=True), "two-phase commit"),
+        (lambda engine: AsyncSession(), "not AsyncSession"),
+        (lambda engine: scoped_session(sessionmaker(bind=engine)), "not scoped_session"),
+        (lambda engine: engine, "not Engine"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused_in_one_sentence(
+    served: Service, client: ReleaseClient, billing: Toolset, make: Callable[[Engine], Any], complaint: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        client.create_release(billing.path, actor=ACTOR, session=make(served.engine))
+    assert complaint in str(refused.value)
+    assert refused.value.details["problems"][0]["field"] == "session"
+    assert ledger(served.engine) == []
 
 
 def test_a_session_that_is_closed_without_a_commit_leaves_nothing(

@@ -1,5 +1,6 @@
 """A project in plain Python: its live state, its releases, and what the contract says each operation does to them."""
 
+from collections.abc import Collection, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -10,6 +11,8 @@ from tests.support.live_state import LiveState
 KINDS = ("tools", "resources")
 COMPONENTS = (*KINDS, "settings", "deployment", "system", "global_variations", "toolset_variations")
 SHARED = ("deployment", "system", "global_variations")
+NO_DEPLOYMENT: LiveState = {"status": None, "assets": {}, "tools": {}, "resources": {}}
+NO_SYSTEM: LiveState = {"config": {}, "prompts": {}}
 
 
 @dataclass
@@ -132,10 +135,16 @@ class ProjectModel:
         """The other toolsets that would serve something else, and through which components."""
         found = {}
         for other, toolset in self.toolsets.items():
-            was, will_be = served(toolset, before), served(toolset, after)
+            was, will_be = (served(_seen_by(toolset, shared)) for shared in (before, after))
             if other != slug and was != will_be:
                 found[other] = sorted(name for name in SHARED if was[name] != will_be[name])
         return found
+
+
+def _seen_by(toolset: ToolsetModel, shared: LiveState) -> LiveState:
+    """A toolset's live state, if what it shares is this; of another project's it shares only the variations."""
+    foreign = {"deployment": None, "system": NO_SYSTEM} if toolset.elsewhere else {}
+    return {**{name: shared[name] for name in SHARED}, **foreign, **toolset.own}
 
 
 def provided(state: LiveState, kind: str) -> set[str]:
@@ -162,33 +171,47 @@ def recreate(after: LiveState, target: LiveState, missing: dict[str, list[str]])
     return {kind: [urn for urn in urns if urn not in again.union(added[kind])] for kind, urns in missing.items()}
 
 
-def served(toolset: ToolsetModel, state: LiveState) -> LiveState:
-    """What a toolset serves by way of each shared component of `state`."""
-    own = toolset.own
-    listed = {kind: own[kind].keys() for kind in KINDS}
-    variations = {
-        urn: overlaid(state["global_variations"].get(urn), own["toolset_variations"].get(urn))
-        for urn in listed["tools"]
-    }
-    if toolset.elsewhere:
-        return {"deployment": None, "system": None, "global_variations": variations}
-    deployment = state["deployment"] or {"assets": {}, "tools": {}, "resources": {}}
-    sources = {urn.split(":")[2] for kind in KINDS for urn in listed[kind]}
+def served(state: LiveState) -> LiveState:
+    """What a toolset whose live state is this serves by way of each component that it shares with others."""
+    listed = {kind: state[kind].keys() for kind in KINDS}
     return {
-        "deployment": (
-            *({urn: deployment[kind].get(urn) for urn in listed[kind]} for kind in KINDS),
-            {key: asset for key, asset in deployment["assets"].items() if _runs(key, sources)},
-        ),
+        "deployment": _deployed(listed, state["deployment"] or NO_DEPLOYMENT),
         "system": (
             state["system"]["config"],
             {
                 name: prompt
                 for name, prompt in state["system"]["prompts"].items()
-                if prompt["tool_urn"] is None or prompt["tool_urn"] in listed["tools"]
+                if not prompt["tool_urn"] or prompt["tool_urn"] in listed["tools"]
             },
         ),
-        "global_variations": variations,
+        "global_variations": {
+            urn: overlaid(state["global_variations"].get(urn), state["toolset_variations"].get(urn))
+            for urn in listed["tools"]
+        },
     }
+
+
+def _deployed(listed: Mapping[str, Collection[str]], deployment: LiveState) -> LiveState:
+    """The definitions, the status of what provides any, and the code and the configuration behind what is listed."""
+    definitions = {
+        kind: {urn: deployment[kind][urn] for urn in listed[kind] if urn in deployment[kind]} for kind in KINDS
+    }
+    slugs = sources(urn for kind in KINDS for urn in listed[kind])
+    assets = {key: asset for key, asset in deployment["assets"].items() if key.partition("/")[2] in slugs}
+    return {
+        "definitions": definitions,
+        "status": deployment["status"] if any(definitions.values()) else None,
+        "assets": {key: asset["config"] if key.startswith("openapiv3/") else asset for key, asset in assets.items()},
+    }
+
+
+def sources(urns: Iterable[str]) -> set[str]:
+    """The slugs that these URNs are of: `tools:function:a:b` is of `a` and of `a:b`."""
+    found = set()
+    for urn in urns:
+        parts = urn.split(":")
+        found |= {":".join(parts[2:end]) for end in range(3, len(parts) + 1)}
+    return found
 
 
 def overlaid(below: str | None, above: str | None) -> str:
@@ -201,16 +224,11 @@ def overlaid(below: str | None, above: str | None) -> str:
 
 def _grown(deployment: LiveState | None, snapshot: LiveState, added: dict[str, list[str]]) -> LiveState:
     """A deployment with definitions of a snapshot, and with the code that they run where it is lacking."""
-    grown = deepcopy(deployment or {"status": "completed", "assets": {}, "tools": {}, "resources": {}})
+    grown = deepcopy(deployment or {**NO_DEPLOYMENT, "status": "completed"})
     for kind, urns in added.items():
         grown[kind] |= {urn: deepcopy(snapshot[kind][urn]) for urn in urns}
-    sources = {urn.split(":")[2] for urns in added.values() for urn in urns}
+    slugs = sources(urn for urns in added.values() for urn in urns)
     for key, asset in snapshot["assets"].items():
-        if key.partition("/")[2] in sources:
+        if key.partition("/")[2] in slugs:
             grown["assets"].setdefault(key, deepcopy(asset))
     return grown
-
-
-def _runs(asset: str, sources: set[str]) -> bool:
-    kind, _, slug = asset.partition("/")
-    return kind != "openapiv3" and slug in sources

@@ -1,30 +1,27 @@
-"""Run the use cases as a worker does: a checked request, one snapshot transaction, and another try after a conflict."""
+"""Run the use cases as a worker does: a checked request, one transaction, and another try after a conflict."""
 
-from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from release_worker.domain.messages import (
-    CheckDrift,
+    AnyRequest,
+    AnyResult,
     CheckDriftResult,
-    CreateRelease,
     CreateReleaseResult,
-    Rollback,
     RollbackResult,
     validate_request,
 )
 from release_worker.errors import VersionConflict
-from release_worker.operations.check_drift import check_drift
-from release_worker.operations.create_release import create_release
-from release_worker.operations.rollback import rollback
+from release_worker.operations.execute import carry_out
 from release_worker.state.registry import Components, built_in_components
-from release_worker.store.engine import snapshot_transaction
+from release_worker.store.engine import ledger_transaction
+from release_worker.store.toolsets import find_toolset
 from tests.support.world import Toolset
 
 ACTOR = "tester"
 
-Result = TypeVar("Result")
+Result = TypeVar("Result", bound=AnyResult)
 
 
 def release(
@@ -38,14 +35,7 @@ def release(
 ) -> CreateReleaseResult:
     """Create a release. After a VersionConflict it is tried again, `attempts` times in all."""
     request = validate_request("create_release", {"toolset": _reference(toolset), "actor": ACTOR, **fields})
-    assert isinstance(request, CreateRelease)
-    return _in_snapshot(
-        engine,
-        attempts,
-        lambda connection: create_release(
-            connection, request, components=registry or built_in_components(), request_id=request_id
-        ),
-    )
+    return _tried(engine, attempts, request, registry, request_id, CreateReleaseResult)
 
 
 def roll_back(
@@ -62,37 +52,38 @@ def roll_back(
     request = validate_request(
         "rollback", {"toolset": _reference(toolset), "release_number": number, "actor": ACTOR, **fields}
     )
-    assert isinstance(request, Rollback)
-    return _in_snapshot(
-        engine,
-        attempts,
-        lambda connection: rollback(
-            connection, request, components=registry or built_in_components(), request_id=request_id
-        ),
-    )
+    return _tried(engine, attempts, request, registry, request_id, RollbackResult)
 
 
 def drift(engine: Engine, toolset: Toolset | str, *, registry: Components | None = None) -> CheckDriftResult:
     """Compare live state with the current release."""
     request = validate_request("check_drift", {"toolset": _reference(toolset)})
-    assert isinstance(request, CheckDrift)
-    return _in_snapshot(
-        engine,
-        1,
-        lambda connection: check_drift(connection, request, components=registry or built_in_components()),
-    )
+    return _tried(engine, 1, request, registry, None, CheckDriftResult)
 
 
 def _reference(toolset: Toolset | str) -> str:
     return toolset if isinstance(toolset, str) else str(toolset.id)
 
 
-def _in_snapshot(engine: Engine, attempts: int, operation: Callable[[Connection], Result]) -> Result:
+def _tried(
+    engine: Engine,
+    attempts: int,
+    request: AnyRequest,
+    registry: Components | None,
+    request_id: str | None,
+    result: type[Result],
+) -> Result:
+    """The name is resolved once, as when a request is accepted."""
+    with ledger_transaction(engine) as connection:
+        toolset_id = find_toolset(connection, request.toolset, organization=request.organization).toolset_id
+    components = registry or built_in_components()
     for attempt in range(1, attempts + 1):
         try:
-            with snapshot_transaction(engine) as connection:
-                return operation(connection)
+            done = carry_out(engine, request, toolset_id=toolset_id, components=components, request_id=request_id)
         except VersionConflict:
             if attempt == attempts:
                 raise
+        else:
+            assert isinstance(done, result)
+            return done
     raise AssertionError("at least one attempt is needed")

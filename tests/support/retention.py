@@ -6,9 +6,8 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from release_worker.domain.messages import AnyResult, PinResult, PruneResult, validate_request
-from release_worker.operations.execute import perform
+from release_worker.operations.execute import carry_out
 from release_worker.state.registry import built_in_components
-from release_worker.store.engine import snapshot_transaction
 from tests.support.live_state import LiveState
 from tests.support.operations import ACTOR
 from tests.support.records import (
@@ -34,8 +33,7 @@ def pin(engine: Engine, toolset: Toolset, number: int, *, pinned: bool = True) -
 
 def _perform(engine: Engine, kind: str, toolset: Toolset, **fields: Any) -> AnyResult:
     request = validate_request(kind, {"toolset": toolset.path, "actor": ACTOR, **fields})
-    with snapshot_transaction(engine) as connection:
-        return perform(connection, request, components=built_in_components())
+    return carry_out(engine, request, toolset_id=toolset.id, components=built_in_components())
 
 
 @dataclass

@@ -96,6 +96,17 @@ def test_values_that_python_alone_takes_for_equal_are_told_apart(old: Any, new: 
     assert exact(changed["fields"]["field"]) == exact({"old": old, "new": new})
 
 
+def test_values_of_any_depth_are_compared() -> None:
+    def nested(leaf: Any) -> Any:
+        for _ in range(5_000):
+            leaf = [leaf, {}]
+        return leaf
+
+    old, new = {"deep": nested(1), "same": nested("1")}, {"deep": nested(True), "same": nested("1")}
+    [changed] = describe([ItemDifference("key", old, new)]).changed
+    assert list(changed["fields"]) == ["deep"]
+
+
 def test_items_that_are_not_both_objects_are_told_whole() -> None:
     [changed] = describe([ItemDifference("key", [1, 2], {"a": 1})]).changed
     assert changed == {"key": "key", "old": [1, 2], "new": {"a": 1}}

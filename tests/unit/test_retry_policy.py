@@ -67,3 +67,30 @@ def test_only_a_conflict_is_tried_again_at_once(error: Exception) -> None:
     with pytest.raises(type(error)):
         AT_ONCE.at_once(work)
     assert work.made == 1
+
+
+def test_before_each_immediate_retry_is_a_pause_of_any_length_up_to_one_that_doubles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    policy = RetryPolicy(immediate_tries=5, immediate_delay=1)
+    pauses: list[float] = []
+    monkeypatch.setattr("release_worker.worker.policy.time.sleep", pauses.append)
+    for _ in range(500):
+        policy.at_once(Attempts(*[conflict()] * 4))
+    assert len(pauses) == 4 * 500
+    for tries, longest in enumerate([2, 4, 8, 16]):
+        mine = pauses[tries::4]
+        assert 0 <= min(mine) < longest / 10
+        assert longest * 0.9 < max(mine) <= longest
+        assert len(set(mine)) > 400
+
+
+def test_there_is_no_pause_where_nothing_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("release_worker.worker.policy.time.sleep", pauses.append)
+    RetryPolicy().at_once(Attempts())
+    with pytest.raises(DatabaseUnavailable):
+        RetryPolicy().at_once(Attempts(DatabaseUnavailable(reason="gone")))
+    with pytest.raises(VersionConflict):
+        RetryPolicy(immediate_tries=1).at_once(Attempts(conflict()))
+    assert pauses == []

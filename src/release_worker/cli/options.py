@@ -68,7 +68,10 @@ Actor = Annotated[
 ]
 Organization = Annotated[
     str | None,
-    typer.Option(metavar="SLUG", help="Whose toolset it must be; another organization's counts as not there."),
+    typer.Option(
+        metavar="ORGANIZATION",
+        help="Whose it must be, by slug or id; what another organization has counts as not there.",
+    ),
 ]
 ExpectedRelease = Annotated[
     int | None,

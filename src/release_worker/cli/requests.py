@@ -115,7 +115,8 @@ def sweep(as_json: AsJson = False) -> None:
     if as_json:
         print_json(swept)
     else:
-        say(f"Published again: {len(swept.published)}. Given up: {len(swept.given_up)}.")
+        counts = (len(swept.published), len(swept.given_up), len(swept.refused))
+        say("Published again: {}. Given up: {}. Refused as no requests: {}.".format(*counts))
 
 
 def _table(records: "list[RequestRecord]") -> Table:

@@ -1,12 +1,13 @@
 """Celery's half of asking: an app for producers, and what it needs to be told."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
 from celery.app.backends import by_url
 from celery.exceptions import ImproperlyConfigured
+from kombu.pools import ProducerPool
 
 from release_worker.domain.routing import SHARED, addresses
 from release_worker.errors import NotConfigured
@@ -14,9 +15,9 @@ from release_worker.settings import PREFIX
 from release_worker.transport import SharingAMQP
 
 # Publishing tries for some seconds and then says that it could not, rather than hang in a caller's request.
-PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
+_PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
 # Without a ledger, Celery asks the result backend before it publishes, for twenty seconds by default.
-_SUBSCRIBE_RETRIES = {**PUBLISH_RETRIES, "max_retries": 5}
+_SUBSCRIBE_RETRIES = {**_PUBLISH_RETRIES, "max_retries": 5}
 
 
 def make_app(broker_url: str, result_backend: str | None) -> Celery:
@@ -28,13 +29,28 @@ def make_app(broker_url: str, result_backend: str | None) -> Celery:
     app.conf.update(result_backend_transport_options={"retry_policy": _SUBSCRIBE_RETRIES})
     with _naming("broker_url"):
         app.connection_for_write().get_transport_cls()
+    # By default, the pools are those of all apps of the process that use this broker; a child inherits them, and with
+    # them its parent's connections.
+    app._pool = app.connection_for_write().Pool(limit=app.conf.broker_pool_limit)
+    app.amqp._producer_pool = ProducerPool(app.pool, limit=app.pool.limit)
     with _naming("result_backend"):
         by_url(app.backend_cls)
     return app
 
 
+def send(app: Celery, message: Mapping[str, Any]) -> None:
+    """Publish; raises what kombu raises."""
+    try:
+        app.send_task(**message, retry=True, retry_policy=_PUBLISH_RETRIES)
+    except AttributeError:
+        # If the connection breaks while the queue is declared, kombu 5.7 makes a new connection, and then publishes on
+        # the channel of the old. The next try has the new one.
+        app.send_task(**message, retry=True, retry_policy=_PUBLISH_RETRIES)
+
+
 def close_app(app: Celery) -> None:
-    """Close its connections; Celery itself leaves those to a Redis result backend open."""
+    """Close its connections; Celery itself leaves them open."""
+    app.pool.force_close_all()
     app.close()
     made: Any = app._backend  # None where nobody needed one; the public property would make it now
     backend: dict[str, Any] = vars(made) if made is not None else {}

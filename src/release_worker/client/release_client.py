@@ -1,13 +1,15 @@
 """Asks a release worker, through its broker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.exceptions import OperationalError
 from uuid_utils import uuid7
 
-from release_worker.client.broker import PUBLISH_RETRIES, close_app, make_app
+from release_worker.client.broker import send
+from release_worker.client.connections import ConnectionsByProcess
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.messages import (
     RESULTS,
@@ -37,14 +39,13 @@ Handle = RequestHandle[Any]
 
 
 class ReleaseClient:
-    """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed."""
+    """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
+    ones in a process that was forked meanwhile."""
 
     def __init__(self, *, broker_url: str, result_backend: str | None = None, database_url: str | None = None) -> None:
         """Raises NotConfigured for an address that cannot be one."""
         self._settings = given_settings(broker_url=broker_url, result_backend=result_backend, database_url=database_url)
-        # A client that has the ledger needs no backend, and does not fail with one.
-        self._app = make_app(self._settings.require("broker_url"), self._backend)
-        self._lazy_engine: Engine | None = None
+        self._connections = ConnectionsByProcess(self._settings)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -57,10 +58,8 @@ class ReleaseClient:
         )
 
     def close(self) -> None:
-        """Close the connections that were opened."""
-        close_app(self._app)
-        if self._lazy_engine is not None:
-            self._lazy_engine.dispose()
+        """Close the connections that this process has opened."""
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -181,9 +180,21 @@ class ReleaseClient:
 
         return sweep(self._engine(), publish, attempts=ATTEMPTS)
 
-    def handle(self, request_id: str, kind: str) -> Handle:
-        """The handle of a request that was made before, perhaps by another process."""
-        return RequestHandle(self._wait, request_id, kind, published=True)
+    def handle(self, request_id: str, kind: str | None = None, *, organization: str | None = None) -> Handle:
+        """The handle of a request that was made before, perhaps by another process.
+
+        Without its `kind`, or with `organization`, a slug or an id that says whose it must be, the request is looked
+        up, which needs a database. Raises RequestNotFound, also for a request of another organization, and
+        NotConfigured.
+        """
+        if kind is None or organization is not None:
+            engine = self._engine()
+            from release_worker.operations.find_request import find_request
+            from release_worker.store.engine import single_statement
+
+            with single_statement(engine) as connection:
+                kind = find_request(connection, request_id, organization=organization).kind
+        return Handle(self._wait, request_id, kind, published=True)
 
     def _submit(self, kind: str, fields: Mapping[str, Any], session: "Session | None") -> Handle:
         request = validate_request(kind, fields)
@@ -213,11 +224,12 @@ class ReleaseClient:
             return accept_request(connection, request, request_id=request_id, patience=PATIENCE)
 
     def _submit_in_session(self, request: AnyRequest, request_id: str, session: "Session") -> Handle:
-        from release_worker.client.writing_down import after_commit
+        from release_worker.client.writing_down import after_commit, joined, open_transaction_of
         from release_worker.store.accepting import accept_request
 
-        accepted = accept_request(session.connection(), request, request_id=request_id)
-        handle = self._handle_of(accepted)
+        connection = joined(session)
+        accepted = accept_request(connection, request, request_id=request_id)
+        handle = self._handle_of(accepted, undecided=open_transaction_of(connection))
 
         def publish() -> None:
             self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
@@ -226,13 +238,15 @@ class ReleaseClient:
             after_commit(session, publish)
         return handle
 
-    def _handle_of(self, accepted: "Accepted") -> Handle:
-        record = accepted.record
-        return Handle(self._wait, record.id, record.kind, published=record.finished)
+    def _handle_of(self, accepted: "Accepted", undecided: Callable[[], bool] | None = None) -> Handle:
+        if accepted.record.toolset_id is None:
+            raise accepted.record.stored_error()
+        record, wait = accepted.record, partial(self._wait, undecided=undecided)
+        return Handle(wait, record.id, record.kind, published=record.finished)
 
     def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool) -> None:
         try:
-            self._send(message)
+            send(self._connections.own().app, message)
         except (OperationalError, OSError, RuntimeError) as error:  # the last where the result backend is away
             reason = " ".join(str(error).split())
             raise BrokerUnavailable(
@@ -242,41 +256,26 @@ class ReleaseClient:
             ) from error
         handle.published = True
 
-    def _send(self, message: Mapping[str, Any]) -> None:
-        try:
-            self._app.send_task(**message, retry=True, retry_policy=PUBLISH_RETRIES)
-        except AttributeError:
-            # Where the connection breaks while the queue is declared, kombu 5.7 makes a new one, and then publishes on
-            # the channel of the old. The next try has the new one.
-            self._app.send_task(**message, retry=True, retry_policy=PUBLISH_RETRIES)
-
-    @property
-    def _backend(self) -> str | None:
-        return None if self._settings.database_url else self._settings.result_backend
-
-    def _wait(self, request_id: str, kind: str, timeout: float | None) -> AnyResult:
+    def _wait(
+        self, request_id: str, kind: str, timeout: float | None, *, undecided: Callable[[], bool] | None = None
+    ) -> AnyResult:
         if self._settings.database_url is not None:
             from release_worker.client.writing_down import wait_for_ledger
 
-            return wait_for_ledger(self._engine(), request_id, timeout)
-        if self._backend is None:
+            return wait_for_ledger(self._engine(), request_id, timeout, undecided)
+        if self._settings.result_backend is None:
             raise NotConfigured(
                 "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND",
                 setting="RELEASE_WORKER_RESULT_BACKEND",
             )
         try:
-            fields = self._app.AsyncResult(request_id).get(timeout=timeout)
+            fields = self._connections.own().app.AsyncResult(request_id).get(timeout=timeout)
         except CeleryTimeoutError:
             raise ResultTimeout(request_id=request_id, timeout=timeout, status="not finished") from None
         return RESULTS[kind].model_validate(fields)
 
     def _engine(self) -> "Engine":
-        if self._lazy_engine is None:
-            from release_worker.store.engine import make_engine
-
-            url = self._settings.require("database_url")
-            self._lazy_engine = make_engine(url, application_name="release_worker client")
-        return self._lazy_engine
+        return self._connections.own().engine()
 
 
 def _message_of(record: "RequestRecord", *, behind_others: bool = False) -> dict[str, Any]:

@@ -1,19 +1,45 @@
 """The database's half of asking: the request's row, and its end. Imported only where there is a database."""
 
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from release_worker.domain.messages import AnyResult
-from release_worker.errors import BrokerUnavailable, ResultTimeout
+from release_worker.errors import BrokerUnavailable, InvalidRequest, RequestNotFound, ResultTimeout
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import get_request
 
 _WAITING = "release_worker_waiting"  # in `Session.info`: what to publish after the commit
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger
+
+
+def joined(session: object) -> Connection:
+    """The connection of a caller's session, in its transaction. Raises InvalidRequest for what cannot be joined."""
+    if not isinstance(session, Session):
+        raise _refused(f"it must be a sqlalchemy.orm.Session, not {type(session).__name__}")
+    if session.twophase:
+        raise _refused("it must not use two-phase commit: a request cannot be published when it is only prepared")
+    return session.connection()
+
+
+def _refused(problem: str) -> InvalidRequest:
+    return InvalidRequest(f"session: {problem}", problems=[{"field": "session", "problem": problem}])
+
+
+def open_transaction_of(connection: Connection) -> Callable[[], bool]:
+    """Tells whether the transaction that the connection is in now has not ended yet; does not keep it from ending."""
+    transaction = connection.get_transaction()
+    known = None if transaction is None else weakref.ref(transaction)
+
+    def is_open() -> bool:
+        found = None if known is None else known()
+        return found is not None and found.is_active
+
+    return is_open
 
 
 def after_commit(session: Session, publish: Callable[[], None]) -> None:
@@ -46,13 +72,19 @@ def _forget_waiting(session: Session, ended: SessionTransaction) -> None:
         session.info[_WAITING].clear()
 
 
-def wait_for_ledger(engine: Engine, request_id: str, timeout: float | None) -> AnyResult:
-    """The result of a request, when the ledger has it. Raises its error, and ResultTimeout."""
+def wait_for_ledger(
+    engine: Engine, request_id: str, timeout: float | None, undecided: Callable[[], bool] | None = None
+) -> AnyResult:
+    """The result of a request, when the ledger has it. Raises its error, ResultTimeout, and RequestNotFound if there is
+    no such request, which may yet come for as long as it is `undecided`."""
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = FIRST_PAUSE
     while True:
+        may_come = undecided is not None and undecided()  # asked first: what was decided by then can be seen
         with ledger_transaction(engine) as connection:
             record = get_request(connection, request_id)
+        if record is None and not may_come:
+            raise RequestNotFound(request_id=request_id)
         if record is not None and record.finished:
             return record.outcome()
         if deadline is not None and time.monotonic() >= deadline:

@@ -13,12 +13,16 @@ A digest is the lower-case hex SHA-256 of that text in UTF-8. RFC 8785 would not
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from io import StringIO
 from typing import Any
 
 from release_worker.errors import UnsupportedContent
+
+# The most arrays and objects that may lie around a value in what is captured and in a request's labels. An item of
+# `changes` lies some levels deeper still in a result; pydantic takes 255, Python's JSON what is left of 1,000 frames.
+DEEPEST = 200
 
 # Python refuses to turn longer texts into int, since it takes quadratic time; a Decimal holds them exactly.
 _LONGEST_INT = 4000
@@ -58,6 +62,14 @@ def dumps(value: Any) -> str:
     return written.getvalue()
 
 
+def too_deep(value: Any) -> bool:
+    """Whether a value lies inside more than DEEPEST arrays and objects of `value`."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [inner for outer in level for inner in _members(outer)]
+    return bool(level)
+
+
 def digest(value: Any) -> str:
     """Lower-case hex SHA-256 of the canonical text of `value`."""
     return hashlib.sha256(dumps(value).encode()).hexdigest()
@@ -86,6 +98,16 @@ def _array(items: Sequence[Any]) -> list[Any]:
     for place, item in enumerate(items):
         pieces += [_Text(", "), item] if place else [item]
     return [*pieces, _Text("]")]
+
+
+def _members(value: Any) -> Iterable[Any]:
+    match value:
+        case dict():
+            return value.values()
+        case list() | tuple():
+            return value
+        case _:
+            return ()
 
 
 def _scalar(value: Any) -> str:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
+from release_worker.domain import canonical_json
+
 Json = Any
 Sort = Literal["added", "removed", "changed"]
 # How many are told of one component: keys that were added and keys that were removed, and changed items with their
@@ -112,8 +114,4 @@ def _changed_fields(old: Mapping[str, Json], new: Mapping[str, Json]) -> dict[st
 
 def _same(old: Json, new: Json) -> bool:
     """Equal as JSON: Python alone holds that True == 1."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        return old.keys() == new.keys() and all(_same(old[name], new[name]) for name in old)
-    if isinstance(old, (list, tuple)) and isinstance(new, (list, tuple)):
-        return len(old) == len(new) and all(map(_same, old, new))
-    return isinstance(old, bool) == isinstance(new, bool) and bool(old == new)
+    return canonical_json.dumps(old) == canonical_json.dumps(new)

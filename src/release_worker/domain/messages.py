@@ -11,6 +11,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
+from release_worker.domain import canonical_json
+from release_worker.domain.canonical_json import DEEPEST, too_deep
 from release_worker.domain.changes import ComponentChanges
 from release_worker.errors import InvalidRequest
 
@@ -51,12 +53,18 @@ def _toolset_reference(text: str) -> str:
 
 
 def _storable_labels(labels: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if too_deep(labels):
+        raise ValueError(f"must not be nested more than {DEEPEST} levels deep")
     text = json.dumps(labels, allow_nan=False, ensure_ascii=False)
     if len(text.encode()) > LARGEST_LABELS:
         raise ValueError(f"must be at most {LARGEST_LABELS} bytes of JSON")
     if _ESCAPED_NUL.search(text):
         raise ValueError("must not contain the character U+0000")
     return labels
+
+
+def _none_if_empty(labels: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+    return labels or None
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -91,15 +99,25 @@ class Request(BaseModel):
     idempotency_key: Name | None = None
 
     def payload(self) -> dict[str, Any]:
-        """What the ledger stores, and what an idempotency key stands for."""
+        """What the ledger stores."""
         return self.model_dump(mode="json", exclude={"idempotency_key"})
+
+    def asks_the_same(self, other: "Request") -> bool:
+        """Whether both ask for the same of a toolset, however each of them names it."""
+        naming = {"toolset", "organization", "idempotency_key"}
+        ours, theirs = (one.model_dump(mode="json", exclude=naming) for one in (self, other))
+        return self.kind == other.kind and canonical_json.dumps(ours) == canonical_json.dumps(theirs)
+
+    def names_the_same(self, other: "Request") -> bool:
+        """Whether both name their toolset in the same words."""
+        return (self.toolset, self.organization) == (other.toolset, other.organization)
 
 
 class CreateRelease(Request):
     kind = "create_release"
 
     notes: Text | None = None
-    labels: Labels | None = None
+    labels: Annotated[Labels | None, AfterValidator(_none_if_empty)] = None
     only_if_changed: bool = False
     expected_current_release: ExpectedRelease | None = None
 
@@ -227,6 +245,10 @@ def parse_request(kind: str, positional: Sequence[Any], keywords: Mapping[str, A
 
 def validate_request(kind: str, fields: Mapping[str, Any]) -> AnyRequest:
     """The request of this kind with these fields. Raises InvalidRequest, listing every problem."""
+    if kind not in REQUESTS:
+        raise InvalidRequest(
+            f"there is no kind of request {printable(kind, 100)!r}", problems=[_problem("kind", "unknown")]
+        )
     try:
         return REQUESTS[kind].model_validate(dict(fields))
     except ValidationError as error:

@@ -7,8 +7,8 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from release_worker.domain.canonical_json import as_plain
-from release_worker.domain.messages import RESULTS, AnyResult
-from release_worker.errors import ReleaseWorkerError, from_record
+from release_worker.domain.messages import RESULTS, AnyRequest, AnyResult, validate_request
+from release_worker.errors import InvalidRequest, ReleaseWorkerError, from_record
 
 Status = Literal["queued", "running", "succeeded", "failed"]
 
@@ -39,11 +39,15 @@ class RequestRecord:
     def finished(self) -> bool:
         return self.status in ("succeeded", "failed")
 
+    def request(self) -> AnyRequest:
+        """The request that the row asks for, with defaults filled in. Raises InvalidRequest if it asks for none: others
+        may write rows too."""
+        return _checked(self.kind, {**self.payload, "idempotency_key": self.idempotency_key})
+
     @property
     def arguments(self) -> dict[str, Any]:
-        """What its task is called with, for an encoder that knows no Decimal."""
-        arguments: dict[str, Any] = as_plain({**self.payload, "idempotency_key": self.idempotency_key})
-        return arguments
+        """What its task is called with, for an encoder that knows no Decimal. Raises InvalidRequest, as `request`."""
+        return self.request().model_dump(mode="json")
 
     @property
     def ending(self) -> "Ending":
@@ -70,7 +74,7 @@ class Ending:
 
 
 class InMailbox(Protocol):
-    """Which request, and the mailbox in which it lies: its toolset's, or its own where it names no toolset."""
+    """Which request, and the toolset in whose mailbox it lies; None for one that failed because it named none."""
 
     @property
     def id(self) -> str: ...
@@ -97,3 +101,16 @@ class Claim:
     kind: str
     attempt: int
     payload: dict[str, Any]
+    toolset_id: UUID
+
+    def request(self) -> AnyRequest:
+        """The request that the row asks for, with defaults filled in. Raises InvalidRequest if it asks for none."""
+        return _checked(self.kind, self.payload)
+
+
+def _checked(kind: str, fields: Mapping[str, Any]) -> AnyRequest:
+    try:
+        plain = as_plain(fields)
+    except (ValueError, RecursionError) as error:  # a number of more digits than an int may have, say
+        raise InvalidRequest(f"the request cannot be read: {type(error).__name__}", problems=[]) from None
+    return validate_request(kind, plain)

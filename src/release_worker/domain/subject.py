@@ -5,6 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 Scope = Literal["toolset", "project", "organization"]
+ALL_SCOPES: frozenset[Scope] = frozenset(("toolset", "project", "organization"))
 
 
 @dataclass(frozen=True, slots=True)

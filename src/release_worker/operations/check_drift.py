@@ -1,23 +1,25 @@
 """Has live state moved away from the current release?"""
 
+from uuid import UUID
+
 from sqlalchemy import Connection
 
-from release_worker.domain.messages import CheckDrift, CheckDriftResult
+from release_worker.domain.messages import CheckDriftResult
 from release_worker.state.live import differences, live_digests
 from release_worker.state.registry import Components
 from release_worker.store.captured import captured_contents, captured_parameters, restorable
 from release_worker.store.releases import current_release
-from release_worker.store.toolsets import find_toolset
+from release_worker.store.toolsets import toolset_of_id
 
 
-def check_drift(connection: Connection, request: CheckDrift, *, components: Components) -> CheckDriftResult:
+def check_drift(connection: Connection, *, toolset_id: UUID, components: Components) -> CheckDriftResult:
     """Compare live state with the current release; `changes` lead from the release to live state. Reads only.
 
     A toolset without a current release has drifted: nothing holds its state, and there is nothing to compare it with.
     Of a release made by older software without a source state, deployment and system are not compared. Raises
     ToolsetNotFound.
     """
-    subject = find_toolset(connection, request.toolset, organization=request.organization)
+    subject = toolset_of_id(connection, toolset_id)
     current = current_release(connection, subject)
     if current is None:
         return CheckDriftResult(toolset_id=subject.toolset_id, drifted=True, current_release_number=None, changes={})

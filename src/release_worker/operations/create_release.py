@@ -1,5 +1,7 @@
 """Create a release: capture all of a toolset's state, under the next number."""
 
+from uuid import UUID
+
 from sqlalchemy import Connection
 
 from release_worker.domain.messages import CreateRelease, CreateReleaseResult
@@ -12,14 +14,19 @@ from release_worker.store.releases import hold_for_release
 
 
 def create_release(
-    connection: Connection, request: CreateRelease, *, components: Components, request_id: str | None = None
+    connection: Connection,
+    request: CreateRelease,
+    *,
+    toolset_id: UUID,
+    components: Components,
+    request_id: str | None = None,
 ) -> CreateReleaseResult:
-    """Capture every component in the transaction's one snapshot and make the release current.
+    """Capture every component in one statement, and so in one snapshot, and make the release current.
 
-    With `only_if_changed`, the current release is the answer where live state equals it. Never commits. Raises
-    ToolsetNotFound, StaleState and, where another transaction was first, VersionConflict.
+    With `only_if_changed`, the current release is the answer if live state equals it. Never commits. Raises
+    ToolsetNotFound, StaleState and, if another transaction was first, VersionConflict.
     """
-    subject, current = hold_for_release(connection, request.toolset, organization=request.organization)
+    subject, current = hold_for_release(connection, toolset_id)
     check_expected_release(request.expected_current_release, current)
     stamp = Stamp("release", request.actor, request_id=request_id, notes=request.notes, labels=request.labels)
     release = capture(

@@ -6,58 +6,112 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
-from release_worker.domain.canonical_json import as_plain
-from release_worker.domain.messages import (
-    AnyRequest,
-    AnyResult,
-    CheckDrift,
-    CreateRelease,
-    Pin,
-    Prune,
-    Rollback,
-    validate_request,
-)
+from release_worker.domain.messages import AnyRequest, AnyResult, CheckDrift, CreateRelease, Pin, Prune, Rollback
 from release_worker.domain.request_record import Claim
+from release_worker.domain.subject import ALL_SCOPES, Scope
+from release_worker.errors import VersionConflict
 from release_worker.operations.check_drift import check_drift
 from release_worker.operations.create_release import create_release
+from release_worker.operations.holding import MoreToHold
 from release_worker.operations.pin import pin
 from release_worker.operations.prune import prune
 from release_worker.operations.rollback import rollback
 from release_worker.state.registry import Components
-from release_worker.store.engine import snapshot_transaction
+from release_worker.store.engine import locking_transaction, single_statement, snapshot_transaction
 from release_worker.store.requests import hold, succeed
+from release_worker.store.toolsets import wait_for_owners
+
+LONGEST_WAIT = "500ms"  # for each row of an owner that an attempt found busy, before the next attempt
+_BUSY = "55P03"  # lock_not_available
 
 
 def execute(engine: Engine, claim: Claim, components: Components) -> Mapping[str, Any]:
     """Carry a claimed request out and mark it done; its result, as it is stored.
 
-    The request's row is held from the first statement on, and marking it comes before the commit and names the attempt,
-    so a worker that lost its claim commits nothing.
-    Raises the operation's errors, and LockUnavailable where the claim was lost.
+    The request belongs to the toolset that it was accepted for, whatever that toolset's name means now. Raises the
+    operation's errors, InvalidRequest for a row that is no request, and LockUnavailable if the claim was lost.
     """
-    request = validate_request(claim.kind, as_plain(claim.payload))
-    with snapshot_transaction(engine) as connection:
-        hold(connection, claim)
-        result = storable(perform(connection, request, components=components, request_id=claim.id))
-        succeed(connection, claim, result)
-    return result
+    request = claim.request()
+    result = carry_out(engine, request, toolset_id=claim.toolset_id, components=components, claim=claim)
+    return storable(result)
+
+
+def carry_out(
+    engine: Engine,
+    request: AnyRequest,
+    *,
+    toolset_id: UUID,
+    components: Components,
+    claim: Claim | None = None,
+    request_id: str | None = None,
+) -> AnyResult:
+    """Carry a request out in a transaction of its own; with `claim`, mark it done in the same one.
+
+    The claimed request's row is held from the first statement on, and marking it comes before the commit and names the
+    attempt, so a worker that lost its claim commits nothing. If rows that are needed were busy, waits until they have
+    been free before it raises VersionConflict: the caller may try again at once.
+    """
+    written: frozenset[Scope] = frozenset()
+    begin = snapshot_transaction if _only_reads(request) else locking_transaction
+    while True:
+        try:
+            with begin(engine) as connection:
+                if claim is not None:
+                    hold(connection, claim)
+                    request_id = claim.id
+                result = perform(
+                    connection, request, toolset_id=toolset_id, components=components, request_id=request_id,
+                    written=written,
+                )  # fmt: skip
+                if claim is not None:
+                    succeed(connection, claim, storable(result))
+        except MoreToHold as more:
+            written |= more.scopes
+        except VersionConflict as conflict:
+            if conflict.details.get("sqlstate") == _BUSY:
+                with single_statement(engine) as connection:
+                    wait_for_owners(connection, toolset_id, longest=LONGEST_WAIT)
+            raise
+        else:
+            return result
+
+
+def _only_reads(request: AnyRequest) -> bool:
+    """Such a request needs the state of one moment, and no lock."""
+    return isinstance(request, CheckDrift) or (isinstance(request, Rollback) and request.dry_run)
 
 
 def perform(
-    connection: Connection, request: AnyRequest, *, components: Components, request_id: str | None = None
+    connection: Connection,
+    request: AnyRequest,
+    *,
+    toolset_id: UUID,
+    components: Components,
+    request_id: str | None = None,
+    written: frozenset[Scope] = ALL_SCOPES,
 ) -> AnyResult:
-    """Carry a request out in the caller's transaction, which should be a `snapshot_transaction`."""
+    """Carry a request out in the caller's transaction, a `snapshot_transaction` if the request only reads and otherwise
+    a `locking_transaction`. `written` are the scopes that are held for writing from the start."""
     match request:
         case CreateRelease():
-            return create_release(connection, request, components=components, request_id=request_id)
+            return create_release(
+                connection, request, toolset_id=toolset_id, components=components, request_id=request_id
+            )
         case Rollback():
-            return rollback(connection, request, components=components, request_id=request_id)
+            return rollback(
+                connection,
+                request,
+                toolset_id=toolset_id,
+                components=components,
+                request_id=request_id,
+                written=written,
+            )
         case CheckDrift():
-            return check_drift(connection, request, components=components)
+            return check_drift(connection, toolset_id=toolset_id, components=components)
         case Pin():
-            return pin(connection, request)
+            return pin(connection, request, toolset_id=toolset_id)
         case Prune():
-            return prune(connection, request)
+            return prune(connection, request, toolset_id=toolset_id)
         case _:
             assert_never(request)
 

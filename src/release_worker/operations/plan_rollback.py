@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.changes import ComponentChanges
 from release_worker.domain.digests import StateDigests
-from release_worker.domain.messages import Rollback, check_component_names
+from release_worker.domain.messages import Rollback
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Scope, Subject
 from release_worker.errors import SharedStateImpact
@@ -18,8 +18,7 @@ from release_worker.operations.shared_impact import shared_impact
 from release_worker.state.live import Difference, differences, digests, live_digests
 from release_worker.state.registry import Components
 from release_worker.store.captured import captured_contents, captured_parameters, check_integrity, restorable
-from release_worker.store.releases import current_release, find_release, original_deployment
-from release_worker.store.toolsets import find_toolset
+from release_worker.store.releases import current_and_numbered, original_deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +58,18 @@ class RollbackPlan:
         return not self.moved
 
 
-def plan_rollback(connection: Connection, request: Rollback, components: Components) -> RollbackPlan:
-    """Decide a rollback against the transaction's snapshot.
+def plan_rollback(
+    connection: Connection, request: Rollback, components: Components, *, subject: Subject
+) -> RollbackPlan:
+    """Decide a rollback: in a snapshot, or with everything held that it may change.
 
-    Raises ToolsetNotFound, ReleaseNotFound, InvalidRequest (an unknown component), StaleState, IntegrityMismatch,
-    MissingDependencies and SharedStateImpact.
+    Live state is digested before anything else is looked at: whoever digests it again later knows whether all of this
+    was decided from the same state. Raises ReleaseNotFound, StaleState, IntegrityMismatch, MissingDependencies and
+    SharedStateImpact.
     """
-    check_component_names(request.components, components.names)
-    subject = find_toolset(connection, request.toolset, organization=request.organization)
-    target = find_release(connection, subject, request.release_number)
-    current = current_release(connection, subject)
+    current, target = current_and_numbered(connection, subject, request.release_number)
     check_expected_release(request.expected_current_release, current)
+    before = live_digests(connection, components, subject.parameters)
     integrity = check_integrity(connection, target)
 
     wanted = request.components or components.names
@@ -86,7 +86,6 @@ def plan_rollback(connection: Connection, request: Rollback, components: Compone
     contents = {**captured_contents(selected), **dependencies.without_skipped(captured_contents(selected))}
     parameters |= dependencies.parameters
 
-    before = live_digests(connection, components, parameters)
     expected = _expected(connection, contents, integrity.digests, dependencies, parameters)
     differing = _differing(connection, components, contents, before, expected, parameters) | dependencies.added
     changes = {name: difference.changes for name, difference in differing.items()}

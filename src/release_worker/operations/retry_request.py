@@ -12,11 +12,15 @@ def retry_request(connection: Connection, request_id: str, *, organization: str 
     """Queue a failed request again, as if it had just been asked; it keeps its place in its toolset's order.
 
     Where `organization`, a slug or an id, is given, another's request is as good as not there. Raises RequestNotFound,
-    and InvalidRequest for one that has not failed or that was refused when it arrived: it was no valid request, or its
-    key or id was that of another.
+    and InvalidRequest for one that has not failed or that was refused when it arrived: it was no valid request, it
+    named no toolset, or its key or id was that of another.
     """
     record = find_request(connection, request_id, organization=organization)
-    if "refused" in record.payload or isinstance(record.stored_error(), IdempotencyConflict):
+    if (
+        record.toolset_id is None
+        or "refused" in record.payload
+        or isinstance(record.stored_error(), IdempotencyConflict)
+    ):
         raise InvalidRequest(f"request {request_id} was refused: it was not a valid one", problems=[])
     if not requeue_failed(connection, request_id):
         raise InvalidRequest(f"request {request_id} is {record.status}, not failed", problems=[])

@@ -1,6 +1,6 @@
 """Roll a toolset back to a release: all of it, or the chosen components, exactly or not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -8,33 +8,50 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.digests import StateDigests
-from release_worker.domain.messages import Rollback, RollbackResult
+from release_worker.domain.messages import Rollback, RollbackResult, check_component_names
 from release_worker.domain.release import Release
-from release_worker.errors import IntegrityMismatch
+from release_worker.domain.subject import ALL_SCOPES, Scope
+from release_worker.errors import IntegrityMismatch, VersionConflict
 from release_worker.operations.capture import capture
 from release_worker.operations.dependencies import still_missing
+from release_worker.operations.holding import MoreToHold, hold_for_rollback
 from release_worker.operations.plan_rollback import RollbackPlan, plan_rollback
+from release_worker.state.component import Component, HasLiveRows
 from release_worker.state.live import live_digests
 from release_worker.state.providers import Sources, add
 from release_worker.state.registry import Components
 from release_worker.store.captured import captured_contents
 from release_worker.store.capturing import Stamp
+from release_worker.store.engine import single_statement
 from release_worker.store.rollbacks import RollbackRecord, insert_rollback
-from release_worker.store.toolsets import lock_owners, set_current_release
+from release_worker.store.toolsets import set_current_release, toolset_of_id
 
 
 def rollback(
-    connection: Connection, request: Rollback, *, components: Components, request_id: str | None = None
+    connection: Connection,
+    request: Rollback,
+    *,
+    toolset_id: UUID,
+    components: Components,
+    request_id: str | None = None,
+    written: frozenset[Scope] = ALL_SCOPES,
 ) -> RollbackResult:
-    """Restore a release in the transaction's one snapshot. Never commits.
+    """Hold what is needed, plan, restore, read back, record. Never commits. A dry run only plans, and holds nothing.
 
-    Raises what `plan_rollback` raises; IntegrityMismatch where live state, read back, is not what was to be restored;
-    VersionConflict where another transaction was first.
+    `written` are the scopes that are to be held for writing from the start. Raises ToolsetNotFound, InvalidRequest (an
+    unknown component), and what `plan_rollback` raises; IntegrityMismatch if live state, read back, is not what was to
+    be restored; VersionConflict if another transaction was first; MoreToHold.
     """
-    plan = plan_rollback(connection, request, components)
-    if plan.noop or request.dry_run:
+    check_component_names(request.components, components.names)
+    if request.dry_run:
+        subject = toolset_of_id(connection, toolset_id)
+        return _result(plan_rollback(connection, request, components, subject=subject), request)
+    subject, held = hold_for_rollback(connection, request, toolset_id, components, written=written)
+    plan = plan_rollback(connection, request, components, subject=subject)
+    if plan.noop:
         return _result(plan, request)
-    lock_owners(connection, plan.subject, plan.scopes)
+    if more := plan.scopes - held:
+        raise MoreToHold(more)
     stamp = Stamp("backup", request.actor, request_id=request_id)
     backup = _back_up(connection, plan, components, stamp)
     _restore(connection, plan, components)
@@ -63,7 +80,8 @@ def _restore(connection: Connection, plan: RollbackPlan, components: Components)
 
 
 def _read_back(connection: Connection, plan: RollbackPlan, components: Components) -> StateDigests:
-    """The digests of live state now. Raises IntegrityMismatch where anything is not as planned."""
+    """The digests of live state now. Raises VersionConflict if others have changed it meanwhile, and IntegrityMismatch
+    if anything else is not as planned."""
     after = live_digests(connection, components, plan.parameters)
     planned: Mapping[str, str | None] = {**plan.before.components, **plan.expected.components}
     wrong: list[dict[str, Any]] = [
@@ -75,10 +93,28 @@ def _read_back(connection: Connection, plan: RollbackPlan, components: Component
         {"object": urn, "stored": "provided again", "computed": "missing"}
         for urn in still_missing(connection, plan.dependencies, components, plan.parameters)
     ]
+    _refuse_if_moved(connection, plan, components if wrong else [one for one in components if not _held(one, plan)])
     if wrong:
         named = ", ".join(str(one["object"]) for one in wrong)
         raise IntegrityMismatch(f"live state, read back, is not what was to be restored: {named}", objects=wrong)
     return after
+
+
+def _held(component: Component, plan: RollbackPlan) -> bool:
+    """What was restored of it could not be edited meanwhile."""
+    return component.name not in plan.changes or isinstance(component, HasLiveRows)
+
+
+def _refuse_if_moved(connection: Connection, plan: RollbackPlan, components: Iterable[Component]) -> None:
+    """Raises VersionConflict if what others have committed of these is no longer what the plan was made from: seen from
+    outside, where what this transaction has written does not show."""
+    looked_at = list(components)
+    if not looked_at:
+        return
+    with single_statement(connection.engine) as outside:
+        committed = live_digests(outside, looked_at, plan.subject.parameters)
+    if any(committed[one.name] != plan.before[one.name] for one in looked_at):
+        raise VersionConflict(reason="live state was changed meanwhile")
 
 
 def _settle(

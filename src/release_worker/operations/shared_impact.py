@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters
+from release_worker.state.providers import slugs_of
 from release_worker.store.statements import parsed
 
 _PATH = """
@@ -30,12 +31,17 @@ def shared_impact(
     items would reach, by path. `touched` are keys by component, each as a list or a PostgreSQL array.
 
     - A tool or resource definition reaches the toolsets of the project that list its URN; so does a template with a
-      tool URN.
-    - A function or package asset reaches those that list a URN of that source (`tools:function:<slug>:…`): its code is
-      what runs. An OpenAPI document is compiled into the definitions, which are compared themselves.
-    - System configuration and other templates reach every toolset of the project.
-    - A global variation reaches the toolsets of the organization that list its URN, where their own variation, laid
-      over it field by field, leaves a difference.
+      tool URN, before or after.
+    - The deployment's status reaches those that list a URN which the live or the restored deployment provides. A
+      deployment that comes into being, or goes away, has another status.
+    - A function or package asset reaches those that list a URN of its slug: its code is what runs. The configuration of
+      an OpenAPI document reaches them too; its name and its checksum do not, for the document is compiled into the
+      definitions, which are compared themselves.
+    - A URN is of a slug if what follows its second colon is the slug, or begins with the slug and a colon. A slug may
+      hold colons: `tools:function:a:b` is of `a` and of `a:b`.
+    - System configuration and templates without a tool URN reach every toolset of the project.
+    - A global variation reaches the toolsets of the organization that list its URN, if their own variation, laid
+      over it field by field, leaves a difference. If the two are not both objects, their own is served alone.
     - A plug-in's state reaches every toolset of the project, or the organization, that it belongs to.
     """
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -53,7 +59,7 @@ def _queries(
 ) -> Iterator[tuple[str, str]]:
     """Of each touched component, queries of the toolsets that it reaches; `:touched` are the keys."""
     if "deployment" in touched:
-        yield "deployment", _LISTING_DEFINITIONS
+        yield "deployment", _reached_by_deployment(target["deployment"])
     if "system" in touched:
         yield "system", _REACHED_BY_CONFIGURATION
         yield "system", _reached_by_prompts(live["system"], target["system"])
@@ -69,28 +75,45 @@ _IN_SCOPE: Mapping[Scope, str] = {
     "organization": _PATH + "AND t.organization_id = :organization_id",
 }
 
-_LISTING_DEFINITIONS = f"""
-    WITH touched AS MATERIALIZED (
-        SELECT split_part(key, '/', 1) AS section, substring(key FROM position('/' IN key) + 1) AS name
-        FROM unnest(CAST(:touched AS text[])) AS key),
-    code AS MATERIALIZED (
-        SELECT substring(name FROM position('/' IN name) + 1) AS slug
-        FROM touched WHERE section = 'assets' AND name NOT LIKE 'openapiv3/%')
-    {_PATH} AND t.project_id = :project_id AND (
-        EXISTS (
-            SELECT FROM toolset_tools m WHERE m.toolset_id = t.id AND (
-                m.tool_urn IN (SELECT name FROM touched WHERE section = 'tools')
-                OR split_part(m.tool_urn, ':', 3) IN (SELECT slug FROM code)))
-        OR EXISTS (
-            SELECT FROM toolset_resources m WHERE m.toolset_id = t.id AND (
-                m.resource_urn IN (SELECT name FROM touched WHERE section = 'resources')
-                OR split_part(m.resource_urn, ':', 3) IN (SELECT slug FROM code))))
-"""
-
 _REACHED_BY_CONFIGURATION = f"""
     {_PATH} AND t.project_id = :project_id
     AND EXISTS (SELECT FROM unnest(CAST(:touched AS text[])) AS key WHERE key LIKE 'config/%')
 """
+
+
+def _reached_by_deployment(target: str) -> str:
+    """A status reaches by what the live deployment provides: what only the restored one does is touched itself."""
+    return f"""
+        WITH touched AS MATERIALIZED (
+            SELECT split_part(key, '/', 1) AS section, substring(key FROM position('/' IN key) + 1) AS name
+            FROM unnest(CAST(:touched AS text[])) AS key),
+        active AS MATERIALIZED (SELECT active_deployment_id AS id FROM projects WHERE id = :project_id),
+        restored AS MATERIALIZED (SELECT {target} -> 'assets' AS content),
+        assets AS MATERIALIZED (
+            SELECT name AS key, split_part(name, '/', 1) AS kind, substring(name FROM position('/' IN name) + 1) AS slug
+            FROM touched WHERE section = 'assets'),
+        reaching AS MATERIALIZED (
+            SELECT slug FROM assets
+            WHERE kind <> 'openapiv3' OR (
+                SELECT config FROM deployment_assets live
+                WHERE deployment_id = (SELECT id FROM active) AND live.kind = assets.kind AND live.slug = assets.slug
+            ) IS DISTINCT FROM (SELECT content FROM restored) -> key -> 'config')
+        {_PATH} AND t.project_id = :project_id AND ({_lists_touched("tool")} OR {_lists_touched("resource")})
+    """
+
+
+def _lists_touched(kind: str) -> str:
+    """SQL: toolset `t` lists a tool, or a resource, whose definition, status or asset is touched."""
+    return f"""
+        EXISTS (
+            SELECT FROM toolset_{kind}s m WHERE m.toolset_id = t.id AND (
+                m.{kind}_urn IN (SELECT name FROM touched WHERE section = '{kind}s')
+                OR EXISTS (SELECT FROM touched WHERE section = 'status') AND EXISTS (
+                    SELECT FROM {kind}_definitions
+                    WHERE deployment_id = (SELECT id FROM active) AND urn = m.{kind}_urn)
+                OR EXISTS (SELECT FROM reaching) AND EXISTS (
+                    SELECT FROM ({slugs_of(f"m.{kind}_urn")}) AS slugs JOIN reaching USING (slug))))
+    """
 
 
 def _reached_by_prompts(live: str, target: str) -> str:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from release_worker.domain.request_record import RequestRecord
-from release_worker.errors import BrokerUnavailable, WorkerLost
+from release_worker.errors import BrokerUnavailable, InvalidRequest, WorkerLost
 from release_worker.store.engine import ledger_transaction
+from release_worker.store.requests import give_up
 from release_worker.store.sweeping import fail_exhausted, take_overdue
 
 
@@ -22,10 +23,12 @@ class SweepPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """Ids of the requests that were published again, and of those that were given up."""
+    """Ids of the requests that were published again, of those that were given up, and of those that are refused because
+    what their row says is no request."""
 
     published: tuple[str, ...]
     given_up: tuple[str, ...]
+    refused: tuple[str, ...] = ()
 
 
 def sweep(
@@ -33,18 +36,26 @@ def sweep(
 ) -> Swept:
     """Publish overdue requests under the ids that they have, and fail those whose `attempts` are used up.
 
-    Any number of sweepers may run at once. `publish` may raise BrokerUnavailable, which ends the sweep: what was not
-    published is overdue again after the same patience.
+    Anyone may write rows whom the grants allow to: one that is no request fails by itself, with the reason, and the
+    sweep goes on. Any number of sweepers may run at once. `publish` may raise BrokerUnavailable, which ends the sweep:
+    what was not published is overdue again after the same patience.
     """
     policy = policy or SweepPolicy()
     with ledger_transaction(engine) as connection:
         given_up = fail_exhausted(connection, attempts=attempts, error=WorkerLost(attempts=attempts))
         overdue = take_overdue(connection, patience_seconds=policy.patience, limit=policy.limit)
     published: list[str] = []
+    refused: list[str] = []
     for record in overdue:
         try:
+            record.request()
             publish(record)
         except BrokerUnavailable:
             break
-        published.append(record.id)
-    return Swept(tuple(published), tuple(given_up))
+        except InvalidRequest as error:
+            with ledger_transaction(engine) as connection:
+                give_up(connection, record.id, error)
+            refused.append(record.id)
+        else:
+            published.append(record.id)
+    return Swept(tuple(published), tuple(given_up), tuple(refused))

@@ -7,8 +7,8 @@ value `null` is no content of its own. Expressions may use the parameters `:tool
 `:organization_id`, and the one named in the content handed in.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from sqlalchemy import Connection
 
@@ -37,10 +37,17 @@ class Component(Protocol):
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
         """Make live state equal to content `target`: remove what it lacks, change what differs, add what it has, and
-        touch nothing else. Never commits. `parameters` are those of `target` and of the toolset.
+        touch nothing else. Never commits. `parameters` are those of `target` and of the toolset. The rows of the
+        component's owner and those of `live_rows` are held."""
 
-        Changing and adding are two statements, never an upsert: in REPEATABLE READ an upsert takes a row that an app
-        deleted meanwhile for a missing one and inserts it beside itself, where an update is refused as a conflict."""
+
+@runtime_checkable
+class HasLiveRows(Protocol):
+    """A component whose rows can be held, so that no edit by an app that holds nothing is overwritten unseen."""
+
+    def live_rows(self) -> Sequence[str]:
+        """SQL: queries of all rows that live content is read from, ready for `FOR UPDATE`, such as
+        `SELECT FROM toolset_tools WHERE toolset_id = :toolset_id`. That of its owner need not be among them."""
 
 
 def keyed_diff(items_before: str, items_after: str) -> str:

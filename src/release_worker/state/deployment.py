@@ -8,6 +8,7 @@ from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters, keyed_diff, members, once
 from release_worker.store.statements import parsed
 
+_ACTIVE = "SELECT active_deployment_id FROM projects WHERE id = :project_id"
 _STATUS = "SELECT 'status' AS key, {0} -> 'status' AS item WHERE {0} IS NOT NULL"
 
 _DEFINITIONS = (("tools", "tool_definitions"), ("resources", "resource_definitions"))
@@ -46,7 +47,17 @@ class Deployment:
     scope: Scope = "project"
 
     def capture(self) -> str:
-        return content_of("(SELECT active_deployment_id FROM projects WHERE id = :project_id)")
+        return content_of(f"({_ACTIVE})")
+
+    def live_rows(self) -> tuple[str, ...]:
+        tables = ("deployment_assets", "tool_definitions", "resource_definitions")
+        return tuple(f"SELECT FROM {table} WHERE deployment_id = ({_ACTIVE})" for table in tables)
+
+    @staticmethod
+    def moved(original: str) -> str:
+        """SQL: whether the project points elsewhere than at `original`; a guess that costs nothing at whether the
+        content differs."""
+        return f"(({_ACTIVE}) IS DISTINCT FROM {original})"
 
     def diff(self, before: str, after: str) -> str:
         return keyed_diff(once(before, self._items), once(after, self._items))

@@ -44,7 +44,9 @@ def differences(
             SELECT key, CASE WHEN {changed} THEN old END AS old, CASE WHEN {changed} THEN new END AS new,
                    in_old, in_new, row_number() OVER (PARTITION BY in_old, in_new ORDER BY key COLLATE "C") AS place
             FROM ({component.diff(before, after)}) AS differing)
-        SELECT key, old, new, in_old, in_new, 1 AS number, true AS told, place FROM differing WHERE {told}
+        SELECT key, {_shown("old", component)}, {_shown("new", component)}, in_old, in_new, 1 AS number, true AS told,
+               place
+        FROM differing WHERE {told}
         UNION ALL
         SELECT NULL, NULL, NULL, in_old, in_new, count(*), false, NULL FROM differing WHERE NOT ({told})
         GROUP BY in_old, in_new
@@ -65,3 +67,8 @@ def differences(
                 omitted[sort_of(row.in_old, row.in_new)] = row.number
 
     return Difference(describe(items(), omitted), keys)
+
+
+def _shown(side: str, component: Component) -> str:
+    """SQL: the value of a side. Only older software can have stored what is nested too deeply to be shown."""
+    return f"release_worker_not_too_deep({side}, '{component.name}: ' || key) AS {side}"

@@ -27,6 +27,9 @@ class Membership:
                 'positions', coalesce(array_agg(position {order}), '{{}}'))
             FROM {self.table} WHERE toolset_id = :toolset_id)"""
 
+    def live_rows(self) -> tuple[str, ...]:
+        return (f"SELECT FROM {self.table} WHERE toolset_id = :toolset_id",)
+
     def diff(self, before: str, after: str) -> str:
         return f"""
             SELECT urn AS key, {_item("before")} AS old, {_item("after")} AS new,

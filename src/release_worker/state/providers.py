@@ -92,8 +92,7 @@ def find_additions(
 ) -> Additions:
     """Which definitions and templates of the snapshot can provide these again; not a template whose name is taken.
 
-    An asset whose slug is the source in a URN (`tools:function:<slug>:…`) comes along where the active deployment lacks
-    it.
+    An asset comes along if a definition's URN is of its slug, and the active deployment lacks it.
     """
     wanted: dict[str, Any] = {**parameters, "wanted_tools": list(tools), "wanted_resources": list(resources)}
 
@@ -112,14 +111,24 @@ def find_additions(
     """
     prompts: dict[str, str] = dict(connection.execute(parsed(templates), wanted).all())
     definitions = {"tools": defined("tools"), "resources": defined("resources")}
-    sources = {urn.split(":")[2] for urns in definitions.values() for urn in urns if urn.count(":") >= 2}
+    urns = [*definitions["tools"], *definitions["resources"]]
     assets = f"""
         SELECT key FROM jsonb_object_keys({snapshot.deployment} -> 'assets') AS key
         WHERE key NOT IN (SELECT jsonb_object_keys({live.deployment} -> 'assets'))
-          AND substring(key FROM position('/' IN key) + 1) = ANY (CAST(:sources AS text[]))
+          AND substring(key FROM position('/' IN key) + 1) IN (
+              SELECT slug FROM unnest(CAST(:urns AS text[])) AS urn, LATERAL ({slugs_of("urn")}) AS slugs)
     """
-    found = connection.execute(parsed(assets), {**wanted, "sources": sorted(sources)}).scalars() if sources else ()
+    found = connection.execute(parsed(assets), {**wanted, "urns": urns}).scalars() if urns else ()
     return Additions(**definitions, assets=tuple(found), prompts=prompts)
+
+
+def slugs_of(urn: str) -> str:
+    """SQL: a query of `slug`, all that a URN is of: `tools:function:a:b` is of `a` and of `a:b`, for a slug may hold a
+    colon itself."""
+    return f"""
+        SELECT array_to_string(parts[3:place], ':') AS slug
+        FROM string_to_array({urn}, ':') AS parts, generate_series(3, cardinality(parts)) AS place
+    """
 
 
 def add(

@@ -21,6 +21,9 @@ class Settings:
             SELECT jsonb_build_object('name', name, 'description', description, 'settings', settings)
             FROM toolsets WHERE id = :toolset_id)"""
 
+    def live_rows(self) -> tuple[str, ...]:
+        return ()  # the toolset's own row is its owner's
+
     def diff(self, before: str, after: str) -> str:
         return keyed_diff(members(before), members(after))
 

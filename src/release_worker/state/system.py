@@ -37,6 +37,13 @@ class System:
                     SELECT coalesce(jsonb_object_agg(name, {_PROMPT}), '{{}}')
                     FROM prompt_templates WHERE project_id = :project_id AND deleted_at IS NULL)))"""
 
+    def live_rows(self) -> tuple[str, ...]:
+        """Deleted templates too: an app could bring them back."""
+        return (
+            "SELECT FROM system_configs WHERE project_id = :project_id",
+            "SELECT FROM prompt_templates WHERE project_id = :project_id",
+        )
+
     def diff(self, before: str, after: str) -> str:
         def items(content: str) -> str:
             return f"{members(content, 'config')} UNION ALL {members(content, 'prompts')}"

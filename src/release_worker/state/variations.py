@@ -28,6 +28,9 @@ class Variations:
     def capture(self) -> str:
         return f"(SELECT CAST(json_object_agg(tool_urn, config) AS jsonb) FROM variations WHERE {self._ours})"
 
+    def live_rows(self) -> tuple[str, ...]:
+        return (f"SELECT FROM variations WHERE {self._ours}",)
+
     def diff(self, before: str, after: str) -> str:
         return keyed_diff(members(before), members(after))
 

@@ -1,29 +1,35 @@
-"""Into the ledger: a request is written down once, under its id and its idempotency key, or refused."""
+"""Into the ledger: a request is written down once, under its id and its idempotency key, or refused.
+
+Here the name of a toolset is resolved, once: the row holds the toolset's id, and from then on only that counts.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
 from release_worker.domain.messages import AnyRequest
 from release_worker.domain.request_record import RequestRecord
-from release_worker.errors import IdempotencyConflict, ReleaseWorkerError, VersionConflict
-from release_worker.store.requests import COLUMNS
+from release_worker.errors import (
+    IdempotencyConflict,
+    InvalidRequest,
+    ReleaseWorkerError,
+    ToolsetNotFound,
+    VersionConflict,
+)
+from release_worker.store.requests import COLUMNS, get_request
 from release_worker.store.statements import parsed
 from release_worker.store.toolsets import naming
 
 # For a transaction that uses the same idempotency key.
 PATIENCE = "10s"
-# How a payload names the toolset; one toolset has several names.
-_NAMING = "'{toolset, organization}'::text[]"
-_NAMES = "jsonb_build_array({0} -> 'toolset', {0} -> 'organization')"
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A request that is in the ledger; `behind_others` where its toolset had unfinished ones before."""
+    """A request that is in the ledger; `behind_others` if its toolset had unfinished ones before."""
 
     record: RequestRecord
     behind_others: bool = False
@@ -32,19 +38,25 @@ class Accepted:
 def accept_request(
     connection: Connection, request: AnyRequest, *, request_id: str, patience: str | None = None
 ) -> Accepted:
-    """Write the request down, once: the row of this id, or of the same toolset and idempotency key where there is one.
+    """Write the request down, once: the row of this id, or of the same toolset and idempotency key if there is one.
 
-    One for a toolset that is not there is written down too: the operation will say so. `patience`: how long to wait for
-    a transaction that uses the same key and has not ended, as PostgreSQL writes times; by default that is left to the
-    caller's own. Raises IdempotencyConflict where the key was used for something else, and VersionConflict.
+    A request for a toolset that is not there is written down as failed, with ToolsetNotFound. `patience`: how long to
+    wait for a transaction that uses the same key and has not ended, as PostgreSQL writes times; by default that is left
+    to the caller's own. Raises IdempotencyConflict if the id or the key was used for something else, and
+    VersionConflict.
     """
     named, naming_parameters = _named(request)
     bounded = f"set_config('lock_timeout', '{patience}', true)" if patience else "NULL"
     insert = f"""
-        WITH named AS MATERIALIZED ({named}), bounded AS MATERIALIZED (SELECT {bounded})
-        INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
-        SELECT :id, :kind, (SELECT id FROM named), :idempotency_key, CAST(:payload AS jsonb), :requested_by
-        FROM bounded
+        WITH named AS MATERIALIZED ({named}), bounded AS MATERIALIZED (SELECT {bounded}),
+             found AS MATERIALIZED (SELECT (SELECT id FROM named) AS toolset_id FROM bounded)
+        INSERT INTO release_requests (
+            id, kind, toolset_id, idempotency_key, payload, requested_by, status, error, finished_at)
+        SELECT :id, :kind, toolset_id, :idempotency_key, CAST(:payload AS jsonb), :requested_by,
+               CASE WHEN toolset_id IS NULL THEN 'failed' ELSE 'queued' END,
+               CASE WHEN toolset_id IS NULL THEN CAST(:not_found AS jsonb) END,
+               CASE WHEN toolset_id IS NULL THEN clock_timestamp() END
+        FROM found
         ON CONFLICT DO NOTHING
         RETURNING {COLUMNS}, EXISTS (
             SELECT FROM release_requests AS other
@@ -56,6 +68,7 @@ def accept_request(
         "idempotency_key": request.idempotency_key,
         "payload": canonical_json.dumps(request.payload()),
         "requested_by": request.actor,
+        "not_found": canonical_json.dumps(ToolsetNotFound(toolset=request.toolset).as_record()),
         **naming_parameters,
     }
     row = connection.execute(parsed(insert), parameters).one_or_none()
@@ -67,7 +80,7 @@ def accept_request(
 
 
 def _named(request: AnyRequest) -> tuple[str, dict[str, object]]:
-    """SQL: the id of the toolset that a request names, none where there is no such toolset; and its parameters."""
+    """SQL: the id of the toolset that a request names, none if there is no such toolset; and its parameters."""
     where, parameters = naming(request.toolset, request.organization)
     query = f"""
         SELECT t.id FROM toolsets t
@@ -78,44 +91,41 @@ def _named(request: AnyRequest) -> tuple[str, dict[str, object]]:
 
 
 def _earlier(connection: Connection, request: AnyRequest, parameters: Mapping[str, Any]) -> RequestRecord:
-    """The row of this id, else of this toolset and key. It may name the toolset in another way; all else must be the
-    same, and so must the name where it is that of no toolset, then or now."""
-    given = "CAST(:payload AS jsonb)"
-    earlier = f"""
+    """The row of this id, else of this toolset and key; it must ask for the same, perhaps of a toolset that it names in
+    another way. The row of this id belongs to its toolset also if the name means another one by now."""
+    query = f"""
         WITH named AS MATERIALIZED ({_named(request)[0]})
-        SELECT {COLUMNS},
-               kind = :kind AND payload - {_NAMING} = {given} - {_NAMING}
-               AND coalesce(toolset_id = (SELECT id FROM named), {_NAMES.format("payload")} = {_NAMES.format(given)})
-               AS same
+        SELECT {COLUMNS}, coalesce(toolset_id = (SELECT id FROM named), false) AS named
         FROM release_requests
         WHERE id = :id OR toolset_id = (SELECT id FROM named) AND idempotency_key = :idempotency_key
         ORDER BY id = :id DESC LIMIT 1
     """
-    row = connection.execute(parsed(earlier), parameters).one_or_none()
+    row = connection.execute(parsed(query), parameters).one_or_none()
     if row is None:
         raise VersionConflict(reason="the toolset was renamed or deleted meanwhile")
-    return _if_same(row, request, parameters["id"])
+    fields = dict(row._mapping)
+    named = fields.pop("named")
+    return _if_same(RequestRecord(**fields), request, parameters["id"], named=named)
 
 
 def find_same_request(connection: Connection, request: AnyRequest, request_id: str) -> RequestRecord | None:
-    """The row of this id, which the request's sender wrote; None where it is not there.
+    """The row of this id, which the request's sender wrote; None if it is not there.
 
-    Raises IdempotencyConflict where that row asks for something else.
+    Raises IdempotencyConflict if that row asks for something else.
     """
-    query = f"""
-        SELECT {COLUMNS}, kind = :kind AND payload = CAST(:payload AS jsonb) AS same
-        FROM release_requests WHERE id = :id
-    """
-    parameters = {"id": request_id, "kind": request.kind, "payload": canonical_json.dumps(request.payload())}
-    row = connection.execute(parsed(query), parameters).one_or_none()
-    return None if row is None else _if_same(row, request, request_id)
+    record = get_request(connection, request_id)
+    return None if record is None else _if_same(record, request, request_id)
 
 
-def _if_same(row: Row[Any], request: AnyRequest, request_id: str) -> RequestRecord:
-    fields = dict(row._mapping)
-    if not fields.pop("same"):
-        raise IdempotencyConflict(idempotency_key=request.idempotency_key or request_id, request_id=row.id)
-    return RequestRecord(**fields)
+def _if_same(record: RequestRecord, request: AnyRequest, request_id: str, *, named: bool = False) -> RequestRecord:
+    """`named`: the request's name for the toolset means the record's toolset."""
+    try:
+        written = record.request()
+    except InvalidRequest:  # whoever wrote that row did not mean this
+        written = None
+    if written is None or not written.asks_the_same(request) or not (named or written.names_the_same(request)):
+        raise IdempotencyConflict(idempotency_key=request.idempotency_key or request_id, request_id=record.id)
+    return record
 
 
 def refuse_request(
@@ -129,11 +139,12 @@ def refuse_request(
     request: AnyRequest | None = None,
 ) -> None:
     """Write down a request that failed before it could be queued, unless there is a row of this id. `request` says
-    whose it is, where it is legible."""
+    whose it is, if it is legible."""
     named, naming_parameters = _named(request) if request else ("CAST(NULL AS uuid)", {})
     insert = f"""
         INSERT INTO release_requests (id, kind, toolset_id, payload, status, error, requested_by, finished_at)
-        VALUES (:id, :kind, ({named}), CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb), :requested_by, now())
+        VALUES (:id, :kind, ({named}), CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb), :requested_by,
+                clock_timestamp())
         ON CONFLICT (id) DO NOTHING
     """
     parameters = {

@@ -151,6 +151,7 @@ def _source_state() -> Iterator[str]:
                    (SELECT system FROM live), parts.source_state
             FROM wanted CROSS JOIN parts CROSS JOIN projects
             WHERE projects.id = :project_id AND NOT EXISTS (SELECT FROM same_source_state)
+            FOR KEY SHARE OF projects NOWAIT
             RETURNING id)
     """
     yield "source_state AS (SELECT id FROM new_source_state UNION ALL SELECT id FROM same_source_state)"
@@ -169,10 +170,12 @@ def _variations(name: str) -> Iterator[str]:
     yield f"""
         new_{name} AS (
             INSERT INTO variation_versions (scope, organization_id, toolset_id, version, config, digest, predecessor_id)
-            SELECT '{scope}', :organization_id, {owner}, coalesce(latest.version, 0) + 1,
+            SELECT '{scope}', organizations.id, {owner}, coalesce(latest.version, 0) + 1,
                    (SELECT {name} FROM live), parts.{name}, latest.id
-            FROM wanted CROSS JOIN parts LEFT JOIN latest_{name} AS latest ON true
-            WHERE parts.{name} IS NOT NULL AND latest.digest IS DISTINCT FROM parts.{name}
+            FROM wanted CROSS JOIN parts CROSS JOIN organizations LEFT JOIN latest_{name} AS latest ON true
+            WHERE organizations.id = :organization_id
+              AND parts.{name} IS NOT NULL AND latest.digest IS DISTINCT FROM parts.{name}
+            FOR KEY SHARE OF organizations NOWAIT
             RETURNING id)
     """
     yield f"""
@@ -189,13 +192,13 @@ def _release() -> Iterator[str]:
             INSERT INTO toolset_releases (
                 toolset_id, release_number, kind, toolset_version_id, source_state_id, global_variations_version_id,
                 toolset_variations_version_id, digest, predecessor_id, notes, labels, released_by, request_id,
-                deployment_id)
+                deployment_id, created_at)
             SELECT :toolset_id,
                    (SELECT coalesce(max(release_number), 0) + 1 FROM toolset_releases WHERE toolset_id = :toolset_id),
                    :kind, toolset_version.id, source_state.id, (SELECT id FROM global_variations_version),
                    (SELECT id FROM toolset_variations_version), wanted.digest, CAST(:predecessor_id AS uuid), :notes,
                    CAST(:labels AS jsonb), :released_by, :request_id,
-                   (SELECT active_deployment_id FROM projects WHERE id = :project_id)
+                   (SELECT active_deployment_id FROM projects WHERE id = :project_id), clock_timestamp()
             FROM wanted CROSS JOIN toolset_version CROSS JOIN source_state
             RETURNING id, toolset_id, release_number, kind, toolset_version_id, source_state_id,
                       global_variations_version_id, toolset_variations_version_id, digest, predecessor_id, notes,

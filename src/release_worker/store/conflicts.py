@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
+from release_worker.domain.canonical_json import DEEPEST
 from release_worker.errors import DatabaseUnavailable, ReleaseWorkerError, UnsupportedContent, VersionConflict
 
 # Another transaction was first. A unique violation can only be a race: numbers and contents are looked up before they
@@ -16,6 +17,8 @@ _CONFLICTS = {
     "23503": "a row that this refers to was deleted meanwhile",
     "55P03": "lock not available",
 }
+# Our own, raised by the functions of migration 0010 with the place as its detail.
+_TOO_DEEP = "RW001"
 # The connection or the server is going away, or is not there yet, or not ready for us: an operator is at work.
 _UNAVAILABLE_CLASSES = ("08", "28", "3D", "53", "57", "58")
 _UNAVAILABLE = {
@@ -46,6 +49,9 @@ def translate(error: exc.DBAPIError) -> ReleaseWorkerError | None:
     state: str | None = getattr(error.orig, "sqlstate", None)
     if state in _CONFLICTS:
         return VersionConflict(reason=_CONFLICTS[state], sqlstate=state)
+    if state == _TOO_DEEP:
+        place: str = getattr(getattr(error.orig, "diag", None), "message_detail", None) or "a part of it"
+        return UnsupportedContent(reason=f"{place} is nested more than {DEEPEST} levels deep", place=place)
     if state == "54001":
         return UnsupportedContent(reason="nested too deeply")
     if state in _UNAVAILABLE:

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
 from release_worker.domain import canonical_json
@@ -13,17 +14,25 @@ from release_worker.errors import NotConfigured
 from release_worker.store.conflicts import translated
 
 SETTING = "RELEASE_WORKER_DATABASE_URL"
+CANCEL_TIMEOUT = 5.0  # seconds for which the server is asked to end a statement
 LONGEST_TRUST = 1.0  # seconds for which a connection that lies in the pool is believed to be alive
 
+# Seconds after which PostgreSQL ends a statement by itself, should nobody be there any more to cancel it. Less than the
+# soft time limit of a task.
+STATEMENT_TIMEOUT = 80
+
 # The bounds are for this transaction only, and travel with its beginning. A worker that is stopped in mid-transaction
-# loses its session, and with it the locks that would keep the others out. In a snapshot, waiting for a row ends before
-# PostgreSQL looks for deadlocks (after 1 s): it is the worker that yields and tries again, not the app that waits.
-_IDLE = "SET LOCAL idle_in_transaction_session_timeout = '30s'"
-# Its statements sort, join and keep the contents of whole toolsets: at 100,000 tools in memory, rather than in files.
-_SNAPSHOT = (
-    f"BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL lock_timeout = '500ms'; {_IDLE}; SET LOCAL work_mem = '64MB'"
+# loses its session, and with it the locks that would keep the others out. Row-level security that would hide rows is an
+# error: a capture of what is left would be no capture.
+_BOUNDS = (
+    "SET LOCAL idle_in_transaction_session_timeout = '30s'; "
+    f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}s'; SET LOCAL row_security = off"
 )
-_LEDGER = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {_IDLE}"
+# Statements of operations sort, join and keep the contents of whole toolsets: at 100,000 tools in memory, not in files.
+_OPERATION_BOUNDS = f"SET LOCAL lock_timeout = '500ms'; {_BOUNDS}; SET LOCAL work_mem = '64MB'"
+_SNAPSHOT = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {_OPERATION_BOUNDS}"
+_LOCKING = f"BEGIN ISOLATION LEVEL READ COMMITTED; {_OPERATION_BOUNDS}"
+_LEDGER = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {_BOUNDS}"
 
 
 def make_engine(url: str, *, pool_size: int = 5, application_name: str = "release_worker") -> Engine:
@@ -78,11 +87,21 @@ def _postgresql(url: str) -> URL:
 
 @contextmanager
 def snapshot_transaction(engine: Engine) -> Iterator[Connection]:
-    """REPEATABLE READ: every statement sees the state of one moment, and a change by others is a VersionConflict.
+    """REPEATABLE READ, for operations that only read: every statement sees the state of the same moment.
 
     Commits at the end, rolls back on an error. Raises VersionConflict and DatabaseUnavailable.
     """
     with _transaction(engine, _SNAPSHOT) as connection:
+        yield connection
+
+
+@contextmanager
+def locking_transaction(engine: Engine) -> Iterator[Connection]:
+    """READ COMMITTED, for operations that write: what is locked first and read afterwards stays as it was read.
+
+    Commits at the end, rolls back on an error. Raises VersionConflict and DatabaseUnavailable.
+    """
+    with _transaction(engine, _LOCKING) as connection:
         yield connection
 
 
@@ -102,12 +121,29 @@ def single_statement(engine: Engine) -> Iterator[Connection]:
 
     Raises VersionConflict and DatabaseUnavailable.
     """
-    with translated(), engine.connect() as connection:
+    with translated(), engine.connect() as connection, _cancelled_if_left(connection):
         yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager
 def _transaction(engine: Engine, begin: str) -> Iterator[Connection]:
-    with single_statement(engine) as connection, connection.begin():
-        connection.exec_driver_sql(begin)
-        yield connection
+    with translated(), engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        with connection.begin(), _cancelled_if_left(connection):
+            connection.exec_driver_sql(begin)
+            yield connection
+
+
+@contextmanager
+def _cancelled_if_left(connection: Connection) -> Iterator[None]:
+    """End a statement in PostgreSQL too if an exception, such as a time limit, took this process away from it: it would
+    go on, and hold its locks. The connection is of no use afterwards."""
+    try:
+        yield
+    except BaseException:
+        driver: Any = None if connection.invalidated or connection.closed else connection.connection.dbapi_connection
+        if isinstance(driver, psycopg.Connection) and driver.info.transaction_status is TransactionStatus.ACTIVE:
+            with suppress(psycopg.Error):
+                driver.cancel_safe(timeout=CANCEL_TIMEOUT)
+            connection.invalidate()
+        raise

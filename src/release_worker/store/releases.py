@@ -8,13 +8,22 @@ from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.errors import ReleaseNotFound, ToolsetNotFound
 from release_worker.store.statements import parsed
-from release_worker.store.toolsets import PATH, naming
+from release_worker.store.toolsets import PATH
 
 _SELECT = """
     SELECT r.id, r.toolset_id, r.release_number, r.kind, r.toolset_version_id, v.version AS toolset_version,
            r.source_state_id, r.global_variations_version_id, r.toolset_variations_version_id, r.digest,
            r.predecessor_id, r.notes, r.labels, r.released_by, r.request_id, r.created_at
     FROM toolset_releases r JOIN toolset_versions v ON v.id = r.toolset_version_id
+"""
+
+
+# SQL: the deployment that was active at the target; if it is gone, the one that its content was captured from first.
+ORIGINAL_DEPLOYMENT = """
+    coalesce(
+        (SELECT deployments.id FROM deployments JOIN toolset_releases r ON r.deployment_id = deployments.id
+         WHERE r.id = :target_release_id),
+        (SELECT deployment_id FROM source_states WHERE id = :target_source_state_id))
 """
 
 
@@ -36,43 +45,70 @@ def current_release(connection: Connection, subject: Subject) -> Release | None:
     return None if row is None else Release(**row._mapping)
 
 
-def hold_for_release(
-    connection: Connection, reference: str, *, organization: str | None = None
-) -> tuple[Subject, Release | None]:
-    """Find the toolset, hold it until the transaction ends, and read its current release, in one round trip.
-
-    Raises as `find_toolset` and `lock_toolset` do.
-    """
-    where, parameters = naming(reference, organization)
+def look_for(connection: Connection, toolset_id: UUID, number: int) -> tuple[Subject, Release] | None:
+    """The live toolset of this id and its release of this number, in one round trip and held by nobody; None if either
+    is not there."""
     query = f"""
-        SELECT t.id, t.project_id, t.organization_id, {PATH}, r.id AS release_id, r.release_number, r.kind,
-               r.toolset_version_id, v.version AS toolset_version, r.source_state_id, r.global_variations_version_id,
-               r.toolset_variations_version_id, r.digest, r.predecessor_id, r.notes, r.labels, r.released_by,
-               r.request_id, r.created_at
+        SELECT t.id, t.project_id, t.organization_id, {PATH}, found.*
+        FROM ({_SELECT} WHERE r.toolset_id = :toolset_id AND r.release_number = :number) AS found
+        JOIN toolsets t ON t.id = found.toolset_id JOIN projects p ON p.id = t.project_id
+        JOIN organizations o ON o.id = t.organization_id
+        WHERE t.deleted_at IS NULL
+    """
+    row = connection.execute(parsed(query), {"toolset_id": toolset_id, "number": number}).one_or_none()
+    return None if row is None else (Subject(*row[:4]), Release(*row[4:]))
+
+
+def current_and_numbered(connection: Connection, subject: Subject, number: int) -> tuple[Release | None, Release]:
+    """The toolset's current release, None if it has none, and its release of this number, in one round trip.
+
+    Raises ReleaseNotFound.
+    """
+    where = """
+        JOIN toolsets t ON t.id = r.toolset_id
+        WHERE t.id = :toolset_id AND (r.release_number = :number OR r.id = t.current_release_id)
+    """
+    pointed = _SELECT.replace("r.created_at", "r.created_at, r.id = t.current_release_id AS current")
+    current = numbered = None
+    for row in connection.execute(parsed(pointed + where), {"toolset_id": subject.toolset_id, "number": number}):
+        fields = dict(row._mapping)
+        is_current = fields.pop("current")
+        release = Release(**fields)
+        current = release if is_current else current
+        numbered = release if release.release_number == number else numbered
+    if numbered is None:
+        raise ReleaseNotFound(toolset=subject.path, release_number=number)
+    return current, numbered
+
+
+def hold_for_release(connection: Connection, toolset_id: UUID) -> tuple[Subject, Release | None]:
+    """As `hold_toolset`, and read the toolset's current release, as a rule in the same round trip."""
+    query = f"""
+        SELECT t.id, t.project_id, t.organization_id, {PATH}, t.current_release_id, r.id AS release_id,
+               r.release_number, r.kind, r.toolset_version_id, v.version AS toolset_version, r.source_state_id,
+               r.global_variations_version_id, r.toolset_variations_version_id, r.digest, r.predecessor_id, r.notes,
+               r.labels, r.released_by, r.request_id, r.created_at
         FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
         LEFT JOIN toolset_releases r ON r.id = t.current_release_id
         LEFT JOIN toolset_versions v ON v.id = r.toolset_version_id
-        WHERE {where}
+        WHERE t.id = :toolset_id AND t.deleted_at IS NULL
         FOR NO KEY UPDATE OF t
     """
-    row = connection.execute(parsed(query), parameters).one_or_none()
+    row = connection.execute(parsed(query), {"toolset_id": toolset_id}).one_or_none()
     if row is None:
-        raise ToolsetNotFound(toolset=reference)
+        raise ToolsetNotFound(toolset=str(toolset_id))
     subject = Subject(toolset_id=row[0], project_id=row[1], organization_id=row[2], path=row[3])
+    if row.release_id != row.current_release_id:
+        # The row was waited for and has changed meanwhile; what it is joined with is from before the wait.
+        return subject, current_release(connection, subject)
     if row.release_id is None:
         return subject, None
-    return subject, Release(row.release_id, row[0], *row[5:])
+    return subject, Release(row.release_id, row[0], *row[6:])
 
 
 def original_deployment(connection: Connection, release: Release) -> UUID | None:
     """The deployment that was active at the release; where it is gone, the one with the same content that was captured
     first. That may be gone too."""
-    query = """
-        SELECT coalesce(
-            (SELECT deployments.id FROM deployments JOIN toolset_releases r ON r.deployment_id = deployments.id
-             WHERE r.id = :id),
-            (SELECT deployment_id FROM source_states WHERE id = :source_state_id))
-    """
-    parameters = {"id": release.id, "source_state_id": release.source_state_id}
-    found: UUID | None = connection.execute(parsed(query), parameters).scalar()
+    parameters = {"target_release_id": release.id, "target_source_state_id": release.source_state_id}
+    found: UUID | None = connection.execute(parsed(f"SELECT {ORIGINAL_DEPLOYMENT}"), parameters).scalar()
     return found

@@ -20,6 +20,7 @@ from release_worker.domain import canonical_json
 from release_worker.domain.request_record import Claim, InMailbox, RequestRecord, Ticket
 from release_worker.errors import LockUnavailable, ReleaseWorkerError
 from release_worker.store.statements import parsed
+from release_worker.store.toolsets import organization_named
 
 COLUMNS = """
     id, seq, kind, toolset_id, idempotency_key, payload, status, attempts, next_attempt_at, worker, lease_until, result,
@@ -27,10 +28,22 @@ COLUMNS = """
 """
 
 
-def get_request(connection: Connection, request_id: str) -> RequestRecord | None:
-    """The request of this id; None where there is none."""
+# SQL: the request belongs to the organization that a caller names. One that has no toolset is whose it says that it is.
+_OF_ORGANIZATION = f"""
+    CASE WHEN toolset_id IS NULL THEN {organization_named("payload ->> 'organization'")}
+         ELSE (SELECT toolsets.organization_id FROM toolsets WHERE toolsets.id = toolset_id)
+    END = {organization_named(":organization")}
+"""
+
+
+def get_request(connection: Connection, request_id: str, *, organization: str | None = None) -> RequestRecord | None:
+    """The request of this id; None if there is none, or it is another organization's than this one, a slug or an id."""
     query = f"SELECT {COLUMNS} FROM release_requests WHERE id = :id"
-    row = connection.execute(parsed(query), {"id": request_id}).one_or_none()
+    parameters = {"id": request_id}
+    if organization is not None:
+        query += f" AND {_OF_ORGANIZATION}"
+        parameters["organization"] = organization
+    row = connection.execute(parsed(query), parameters).one_or_none()
     return None if row is None else record_of(row)
 
 
@@ -42,14 +55,12 @@ def list_requests(
     statuses: Sequence[str] = (),
     limit: int = 50,
 ) -> list[RequestRecord]:
-    """The newest requests first; of one toolset, of the toolsets of one organization (a slug or an id), and in these
-    statuses, where given."""
+    """The newest requests first; of one toolset, of one organization (a slug or an id), and in these statuses, if
+    given."""
     query = f"""
         SELECT {COLUMNS} FROM release_requests
         WHERE (CAST(:toolset_id AS uuid) IS NULL OR toolset_id = :toolset_id)
-          AND (CAST(:organization AS text) IS NULL OR toolset_id IN (
-                  SELECT toolsets.id FROM toolsets JOIN organizations ON organizations.id = organization_id
-                  WHERE :organization IN (organizations.slug, organizations.id::text)))
+          AND (CAST(:organization AS text) IS NULL OR {_OF_ORGANIZATION})
           AND (cardinality(CAST(:statuses AS text[])) = 0 OR status = ANY (CAST(:statuses AS text[])))
         ORDER BY seq DESC LIMIT :limit
     """
@@ -63,14 +74,13 @@ def claim_next(
     """Claim the first unfinished request of the mailbox that `asked` lies in. None where that one is not due yet, runs
     under a lease that is still good, is held, or has used its `attempts` up; and where `asked` itself is finished by
     now, or is not what its ticket says."""
-    mailbox = "id = :id" if asked.toolset_id is None else "toolset_id = :toolset_id"
     said = "AND own.kind = :kind AND own.payload = CAST(:payload AS jsonb)" if isinstance(asked, Ticket) else ""
     claim = f"""
         WITH head AS (
             SELECT id FROM release_requests
             WHERE id = (
                 SELECT id FROM release_requests
-                WHERE {mailbox} AND status IN ('queued', 'running') ORDER BY seq LIMIT 1)
+                WHERE toolset_id = :toolset_id AND status IN ('queued', 'running') ORDER BY seq LIMIT 1)
             FOR UPDATE SKIP LOCKED)
         UPDATE release_requests AS request
         SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()),
@@ -81,11 +91,11 @@ def claim_next(
                OR status = 'running' AND lease_until < now() AND attempts < :attempts)
           AND NOT EXISTS (
               SELECT FROM release_requests AS other
-              WHERE {mailbox} AND status = 'running' AND lease_until >= now())
+              WHERE toolset_id = :toolset_id AND status = 'running' AND lease_until >= now())
           AND EXISTS (
               SELECT FROM release_requests AS own
-              WHERE own.id = :id AND {mailbox} AND own.status IN ('queued', 'running') {said})
-        RETURNING request.id, kind, attempts, payload
+              WHERE own.id = :id AND own.toolset_id = :toolset_id AND own.status IN ('queued', 'running') {said})
+        RETURNING request.id, kind, attempts, payload, toolset_id
     """
     parameters = {
         "id": asked.id,
@@ -103,7 +113,7 @@ def claim_next(
 def hold(connection: Connection, claim: Claim) -> None:
     """Keep everyone off the request until the transaction ends. Raises LockUnavailable where the claim was lost.
 
-    It must be the transaction's first statement: in REPEATABLE READ, a renewal of the lease between the snapshot and
+    It must be the transaction's first statement: in a snapshot, a renewal of the lease between its beginning and
     `succeed` would be a conflict, and an operation that outlasts a renewal could never end.
     """
     held = """
@@ -128,14 +138,14 @@ def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -
 
 def succeed(connection: Connection, claim: Claim, result: Mapping[str, Any]) -> None:
     """Mark the request done, in the transaction of its effect. Raises LockUnavailable where the claim was lost."""
-    changes = "status = 'succeeded', result = CAST(:value AS jsonb), error = NULL, finished_at = now()"
+    changes = "status = 'succeeded', result = CAST(:value AS jsonb), error = NULL, finished_at = clock_timestamp()"
     if not _finish(connection, claim, changes, value=result):
         raise _taken_over(claim)
 
 
 def fail(connection: Connection, claim: Claim, error: ReleaseWorkerError) -> bool:
     """Mark the request failed for good; False where the claim was lost, or the request is done after all."""
-    changes = "status = 'failed', error = CAST(:value AS jsonb), finished_at = now()"
+    changes = "status = 'failed', error = CAST(:value AS jsonb), finished_at = clock_timestamp()"
     return _finish(connection, claim, changes, value=error.as_record())
 
 
@@ -149,9 +159,10 @@ def postpone(connection: Connection, claim: Claim, error: ReleaseWorkerError, *,
 
 
 def give_up(connection: Connection, request_id: str, error: ReleaseWorkerError) -> None:
-    """Mark a request failed that no worker got to within its retries; one that runs or ended is left alone."""
+    """Mark a queued request failed that no worker got to within its retries, or that is no request; one that runs or
+    ended is left alone."""
     abandon = """
-        UPDATE release_requests SET status = 'failed', error = CAST(:error AS jsonb), finished_at = now()
+        UPDATE release_requests SET status = 'failed', error = CAST(:error AS jsonb), finished_at = clock_timestamp()
         WHERE id = :id AND status = 'queued'
     """
     connection.execute(parsed(abandon), {"id": request_id, "error": canonical_json.dumps(error.as_record())})

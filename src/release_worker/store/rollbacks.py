@@ -31,10 +31,10 @@ def insert_rollback(connection: Connection, record: RollbackRecord) -> UUID:
     insert = """
         INSERT INTO toolset_rollbacks (
             toolset_id, from_release_id, to_release_id, backup_release_id, components, changes, reason,
-            rolled_back_by, request_id)
+            rolled_back_by, request_id, created_at)
         VALUES (
             :toolset_id, :from_release_id, :to_release_id, :backup_release_id, :components,
-            CAST(:changes AS jsonb), :reason, :rolled_back_by, :request_id)
+            CAST(:changes AS jsonb), :reason, :rolled_back_by, :request_id, clock_timestamp())
         RETURNING id
     """
     parameters = {

@@ -34,10 +34,10 @@ def fail_exhausted(
 ) -> list[str]:
     """Mark those requests failed whose last worker went silent and which have no attempts left, with their last error,
     or `error` where they had none. Of the mailbox of `like` only, where given. Returns their ids."""
-    mailbox = "true" if like is None else "id = :id" if like.toolset_id is None else "toolset_id = :toolset_id"
+    mailbox = "true" if like is None else "toolset_id = :toolset_id"
     abandon = f"""
         UPDATE release_requests
-        SET status = 'failed', error = coalesce(error, CAST(:error AS jsonb)), finished_at = now()
+        SET status = 'failed', error = coalesce(error, CAST(:error AS jsonb)), finished_at = clock_timestamp()
         WHERE id IN (
             SELECT id FROM release_requests
             WHERE {mailbox} AND status = 'running' AND lease_until < now() AND attempts >= :attempts
@@ -47,7 +47,6 @@ def fail_exhausted(
     parameters = {
         "attempts": attempts,
         "error": canonical_json.dumps(error.as_record()),
-        "id": like and like.id,
         "toolset_id": like and like.toolset_id,
     }
     return list(connection.execute(parsed(abandon), parameters).scalars())

@@ -1,16 +1,19 @@
-"""Finding, locking and pointing toolsets. Lock order everywhere: organization, project, toolset."""
+"""Finding, holding and pointing toolsets and their owners."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope, Subject
 from release_worker.errors import ToolsetNotFound, VersionConflict
+from release_worker.store.conflicts import translated
 from release_worker.store.statements import parsed
 
 # SQL: a toolset's path; `o`, `p` and `t` are its organization, its project and itself.
 PATH = "o.slug || '/' || p.slug || '/' || t.slug AS path"
+_UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
 
 
 def find_toolset(connection: Connection, reference: str, *, organization: str | None = None) -> Subject:
@@ -30,6 +33,11 @@ def find_toolset(connection: Connection, reference: str, *, organization: str | 
     return Subject(**row._mapping)
 
 
+def toolset_of_id(connection: Connection, toolset_id: UUID) -> Subject:
+    """The live toolset of this id, held by nobody. Raises ToolsetNotFound."""
+    return find_toolset(connection, str(toolset_id))
+
+
 def naming(reference: str, organization: str | None) -> tuple[str, dict[str, object]]:
     """SQL: the condition that `t`, `p` and `o` are the live toolset of this name; and its parameters."""
     if reference.count("/") == 2:
@@ -40,36 +48,100 @@ def naming(reference: str, organization: str | None) -> tuple[str, dict[str, obj
         where = "t.deleted_at IS NULL AND t.id = :toolset_id"
         parameters = {"toolset_id": UUID(reference)}
     if organization is not None:
-        where += " AND :caller IN (o.slug, o.id::text)"
+        where += f" AND o.id = {organization_named(':caller')}"
         parameters["caller"] = organization
     return where, parameters
 
 
-def lock_toolset(connection: Connection, subject: Subject) -> None:
-    """Hold the toolset until the transaction ends. Others may still refer to it, but not write releases of it.
+def organization_named(text: str) -> str:
+    """SQL: the id of the organization that a caller means by `text`, a SQL expression; NULL if there is none.
 
-    Raises VersionConflict where another transaction wrote to it after this one's snapshot, ToolsetNotFound where it is
-    gone.
+    Text in the form of a UUID is the organization's id and only that, all other text is its slug. A slug may have that
+    form too, be it the id of another organization: whoever holds it is named by its own id.
     """
-    lock = "SELECT id FROM toolsets WHERE id = :toolset_id AND deleted_at IS NULL FOR NO KEY UPDATE"
-    if connection.execute(parsed(lock), {"toolset_id": subject.toolset_id}).one_or_none() is None:
-        raise ToolsetNotFound(toolset=subject.path)
+    named = f"CAST({text} AS text)"
+    by_slug = f"SELECT known.id FROM organizations AS known WHERE known.slug = {named}"
+    return f"""(
+        SELECT named.id FROM organizations AS named
+        WHERE named.id = CASE WHEN {named} ~ '{_UUID}' THEN CAST({named} AS uuid) ELSE ({by_slug}) END)"""
 
 
-def lock_owners(connection: Connection, subject: Subject, scopes: Collection[Scope]) -> None:
-    """Hold the organization and the project, where shared state of that scope is about to be written, then the toolset.
+def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection[Scope]) -> Subject:
+    """Hold the rows of the toolset and of its owners until the transaction ends: what is read afterwards stays so.
 
-    Each row is written with what it has, not only locked: a row lock lets a transaction that waited go on with its
-    older snapshot, and two restores of shared state, each planned before the other, could then leave a mixture. A write
-    makes the later one fail with a conflict, and it plans anew.
+    Those of the scopes in `written` are held alone, and nothing can be added below them. The others are shared with
+    whoever only reads them too, and refused to those who write: operations on other toolsets go on beside this one.
+    If the project is written, its active deployment is held as well.
+
+    Only the toolset's row is waited for, and nothing is held meanwhile. Every other one must be free: an app that waits
+    for what this transaction holds would otherwise be the victim of a deadlock, whatever the order of its locks.
+    Raises VersionConflict if a row is not free, ToolsetNotFound if the toolset is gone.
     """
-    if "organization" in scopes:
-        touch = "UPDATE organizations SET name = name WHERE id = :organization_id"
-        connection.execute(parsed(touch), subject.parameters)
-    if "project" in scopes:
-        touch = "UPDATE projects SET name = name WHERE id = :project_id"
-        connection.execute(parsed(touch), subject.parameters)
-    lock_toolset(connection, subject)
+    query = f"""
+        WITH held AS MATERIALIZED (
+            SELECT t.id AS toolset_id, t.project_id, t.organization_id, {PATH}, p.active_deployment_id
+            FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
+            WHERE t.id = :toolset_id AND t.deleted_at IS NULL
+            FOR UPDATE OF t
+            {_strength("project", written)} OF p NOWAIT
+            {_strength("organization", written)} OF o NOWAIT),
+        deployment AS MATERIALIZED (
+            SELECT d.id FROM deployments d JOIN held ON d.id = held.active_deployment_id
+            WHERE {"true" if "project" in written else "false"}
+            FOR UPDATE OF d NOWAIT)
+        SELECT toolset_id, project_id, organization_id, path FROM held LEFT JOIN deployment ON true
+    """
+    row = connection.execute(parsed(query), {"toolset_id": toolset_id}).one_or_none()
+    if row is None:
+        raise ToolsetNotFound(toolset=str(toolset_id))
+    return Subject(**row._mapping)
+
+
+def _strength(scope: Scope, written: Collection[Scope]) -> str:
+    return "FOR UPDATE" if scope in written else "FOR SHARE"
+
+
+def hold_rows(connection: Connection, rows: Sequence[str], subject: Subject) -> None:
+    """Hold what these queries find, each row of it, until the transaction ends. Raises VersionConflict if a row is not
+    free; waiting for it could make an app the victim of a deadlock."""
+    if not rows:
+        return
+    held = (f"rows_{place} AS MATERIALIZED ({query} FOR UPDATE NOWAIT)" for place, query in enumerate(rows))
+    counts = (f"(SELECT count(*) FROM rows_{place})" for place in range(len(rows)))
+    statement = f"WITH {', '.join(held)} SELECT {' + '.join(counts)}"
+    connection.execute(parsed(statement), subject.parameters)
+
+
+def hold_toolset(connection: Connection, toolset_id: UUID) -> Subject:
+    """Hold the toolset's row until the transaction ends: no other operation on it runs meanwhile. Apps that hold it are
+    waited for; they may add to its lists. Raises ToolsetNotFound, and VersionConflict if it stays busy."""
+    query = f"""
+        SELECT t.id AS toolset_id, t.project_id, t.organization_id, {PATH}
+        FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
+        WHERE t.id = :toolset_id AND t.deleted_at IS NULL
+        FOR NO KEY UPDATE OF t
+    """
+    row = connection.execute(parsed(query), {"toolset_id": toolset_id}).one_or_none()
+    if row is None:
+        raise ToolsetNotFound(toolset=str(toolset_id))
+    return Subject(**row._mapping)
+
+
+def wait_for_owners(connection: Connection, toolset_id: UUID, *, longest: str) -> None:
+    """Wait until each row that `hold_owners` holds has been free, one after the other, and hold none of them.
+
+    Ends after `longest` for each, as PostgreSQL writes times, whether it was free or not. The connection must be one on
+    which each statement is a transaction of its own."""
+    for owner in ("toolsets", "projects", "organizations"):
+        column = {"toolsets": "id", "projects": "project_id", "organizations": "organization_id"}[owner]
+        query = f"""
+            WITH bounded AS MATERIALIZED (SELECT set_config('lock_timeout', :longest, true))
+            SELECT owner.id FROM bounded, {owner} AS owner
+            WHERE owner.id = (SELECT {column} FROM toolsets WHERE id = :toolset_id)
+            FOR NO KEY UPDATE OF owner
+        """
+        with suppress(VersionConflict), translated():
+            connection.execute(parsed(query), {"toolset_id": toolset_id, "longest": longest})
 
 
 def set_current_release(connection: Connection, subject: Subject, release_id: UUID) -> None:

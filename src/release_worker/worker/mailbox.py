@@ -140,8 +140,7 @@ class Mailbox:
         raise LockUnavailable(f"request {record.id} was taken over by another worker", request_id=record.id)
 
     def _lock(self, asked: InMailbox, *, wait: float) -> ToolsetLock:
-        if asked.toolset_id is None:
-            return NoLock()
+        assert asked.toolset_id is not None, "a request without a toolset has failed"
         return self._make_lock(asked.toolset_id, f"{self._worker} request {asked.id}", wait)
 
     def _claim(self, asked: InMailbox) -> Claim | None:

@@ -122,8 +122,8 @@ def sweep(task: Task) -> None:
             raise BrokerUnavailable(reason=str(error), request_id=record.id) from error
 
     swept = runtime_of(task.app).sweep(publish)
-    if swept.published or swept.given_up:
-        logger.warning("requests_swept", published=swept.published, given_up=swept.given_up)
+    if swept.published or swept.given_up or swept.refused:
+        logger.warning("requests_swept", published=swept.published, given_up=swept.given_up, refused=swept.refused)
 
 
 def _try_again_later(task: Task, request_id: str, error: TransientError) -> NoReturn:

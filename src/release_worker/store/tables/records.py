@@ -148,6 +148,17 @@ toolset_rollbacks = Table(
     Index(None, "toolset_id", "created_at"),
 )
 
+# What anyone may write who may ask: each row must have the form of a request.
+_UNFINISHED = {
+    "id": r"char_length(id) BETWEEN 1 AND 255 AND id !~ '[\u0001-\u001f\u007f-\u009f]'",
+    "kind": "kind ~ '^[a-z][a-z0-9_]{0,62}$'",
+    "idempotency_key": "char_length(idempotency_key) BETWEEN 1 AND 200",
+    "requested_by": "char_length(requested_by) BETWEEN 1 AND 200",
+    "attempts": "attempts >= 0",
+    "payload": "jsonb_typeof(payload) = 'object' AND octet_length(payload::text) <= 1000000"
+    " AND NOT jsonb_path_exists(payload, 'strict $.**{201}')",
+}
+
 release_requests = Table(
     "release_requests",
     metadata,
@@ -172,6 +183,11 @@ release_requests = Table(
     time_column("finished_at", nullable=True),
     UniqueConstraint("toolset_id", "idempotency_key"),
     one_of("status", "queued", "running", "succeeded", "failed"),
+    CheckConstraint("toolset_id IS NOT NULL OR status = 'failed'", name="toolset"),
+    *(
+        CheckConstraint(f"status IN ('succeeded', 'failed') OR {check}", name=name)
+        for name, check in _UNFINISHED.items()
+    ),
     Index(
         "release_requests_mailbox_idx",
         "toolset_id",

@@ -1,0 +1,66 @@
+"""What a client has opened, for each process by itself.
+
+A child that was forked from a process with connections must not speak on them: what both send would mix, and so would
+the answers. What a child inherits is kept as it is, so that nothing closes it: to close is to speak, too.
+"""
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from release_worker.client.broker import close_app, make_app
+from release_worker.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+class Connections:
+    """Of one process: to the broker and the result backend, and to PostgreSQL once they are needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Opens nothing. Raises NotConfigured for servers that cannot be used."""
+        self._settings = settings
+        self._making = threading.Lock()
+        self._engine: Engine | None = None
+        # A client that has the ledger needs no backend, and does not fail with one.
+        self.app = make_app(
+            settings.require("broker_url"), None if settings.database_url is not None else settings.result_backend
+        )
+
+    def engine(self) -> "Engine":
+        """Raises NotConfigured if the database is not set."""
+        with self._making:
+            if self._engine is None:
+                url = self._settings.require("database_url")
+                from release_worker.store.engine import make_engine
+
+                self._engine = make_engine(url, application_name="release_worker client")
+        return self._engine
+
+    def close(self) -> None:
+        """Close what was opened."""
+        close_app(self.app)
+        if self._engine is not None:
+            self._engine.dispose()
+
+
+class ConnectionsByProcess:
+    """Gives each process its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises NotConfigured, as `Connections` does."""
+        self._settings = settings
+        self._made = {os.getpid(): Connections(settings)}
+
+    def own(self) -> Connections:
+        """This process's: made at the first call in it."""
+        found = self._made.get(os.getpid())
+        # Without a lock, which another thread may have held at the fork: of two that are made, the first is everyone's.
+        return found if found is not None else self._made.setdefault(os.getpid(), Connections(self._settings))
+
+    def close(self) -> None:
+        """Close this process's; whoever asks again gets new ones."""
+        opened = self._made.pop(os.getpid(), None)
+        if opened is not None:
+            opened.close()

@@ -1,0 +1,82 @@
+"""What a rollback decides from is held before it is read, so that it is still so when the rollback commits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from release_worker.domain.digests import SOURCE_STATE
+from release_worker.domain.messages import Rollback
+from release_worker.domain.release import Release
+from release_worker.domain.subject import Scope, Subject
+from release_worker.state.component import HasLiveRows
+from release_worker.state.deployment import Deployment
+from release_worker.state.registry import Components
+from release_worker.store.captured import captured_contents, captured_parameters
+from release_worker.store.releases import ORIGINAL_DEPLOYMENT, look_for
+from release_worker.store.statements import parsed
+from release_worker.store.toolsets import hold_owners, hold_rows
+
+
+class MoreToHold(Exception):
+    """Ends a transaction that has to write in `scopes` too and does not hold them for that; the next one must."""
+
+    def __init__(self, scopes: frozenset[Scope]) -> None:
+        super().__init__(scopes)
+        self.scopes = scopes
+
+
+def hold_for_rollback(
+    connection: Connection,
+    request: Rollback,
+    toolset_id: UUID,
+    components: Components,
+    *,
+    written: frozenset[Scope],
+) -> tuple[Subject, frozenset[Scope]]:
+    """Hold the toolset and its owners, for writing those in `written` and those that a quick look finds in need of it,
+    and all live rows of what is held for writing. Returns whose they are, and the scopes that are held for writing.
+
+    A guess that is too small is put right by MoreToHold. What is only read is held against those who hold it too, and
+    compared again before the commit. Raises ToolsetNotFound and VersionConflict.
+    """
+    written = written.union(("toolset",), _likely_written(connection, request, toolset_id, components))
+    subject = hold_owners(connection, toolset_id, written=written)
+    concerned = [one for one in components if one.scope in written]
+    rows = [query for one in concerned if isinstance(one, HasLiveRows) for query in one.live_rows()]
+    hold_rows(connection, rows, subject)
+    return subject, written
+
+
+def _likely_written(
+    connection: Connection, request: Rollback, toolset_id: UUID, components: Components
+) -> frozenset[Scope]:
+    """The scopes of shared components that differ from the target now, before anything is held."""
+    found = look_for(connection, toolset_id, request.release_number)
+    if found is None:  # what is held is there or not; this is only a guess
+        return frozenset()
+    subject, target = found
+    shared = [
+        one for one in components if one.scope != "toolset" and one.name in (request.components or components.names)
+    ]
+    names = [one.name for one in shared if target.source_state_id or one.name not in SOURCE_STATE]
+    if not names:
+        return frozenset()
+    differing = _differing(connection, names, components, target, subject.parameters)
+    return frozenset(components[name].scope for name in differing)
+
+
+def _differing(
+    connection: Connection, names: Sequence[str], components: Components, target: Release, parameters: Mapping[str, Any]
+) -> list[str]:
+    captured = captured_contents(names)
+    tests = {
+        name: component.moved(ORIGINAL_DEPLOYMENT)
+        if isinstance(component := components[name], Deployment)
+        else f"({component.capture()} IS DISTINCT FROM {captured[name]})"
+        for name in names
+    }
+    columns = ", ".join(f'{test} AS "{name}"' for name, test in tests.items())
+    row = connection.execute(parsed(f"SELECT {columns}"), {**parameters, **captured_parameters(target)}).one()
+    return [name for name, differs in zip(tests, row, strict=True) if differs]

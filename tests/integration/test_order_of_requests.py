@@ -1,0 +1,75 @@
+"""Which request is meant, and which comes first: by `seq` and by id, whatever clocks say and wherever rows lie."""
+
+import pytest
+from sqlalchemy import Engine, text
+
+from release_worker.operations.sweep import SweepPolicy, sweep
+from release_worker.worker.inbox import Inbox, Message
+from tests.support.billing import a_full_toolset
+from tests.support.command_line import CommandLine, settings
+from tests.support.ledger import ask, grow_old, ledger, mailbox
+from tests.support.records import releases_of
+
+PATIENCE = 15.0
+
+
+def turn_the_clock_back(engine: Engine) -> None:
+    """Let each request have been written down before the one that it came after, and lie before it on disk too."""
+    earlier = text("UPDATE release_requests SET created_at = now() - make_interval(secs => :seq) WHERE seq = :seq")
+    for row in reversed(ledger(engine)):
+        with engine.begin() as connection:
+            connection.execute(earlier, {"seq": row.seq})
+    times = [row.created_at for row in ledger(engine)]
+    assert times == sorted(times, reverse=True)
+
+
+def test_requests_are_worked_in_the_order_of_their_numbers_and_not_of_their_times(engine: Engine) -> None:
+    billing = a_full_toolset(engine)
+    asked = [ask(engine, billing, notes=str(number)) for number in range(4)]
+    turn_the_clock_back(engine)
+    mailbox(engine).work_until_done(asked[-1])
+    assert [row.request_id for row in releases_of(engine, billing)] == asked
+
+
+def test_a_sweep_publishes_in_the_order_of_numbers_and_not_of_times(engine: Engine) -> None:
+    billing = a_full_toolset(engine)
+    asked = [ask(engine, billing) for _ in range(7)]
+    turn_the_clock_back(engine)
+    grow_old(engine, PATIENCE + 1)
+    few = SweepPolicy(patience=PATIENCE, limit=3)
+    seen = [sweep(engine, lambda _: None, attempts=3, policy=few).published for _ in range(3)]
+    assert seen == [tuple(asked[:3]), tuple(asked[3:6]), tuple(asked[6:])]
+
+
+@pytest.mark.parametrize("first", ["the one with the key", "the one with the id"])
+def test_a_message_stands_for_the_request_of_its_id_before_that_of_its_key(engine: Engine, first: str) -> None:
+    """Its sender gives a key that another request has, which asks for the same."""
+    billing = a_full_toolset(engine)
+    if first == "the one with the key":
+        of_key, of_id = ask(engine, billing, idempotency_key="k"), ask(engine, billing)
+    else:
+        of_id, of_key = ask(engine, billing), ask(engine, billing, idempotency_key="k")
+    keywords = {"toolset": billing.path, "actor": "tester", "idempotency_key": "k"}
+    inbox = Inbox(engine)
+    assert inbox.accept("create_release", Message(of_id, [], keywords, in_ledger=False)).id == of_id
+    assert inbox.accept("create_release", Message("another id", [], keywords, in_ledger=False)).id == of_key
+    assert {row.id for row in ledger(engine)} == {of_id, of_key}
+
+
+def test_requests_of_other_organizations_are_not_listed(engine: Engine, database_url: str) -> None:
+    acme, rival = a_full_toolset(engine), a_full_toolset(engine, organization="rival")
+    release_worker = CommandLine(settings(database_url=database_url))
+    ours = [ask(engine, acme), ask(engine, rival), ask(engine, acme)][::2]
+    theirs = ledger(engine)[1].id
+    mailbox(engine).work_until_done(theirs)
+
+    def listed(*options: str) -> list[str]:
+        return [one["id"] for one in release_worker("requests", "list", "--json", *options).document]
+
+    for name in ("acme", str(acme.project.organization.id)):
+        assert listed("--organization", name) == ours[::-1]
+        assert listed("--organization", name, "--toolset", acme.path) == ours[::-1]
+    for name in ("rival", str(rival.project.organization.id)):
+        assert listed("--organization", name) == [theirs]
+    assert listed("--organization", "nobody") == []
+    assert len(listed()) == 3
