@@ -31,7 +31,7 @@ def judge(first: Action, second: Action, played: Played, serial: Serial, drift: 
     role = "first" if edit is first else "second"
     other = "second" if role == "first" else "first"
     if played.order != (other, role):
-        return [*complaints, f"the {role} committed before the {other}, or with it", *_no_order(played.outcome, orders)]
+        return [*complaints, f"the {role} committed before the {other}", *_no_order(played.outcome, orders)]
     expected = orders[f"{other}, then {role}"]
     left = difference(
         without(played.outcome, edit.touches, f"answers/{role}/rows"),

@@ -4,7 +4,7 @@ from concurrent.futures import wait
 from dataclasses import dataclass
 from threading import Event
 
-from tests.interleavings.actions import Action, Performance
+from tests.interleavings.actions import Action, Answer, Performance
 from tests.interleavings.outcome import Outcome, read_outcome
 from tests.interleavings.stage import Stage
 from tests.interleavings.stops import LONGEST, Stops
@@ -15,7 +15,7 @@ GLANCE = 0.005  # seconds between two looks at who waits
 @dataclass(frozen=True)
 class Played:
     """One run. `stopped_before`: where the first stood; `held_up`: the second did not end before the first went on;
-    `deadlocked`: both were seen to wait for each other; `order`: whose last commit came wholly before the other's."""
+    `deadlocked`: both were seen to wait for each other; `order`: in which they began their last commits."""
 
     outcome: Outcome
     stopped_before: str = ""
@@ -35,19 +35,23 @@ class Serial:
 
 def play_serially(stage: Stage, first: Action, second: Action) -> Serial:
     """Both orders, from the same start; they are asked for in the same order."""
-    outcomes, moments = [], 0
-    for order in (("first", "second"), ("second", "first")):
-        performances = _prepared(stage, first, second)
-        answers = {}
-        for role in order:
-            action, performance = performances[role]
-            stops = stage.stops_of(role, action.player)
-            stops.begin()
-            answers[role] = performance(stage.engine_of(role, action.player), _never)
-            if role == order[0] == "first":
-                moments = len(stops.passed)
-        outcomes.append(read_outcome(stage, answers))
-    return Serial(outcomes[0], outcomes[1], moments)
+    after_first = read_outcome(stage, play_in_order(stage, first, second))
+    moments = len(stage.stops_of("first", first.player).passed)
+    after_second = read_outcome(stage, play_in_order(stage, first, second, order=("second", "first")))
+    return Serial(after_first, after_second, moments)
+
+
+def play_in_order(
+    stage: Stage, first: Action, second: Action, order: tuple[str, str] = ("first", "second")
+) -> dict[str, Answer]:
+    """From the start, one after the other; their answers."""
+    performances = _prepared(stage, first, second)
+    answers = {}
+    for role in order:
+        action, performance = performances[role]
+        stage.stops_of(role, action.player).begin()
+        answers[role] = performance(stage.engine_of(role, action.player), _never)
+    return answers
 
 
 def interleave(stage: Stage, first: Action, second: Action, stop: int) -> Played:
@@ -117,10 +121,7 @@ def _order(stops: dict[str, Stops]) -> tuple[str, str] | None:
     first, second = (stops[role].commits[-1:] for role in ("first", "second"))
     if not first or not second:
         return None
-    [(first_began, first_ended)], [(second_began, second_ended)] = first, second
-    if first_ended <= second_began:
-        return "first", "second"
-    return ("second", "first") if second_ended <= first_began else None
+    return ("first", "second") if first < second else ("second", "first")
 
 
 def _never() -> None:

@@ -18,7 +18,7 @@ class Stops:
 
     def __init__(self, engine: Engine) -> None:
         self.passed: list[str] = []
-        self.commits: list[tuple[float, float]] = []  # when each began and ended
+        self.commits: list[float] = []  # when each began
         self.reached = Event()
         self._go_on = Event()
         self._stop: int | None = None
@@ -44,9 +44,8 @@ class Stops:
             self._really_commit(dbapi_connection)
             return
         self._moment("COMMIT")
-        began = monotonic()
+        self.commits.append(monotonic())
         self._really_commit(dbapi_connection)
-        self.commits.append((began, monotonic()))
 
     def _moment(self, name: str) -> None:
         self.passed.append(name)
