@@ -149,15 +149,48 @@ HOLDING_EDITS = (
 BARE_EDITS = tuple(replace(edit, name=f"{edit.name} unheld", holds=False) for edit in HOLDING_EDITS)
 EDITS = HOLDING_EDITS + BARE_EDITS
 
+ACTIONS: tuple[Action, ...] = (*OPERATIONS, *EDITS)
+
 Pair = tuple[Action, Action]
 
 
 def every_pair() -> list[Pair]:
     """All ordered pairs in which an operation takes part; what apps do to each other is theirs."""
-    actions: tuple[Action, ...] = (*OPERATIONS, *EDITS)
     return [
         (first, second)
-        for first in actions
-        for second in actions
+        for first in ACTIONS
+        for second in ACTIONS
         if isinstance(first, Operation) or isinstance(second, Operation)
     ]
+
+
+# Those that found something once, and one of each kind besides.
+_CHOSEN = (
+    ("roll one's lists back", "roll two back"),
+    ("roll two back", "roll one's lists back"),
+    ("roll one back", "rewrite the list"),
+    ("rewrite the list", "roll one back"),
+    ("rewrite the list unheld", "roll one's lists back"),
+    ("edit prompts unheld", "roll one back"),
+    ("prune one", "release two"),
+    ("release two", "prune one"),
+    ("pin one", "roll one back"),
+    ("deploy", "recreate"),
+    ("edit a definition", "roll one's deployment back"),
+    ("edit global variations", "roll far back"),
+    ("edit the toolset's variations", "release one"),
+    ("add a toolset", "roll two back"),
+    ("rename the toolset", "skip"),
+    ("delete the toolset", "roll one back"),
+)
+
+
+def chosen_pairs() -> list[Pair]:
+    """A selection that takes seconds."""
+    by_name = {action.name: action for action in ACTIONS}
+    return [(by_name[first], by_name[second]) for first, second in _CHOSEN]
+
+
+def pairs_of(*, every: bool) -> list[Pair]:
+    """All of them, or the selection."""
+    return every_pair() if every else chosen_pairs()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.interleavings.catalogue import Pair, every_pair
+from tests.interleavings.catalogue import Pair, pairs_of
 from tests.interleavings.judge import report
 from tests.interleavings.stage import Stage
 from tests.interleavings.trying import try_pair
@@ -10,7 +10,7 @@ from tests.interleavings.trying import try_pair
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test for each pair."""
-    pairs = every_pair()
+    pairs = pairs_of(every=metafunc.config.getoption("every_pair", default=False))
     metafunc.parametrize("pair", pairs, ids=[f"{first.name} + {second.name}" for first, second in pairs])
 
 

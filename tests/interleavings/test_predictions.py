@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.interleavings.actions import Edit
-from tests.interleavings.catalogue import Pair, every_pair
+from tests.interleavings.catalogue import Pair, pairs_of
 from tests.interleavings.playing import play_in_order
 from tests.interleavings.prediction import SceneModel, model_of, predict
 from tests.interleavings.stage import Stage
@@ -18,7 +18,8 @@ from tests.support.records import captured_states, current_number, releases_of
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test for each order; whether an app holds what it edits makes no difference to it."""
-    pairs = [pair for pair in every_pair() if all(not isinstance(one, Edit) or one.holds for one in pair)]
+    candidates = pairs_of(every=metafunc.config.getoption("every_pair", default=False))
+    pairs = [pair for pair in candidates if all(not isinstance(one, Edit) or one.holds for one in pair)]
     metafunc.parametrize("pair", pairs, ids=[f"{first.name}, then {second.name}" for first, second in pairs])
 
 
