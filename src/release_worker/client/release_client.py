@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from release_worker.domain.request_record import RequestRecord
+    from release_worker.domain.subject import Scope, Subject
     from release_worker.operations.sweep import Swept
     from release_worker.store.accepting import Accepted
 
@@ -140,14 +141,8 @@ class ReleaseClient:
         self, toolset: str, release_number: int, *, actor: str, pinned: bool = True, organization: str | None = None
     ) -> RequestHandle[PinResult]:
         """Ask for a release to be kept for good, or (`pinned` false) no longer; otherwise as `create_release`."""
-        fields = {
-            "toolset": toolset,
-            "release_number": release_number,
-            "actor": actor,
-            "pinned": pinned,
-            "organization": organization,
-        }
-        return self._submit("pin", fields, None)
+        fields = {"toolset": toolset, "release_number": release_number, "actor": actor, "pinned": pinned}
+        return self._submit("pin", {**fields, "organization": organization}, None)
 
     def prune(
         self, toolset: str, *, keep: int, actor: str, organization: str | None = None
@@ -179,6 +174,20 @@ class ReleaseClient:
             self._publish(self.handle(record.id, record.kind), _message_of(record), kept=True)
 
         return sweep(self._engine(), publish, attempts=ATTEMPTS)
+
+    def editing(
+        self, session: "Session", toolset: str, *, scope: "Scope" = "toolset", organization: str | None = None
+    ) -> "Subject":
+        """Hold what is about to be edited in the session's transaction, so that it is in order with all operations.
+
+        `scope` says whose state: `toolset` (lists, settings, its variations), `project` (deployments, prompts,
+        configuration) or `organization` (global variations); if there are several, begin with the last of these.
+        Returns the toolset's ids: `toolset_id`, `project_id`, `organization_id`. Waits for a running operation, with
+        no timeout of its own. Raises InvalidRequest for a session that cannot be joined, and ToolsetNotFound.
+        """
+        from release_worker.client.writing_down import hold_what_is_edited
+
+        return hold_what_is_edited(session, toolset, scope, organization)
 
     def handle(self, request_id: str, kind: str | None = None, *, organization: str | None = None) -> Handle:
         """The handle of a request that was made before, perhaps by another process.

@@ -6,7 +6,13 @@ from contextlib import contextmanager
 from sqlalchemy import exc
 
 from release_worker.domain.canonical_json import DEEPEST
-from release_worker.errors import DatabaseUnavailable, ReleaseWorkerError, UnsupportedContent, VersionConflict
+from release_worker.errors import (
+    DatabaseUnavailable,
+    OperationTimeout,
+    ReleaseWorkerError,
+    UnsupportedContent,
+    VersionConflict,
+)
 
 # Another transaction was first. A unique violation can only be a race: numbers and contents are looked up before they
 # are written, in the same snapshot. https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -54,6 +60,8 @@ def translate(error: exc.DBAPIError) -> ReleaseWorkerError | None:
         return UnsupportedContent(reason=f"{place} is nested more than {DEEPEST} levels deep", place=place)
     if state == "54001":
         return UnsupportedContent(reason="nested too deeply")
+    if state == "57014":  # its statement_timeout, or somebody cancelled it
+        return OperationTimeout()
     if state in _UNAVAILABLE:
         return DatabaseUnavailable(reason=_UNAVAILABLE[state], sqlstate=state)
     # Without a state: never connected, or the socket broke.
