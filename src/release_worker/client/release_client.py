@@ -8,7 +8,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.exceptions import OperationalError
 from uuid_utils import uuid7
 
-from release_worker.client.broker import send
+from release_worker.client.broker import message_of, send
 from release_worker.client.connections import ConnectionsByProcess
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.messages import (
@@ -176,7 +176,7 @@ class ReleaseClient:
         with ledger_transaction(self._engine()) as connection:
             record = retry_request(connection, request_id, organization=organization)
         handle = self.handle(record.id, record.kind)
-        self._publish(handle, _message_of(record), kept=True)
+        self._publish(handle, message_of(record), kept=True)
         return handle
 
     def sweep(self) -> "Swept":
@@ -184,7 +184,7 @@ class ReleaseClient:
         from release_worker.operations.sweep import sweep
 
         def publish(record: "RequestRecord") -> None:
-            self._publish(self.handle(record.id, record.kind), _message_of(record), kept=True)
+            self._publish(self.handle(record.id, record.kind), message_of(record), kept=True)
 
         return sweep(self._engine(), publish, attempts=ATTEMPTS)
 
@@ -235,7 +235,7 @@ class ReleaseClient:
             accepted = self._write_down(request, request_id)
         handle = self._handle_of(accepted)
         if not accepted.record.finished:
-            self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
+            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
         return handle
 
     def _write_down(self, request: AnyRequest, request_id: str) -> "Accepted":
@@ -254,7 +254,7 @@ class ReleaseClient:
         handle = self._handle_of(accepted, undecided=open_transaction_of(connection))
 
         def publish() -> None:
-            self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
+            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
 
         if not accepted.record.finished:
             after_commit(session, publish)
@@ -298,14 +298,3 @@ class ReleaseClient:
 
     def _engine(self) -> "Engine":
         return self._connections.own().engine()
-
-
-def _message_of(record: "RequestRecord", *, behind_others: bool = False) -> dict[str, Any]:
-    return envelope(
-        record.kind,
-        record.id,
-        record.arguments,
-        in_ledger=True,
-        toolset_id=record.toolset_id,
-        behind_others=behind_others,
-    )
