@@ -42,9 +42,21 @@ class ReleaseClient:
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
     ones in a process that was forked meanwhile."""
 
-    def __init__(self, *, broker_url: str, result_backend: str | None = None, database_url: str | None = None) -> None:
-        """Raises NotConfigured for an address that cannot be one."""
-        self._settings = given_settings(broker_url=broker_url, result_backend=result_backend, database_url=database_url)
+    def __init__(
+        self,
+        *,
+        broker_url: str,
+        result_backend: str | None = None,
+        database_url: str | None = None,
+        prepared_statements: bool = True,
+    ) -> None:
+        """Some poolers need `prepared_statements=False`. Raises NotConfigured for an address that cannot be one."""
+        self._settings = given_settings(
+            broker_url=broker_url,
+            result_backend=result_backend,
+            database_url=database_url,
+            prepared_statements=prepared_statements,
+        )
         self._connections = ConnectionsByProcess(self._settings)
 
     @classmethod
@@ -55,6 +67,7 @@ class ReleaseClient:
             broker_url=settings.require("broker_url"),
             result_backend=settings.result_backend,
             database_url=settings.database_url,
+            prepared_statements=settings.prepared_statements,
         )
 
     def close(self) -> None:

@@ -18,11 +18,11 @@ _CONFLICTS = {
 }
 # The connection or the server is going away, or is not there yet, or not ready for us: an operator is at work.
 _UNAVAILABLE_CLASSES = ("08", "28", "3D", "53", "57", "58")
+# A prepared statement is not there, or was there already; the next connection knows none.
+_LOST_STATEMENT = ("26000", "42P05")
 _BEHIND_A_POOLER = "behind a pooler, set RELEASE_WORKER_PREPARED_STATEMENTS to false"
 _UNAVAILABLE = {
     "25P03": "the session was idle in a transaction for too long",
-    "26000": f"a prepared statement was lost: {_BEHIND_A_POOLER}",
-    "42P05": f"a prepared statement was there already: {_BEHIND_A_POOLER}",
 }
 # The schema is not ours yet, or not for this role; said after PostgreSQL's own words.
 _NOT_READY = {
@@ -56,6 +56,9 @@ def translate(error: exc.DBAPIError) -> ReleaseWorkerError | None:
         return VersionConflict(reason=_CONFLICTS[state], sqlstate=state)
     if state == "54001":
         return UnsupportedContent(reason="nested too deeply")
+    if lost_a_statement(error):
+        hint = f": {_BEHIND_A_POOLER}" if state in _LOST_STATEMENT else ""
+        return DatabaseUnavailable(reason=f"{first_line(error)}{hint}", sqlstate=state)
     if state in _UNAVAILABLE:
         return DatabaseUnavailable(reason=_UNAVAILABLE[state], sqlstate=state)
     if state in _NOT_READY:
@@ -68,11 +71,19 @@ def translate(error: exc.DBAPIError) -> ReleaseWorkerError | None:
     return None
 
 
+def lost_a_statement(error: exc.DBAPIError) -> bool:
+    """What the connection has prepared is of no use: lost behind a pooler, or made for a table that was altered."""
+    return getattr(error.orig, "sqlstate", None) in _LOST_STATEMENT or _said_by("RevalidateCachedQuery", error)
+
+
 def _hides_rows(error: exc.DBAPIError) -> bool:
-    """It is PostgreSQL's answer to `row_security = off`; its words depend on its language, the function's name does
-    not."""
-    diagnosis = getattr(error.orig, "diag", None)
-    return getattr(diagnosis, "source_function", None) == "check_enable_rls"
+    """It is PostgreSQL's answer to `row_security = off`."""
+    return _said_by("check_enable_rls", error)
+
+
+def _said_by(function: str, error: exc.DBAPIError) -> bool:
+    """PostgreSQL's words depend on its language, the names of its functions do not."""
+    return getattr(getattr(error.orig, "diag", None), "source_function", None) == function
 
 
 def without_values(error: Exception) -> Exception:
