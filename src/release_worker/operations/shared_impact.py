@@ -1,5 +1,6 @@
 """Which other toolsets would serve something else when shared state is restored."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -44,14 +45,26 @@ def shared_impact(
       over it field by field, leaves a difference. If the two are not both objects, their own is served alone.
     - A plug-in's state reaches every toolset of the project, or the organization, that it belongs to.
     """
+    queries = list(_queries(touched, live, target, plug_in_scopes))
+    if not queries:
+        return []
+    # One statement: all that is said of another toolset is true of the same moment.
+    query = " UNION ALL ".join(
+        f"SELECT '{component}' AS component, id, path FROM ({_numbered(query, place)}) AS reached"
+        for place, (component, query) in enumerate(queries)
+    )
+    given = {f"touched_{place}": touched[component] for place, (component, _) in enumerate(queries)}
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for component, query in _queries(touched, live, target, plug_in_scopes):
-        for row in connection.execute(parsed(query), {**parameters, "touched": touched[component]}):
-            found[row.path, str(row.id)].add(component)
+    for row in connection.execute(parsed(query), {**parameters, **given}):
+        found[row.path, str(row.id)].add(row.component)
     return [
         {"id": toolset_id, "path": path, "components": sorted(components)}
         for (path, toolset_id), components in sorted(found.items())
     ]
+
+
+def _numbered(query: str, place: int) -> str:
+    return re.sub(r":touched\b", f":touched_{place}", query)
 
 
 def _queries(
