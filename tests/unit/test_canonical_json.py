@@ -132,3 +132,26 @@ def same_number_or_text(value: Any, plain: Any) -> bool:
             return len(value) == len(plain) and all(map(same_number_or_text, value, plain))
         case _:
             return bool(value == plain) and isinstance(value, bool) == isinstance(plain, bool)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("0.5", 0.5),
+        ("-12.25", -12.25),
+        ("0.1", 0.1),  # the shortest decimal of a float stands for it
+        ("0.10000000000000000001", "0.10000000000000000001"),
+        ("123456789.123456789123", "123456789.123456789123"),
+    ],
+)
+def test_a_decimal_is_a_float_for_plain_encoders_if_that_is_exact_and_otherwise_its_text(
+    text: str, plain: float | str
+) -> None:
+    found = canonical_json.as_plain({"a": [Decimal(text)]})["a"][0]
+    assert (type(found), found) == (type(plain), plain)
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_a_constant_that_json_lacks_is_refused_by_name(constant: str) -> None:
+    with pytest.raises(ValueError, match=f"^{constant} is not JSON$"):
+        canonical_json.loads(f'{{"a": {constant}}}')
