@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from release_worker.domain import canonical_json
+from release_worker.errors import UnsupportedContent
 from tests.support import exact_json
 from tests.support.strategies import DECIMALS, JSON_OBJECTS, JSON_VALUES, KEYS
 
@@ -155,3 +156,15 @@ def test_a_decimal_is_a_float_for_plain_encoders_if_that_is_exact_and_otherwise_
 def test_a_constant_that_json_lacks_is_refused_by_name(constant: str) -> None:
     with pytest.raises(ValueError, match=f"^{constant} is not JSON$"):
         canonical_json.loads(f'{{"a": {constant}}}')
+
+
+def test_what_cannot_be_held_is_told_why() -> None:
+    with pytest.raises(UnsupportedContent) as refused:
+        canonical_json.loads("[" * 1_000_000)
+    assert refused.value.details == {"reason": "nested too deeply"}
+    with pytest.raises(TypeError, match=r"^Infinity has no JSON form$"):
+        canonical_json.dumps(Decimal("Infinity"))
+
+
+def test_an_integer_is_an_int_as_long_as_one_can_be_that_long() -> None:
+    assert [type(number) for number in canonical_json.loads("[1, -20]")] == [int, int]
