@@ -162,8 +162,13 @@ def test_what_cannot_be_held_is_told_why() -> None:
     with pytest.raises(UnsupportedContent) as refused:
         canonical_json.loads("[" * 1_000_000)
     assert refused.value.details == {"reason": "nested too deeply"}
-    with pytest.raises(TypeError, match=r"^Infinity has no JSON form$"):
-        canonical_json.dumps(Decimal("Infinity"))
+    for value, sentence in (
+        (Decimal("Infinity"), "Infinity has no JSON form"),
+        ({"a": object()}, "object has no exact JSON form"),
+        ({1: "a"}, "a key must be a string, not int"),
+    ):
+        with pytest.raises(TypeError, match=f"^{sentence}$"):
+            canonical_json.dumps(value)
 
 
 def test_an_integer_is_an_int_as_long_as_one_can_be_that_long() -> None:
