@@ -173,3 +173,8 @@ def test_what_cannot_be_held_is_told_why() -> None:
 
 def test_an_integer_is_an_int_as_long_as_one_can_be_that_long() -> None:
     assert [type(number) for number in canonical_json.loads("[1, -20]")] == [int, int]
+
+
+@pytest.mark.parametrize("text", ["0", "-0", "0.0", "-0.0", "-0.00", "0e5", "-0e-5"])
+def test_zero_has_no_sign_and_one_text(text: str) -> None:
+    assert canonical_json.dumps(canonical_json.loads(text)) == "0"
