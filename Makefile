@@ -10,7 +10,7 @@ BENCH_READY := $(BENCH_VENV)/.ready
 MUTANTS_VENV  := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready
 
-.PHONY: demo test faults bench mutants check dev clean
+.PHONY: demo test interleavings faults bench mutants check dev clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,8 +22,11 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)  ## release and roll back a real toolset on embedded servers
 	$(BIN)/release-worker demo
 
-test: $(READY)  ## all tests but the long fault runs
+test: $(READY)  ## all tests but the long fault runs, and a selection of the interleavings
 	$(BIN)/python -m pytest -n 4 --dist worksteal
+
+interleavings: $(READY)  ## each pair of operations and edits, stopped at each statement; PAIRS="-k 'prune and deploy'" for some
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/interleavings --every-pair $(PAIRS)
 
 faults: $(READY)  ## two minutes of load and faults; FAULTS='--seed 7 --requests 500' for another run
 	$(BIN)/python -m tests.faults $(FAULTS)

@@ -25,7 +25,7 @@ EXPECTED = {
     "a release that is not needed": AROUND + 2,
     "a rollback that changes nothing": AROUND + 12,
     "a rollback of one list": AROUND + 18,
-    "a rollback of everything": AROUND + 49,
+    "a rollback of everything": AROUND + 46,
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
     "a prune": AROUND + 14,

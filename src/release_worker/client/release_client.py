@@ -8,7 +8,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.exceptions import OperationalError
 from uuid_utils import uuid7
 
-from release_worker.client.broker import send
+from release_worker.client.broker import message_of, send
 from release_worker.client.connections import ConnectionsByProcess
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.messages import (
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from release_worker.domain.request_record import RequestRecord
+    from release_worker.domain.subject import Scope, Subject
     from release_worker.operations.sweep import Swept
     from release_worker.store.accepting import Accepted
 
@@ -42,9 +43,21 @@ class ReleaseClient:
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
     ones in a process that was forked meanwhile."""
 
-    def __init__(self, *, broker_url: str, result_backend: str | None = None, database_url: str | None = None) -> None:
-        """Raises NotConfigured for an address that cannot be one."""
-        self._settings = given_settings(broker_url=broker_url, result_backend=result_backend, database_url=database_url)
+    def __init__(
+        self,
+        *,
+        broker_url: str,
+        result_backend: str | None = None,
+        database_url: str | None = None,
+        prepared_statements: bool = True,
+    ) -> None:
+        """Some poolers need `prepared_statements=False`. Raises NotConfigured for an address that cannot be one."""
+        self._settings = given_settings(
+            broker_url=broker_url,
+            result_backend=result_backend,
+            database_url=database_url,
+            prepared_statements=prepared_statements,
+        )
         self._connections = ConnectionsByProcess(self._settings)
 
     @classmethod
@@ -55,6 +68,7 @@ class ReleaseClient:
             broker_url=settings.require("broker_url"),
             result_backend=settings.result_backend,
             database_url=settings.database_url,
+            prepared_statements=settings.prepared_statements,
         )
 
     def close(self) -> None:
@@ -140,14 +154,8 @@ class ReleaseClient:
         self, toolset: str, release_number: int, *, actor: str, pinned: bool = True, organization: str | None = None
     ) -> RequestHandle[PinResult]:
         """Ask for a release to be kept for good, or (`pinned` false) no longer; otherwise as `create_release`."""
-        fields = {
-            "toolset": toolset,
-            "release_number": release_number,
-            "actor": actor,
-            "pinned": pinned,
-            "organization": organization,
-        }
-        return self._submit("pin", fields, None)
+        fields = {"toolset": toolset, "release_number": release_number, "actor": actor, "pinned": pinned}
+        return self._submit("pin", {**fields, "organization": organization}, None)
 
     def prune(
         self, toolset: str, *, keep: int, actor: str, organization: str | None = None
@@ -168,7 +176,7 @@ class ReleaseClient:
         with ledger_transaction(self._engine()) as connection:
             record = retry_request(connection, request_id, organization=organization)
         handle = self.handle(record.id, record.kind)
-        self._publish(handle, _message_of(record), kept=True)
+        self._publish(handle, message_of(record), kept=True)
         return handle
 
     def sweep(self) -> "Swept":
@@ -176,9 +184,23 @@ class ReleaseClient:
         from release_worker.operations.sweep import sweep
 
         def publish(record: "RequestRecord") -> None:
-            self._publish(self.handle(record.id, record.kind), _message_of(record), kept=True)
+            self._publish(self.handle(record.id, record.kind), message_of(record), kept=True)
 
         return sweep(self._engine(), publish, attempts=ATTEMPTS)
+
+    def editing(
+        self, session: "Session", toolset: str, *, scope: "Scope" = "toolset", organization: str | None = None
+    ) -> "Subject":
+        """Hold what is about to be edited in the session's transaction, so that it is in order with all operations.
+
+        `scope` says whose state: `toolset` (lists, settings, its variations), `project` (deployments, prompts,
+        configuration) or `organization` (global variations); if there are several, begin with the last of these.
+        Returns the toolset's ids: `toolset_id`, `project_id`, `organization_id`. Waits for a running operation, with
+        no timeout of its own. Raises InvalidRequest for a session that cannot be joined, and ToolsetNotFound.
+        """
+        from release_worker.client.writing_down import hold_what_is_edited
+
+        return hold_what_is_edited(session, toolset, scope, organization)
 
     def handle(self, request_id: str, kind: str | None = None, *, organization: str | None = None) -> Handle:
         """The handle of a request that was made before, perhaps by another process.
@@ -213,7 +235,7 @@ class ReleaseClient:
             accepted = self._write_down(request, request_id)
         handle = self._handle_of(accepted)
         if not accepted.record.finished:
-            self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
+            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
         return handle
 
     def _write_down(self, request: AnyRequest, request_id: str) -> "Accepted":
@@ -232,7 +254,7 @@ class ReleaseClient:
         handle = self._handle_of(accepted, undecided=open_transaction_of(connection))
 
         def publish() -> None:
-            self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
+            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
 
         if not accepted.record.finished:
             after_commit(session, publish)
@@ -276,14 +298,3 @@ class ReleaseClient:
 
     def _engine(self) -> "Engine":
         return self._connections.own().engine()
-
-
-def _message_of(record: "RequestRecord", *, behind_others: bool = False) -> dict[str, Any]:
-    return envelope(
-        record.kind,
-        record.id,
-        record.arguments,
-        in_ledger=True,
-        toolset_id=record.toolset_id,
-        behind_others=behind_others,
-    )

@@ -8,10 +8,12 @@ from contextlib import suppress
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, SessionTransaction
 
-from release_worker.domain.messages import AnyResult
+from release_worker.domain.messages import AnyResult, validate_request
+from release_worker.domain.subject import ALL_SCOPES, Scope, Subject
 from release_worker.errors import BrokerUnavailable, InvalidRequest, RequestNotFound, ResultTimeout
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import get_request
+from release_worker.store.toolsets import hold_for_editing
 
 _WAITING = "release_worker_waiting"  # in `Session.info`: what to publish after the commit
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger
@@ -28,6 +30,15 @@ def joined(session: object) -> Connection:
 
 def _refused(problem: str) -> InvalidRequest:
     return InvalidRequest(f"session: {problem}", problems=[{"field": "session", "problem": problem}])
+
+
+def hold_what_is_edited(session: Session, toolset: str, scope: Scope, organization: str | None) -> Subject:
+    """Hold the owner of this scope in the session's transaction. Raises InvalidRequest and ToolsetNotFound."""
+    if scope not in ALL_SCOPES:
+        problem = f"must be one of {', '.join(sorted(ALL_SCOPES))}"
+        raise InvalidRequest(f"scope: {problem}", problems=[{"field": "scope", "problem": problem}])
+    named = validate_request("check_drift", {"toolset": toolset, "organization": organization})
+    return hold_for_editing(joined(session), named.toolset, scope, organization=named.organization)
 
 
 def open_transaction_of(connection: Connection) -> Callable[[], bool]:

@@ -16,12 +16,9 @@ def retry_request(connection: Connection, request_id: str, *, organization: str 
     named no toolset, or its key or id was that of another.
     """
     record = find_request(connection, request_id, organization=organization)
-    if (
-        record.toolset_id is None
-        or "refused" in record.payload
-        or isinstance(record.stored_error(), IdempotencyConflict)
-    ):
+    if record.toolset_id is None or isinstance(record.stored_error(), IdempotencyConflict):
         raise InvalidRequest(f"request {request_id} was refused: it was not a valid one", problems=[])
+    record.request()
     if not requeue_failed(connection, request_id):
         raise InvalidRequest(f"request {request_id} is {record.status}, not failed", problems=[])
     return record

@@ -1,5 +1,6 @@
 """Which other toolsets would serve something else when shared state is restored."""
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -44,14 +45,26 @@ def shared_impact(
       over it field by field, leaves a difference. If the two are not both objects, their own is served alone.
     - A plug-in's state reaches every toolset of the project, or the organization, that it belongs to.
     """
+    queries = list(_queries(touched, live, target, plug_in_scopes))
+    if not queries:
+        return []
+    # One statement: all that is said of another toolset is true of the same moment.
+    query = " UNION ALL ".join(
+        f"SELECT '{component}' AS component, id, path FROM ({_numbered(query, place)}) AS reached"
+        for place, (component, query) in enumerate(queries)
+    )
+    given = {f"touched_{place}": touched[component] for place, (component, _) in enumerate(queries)}
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for component, query in _queries(touched, live, target, plug_in_scopes):
-        for row in connection.execute(parsed(query), {**parameters, "touched": touched[component]}):
-            found[row.path, str(row.id)].add(component)
+    for row in connection.execute(parsed(query), {**parameters, **given}):
+        found[row.path, str(row.id)].add(row.component)
     return [
         {"id": toolset_id, "path": path, "components": sorted(components)}
         for (path, toolset_id), components in sorted(found.items())
     ]
+
+
+def _numbered(query: str, place: int) -> str:
+    return re.sub(r":touched\b", f":touched_{place}", query)
 
 
 def _queries(
@@ -103,7 +116,8 @@ def _reached_by_deployment(target: str) -> str:
 
 
 def _lists_touched(kind: str) -> str:
-    """SQL: toolset `t` lists a tool, or a resource, whose definition, status or asset is touched."""
+    """SQL: toolset `t` lists a tool, or a resource, whose definition, status or asset is touched. The first part of a
+    slug is looked up before all of its URN's slugs are, which is far quicker for long lists."""
     return f"""
         EXISTS (
             SELECT FROM toolset_{kind}s m WHERE m.toolset_id = t.id AND (
@@ -111,8 +125,9 @@ def _lists_touched(kind: str) -> str:
                 OR EXISTS (SELECT FROM touched WHERE section = 'status') AND EXISTS (
                     SELECT FROM {kind}_definitions
                     WHERE deployment_id = (SELECT id FROM active) AND urn = m.{kind}_urn)
-                OR EXISTS (SELECT FROM reaching) AND EXISTS (
-                    SELECT FROM ({slugs_of(f"m.{kind}_urn")}) AS slugs JOIN reaching USING (slug))))
+                OR split_part(m.{kind}_urn, ':', 3) IN (SELECT split_part(slug, ':', 1) FROM reaching) AND (
+                    SELECT bool_or(slug IN (SELECT slug FROM reaching))
+                    FROM ({slugs_of(f"m.{kind}_urn")}) AS slugs)))
     """
 
 

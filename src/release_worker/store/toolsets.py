@@ -1,6 +1,6 @@
 """Finding, holding and pointing toolsets and their owners."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -125,6 +125,37 @@ def hold_toolset(connection: Connection, toolset_id: UUID) -> Subject:
     if row is None:
         raise ToolsetNotFound(toolset=str(toolset_id))
     return Subject(**row._mapping)
+
+
+def hold_for_editing(
+    connection: Connection, reference: str, scope: Scope, *, organization: str | None = None
+) -> Subject:
+    """Hold the row whose owner's live state an app is about to edit, until the app's transaction ends, and wait for it
+    as long as the app's settings say.
+
+    The rows above it are held first, so weakly that only a rollback that writes there, or another such edit, is kept
+    out: the foreign keys of what the app will insert take the same locks, and taken after those of a row below they
+    could end in a deadlock. Raises ToolsetNotFound, also for a toolset of another organization than `organization`.
+    """
+    where, parameters = naming(reference, organization)
+    query = f"""
+        SELECT t.id AS toolset_id, t.project_id, t.organization_id, {PATH}
+        FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
+        WHERE {where}
+        {_EDITING[scope]}
+    """
+    row = connection.execute(parsed(query), parameters).one_or_none()
+    if row is None:
+        raise ToolsetNotFound(toolset=reference)
+    return Subject(**row._mapping)
+
+
+# PostgreSQL takes the locks of a row in the order of these clauses.
+_EDITING: Mapping[Scope, str] = {
+    "organization": "FOR UPDATE OF o",
+    "project": "FOR KEY SHARE OF o FOR UPDATE OF p",
+    "toolset": "FOR KEY SHARE OF o FOR KEY SHARE OF p FOR UPDATE OF t",
+}
 
 
 def wait_for_owners(connection: Connection, toolset_id: UUID, *, longest: str) -> None:

@@ -1,0 +1,94 @@
+"""What takes part in a pair: an operation, asked for and worked as always, or the transaction of an app."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine, exc, text
+
+from release_worker.domain.request_record import RequestRecord
+from release_worker.errors import TransientError
+from release_worker.worker.policy import RetryPolicy
+from tests.interleavings.scene import Scene
+from tests.interleavings.stops import LONGEST
+from tests.support.ledger import ask, mailbox
+
+Answer = dict[str, Any]
+# Carries an action out on an engine; calls back when it was put off.
+Performance = Callable[[Engine, Callable[[], None]], Answer]
+
+# As the product's own, in no time, and never giving up.
+PERSISTENT = RetryPolicy(
+    immediate_tries=3, immediate_delay=0.0002, first_delay=0.0, longest_delay=0.0, attempts=1_000_000
+)
+# What an app that holds what it edits begins with.
+HOLD = {
+    "toolset": "SELECT FROM toolsets WHERE id = :one FOR UPDATE",
+    "project": "SELECT FROM projects WHERE id = :shop FOR UPDATE",
+    "organization": "SELECT FROM organizations WHERE id = :acme FOR UPDATE",
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A request for a toolset."""
+
+    name: str
+    toolset: str
+    kind: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    player = "worker"
+
+    def prepare(self, engine: Engine, scene: Scene) -> Performance:
+        """Ask for it."""
+        request_id = ask(engine, scene.toolsets[self.toolset], self.kind, **self.fields)
+
+        def perform(own_engine: Engine, put_off: Callable[[], None]) -> Answer:
+            worker = mailbox(own_engine, worker=f"worker {request_id}", retry=PERSISTENT)
+            give_up = time.monotonic() + LONGEST
+            while True:
+                try:
+                    return _answer(worker.work_until_done(request_id))
+                except TransientError:
+                    put_off()
+                    if time.monotonic() > give_up:
+                        raise
+                    time.sleep(0.001)
+
+        return perform
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One transaction of an app: statements over the rows of the scene, by their names there.
+
+    `scope`: whose row an app takes that `holds` what it edits. `touches`: the keys of an outcome that it writes.
+    """
+
+    name: str
+    scope: str
+    statements: tuple[str, ...]
+    touches: frozenset[str]
+    holds: bool = True
+    player = "app"
+
+    def prepare(self, _engine: Engine, scene: Scene) -> Performance:
+        statements = ((HOLD[self.scope],) if self.holds else ()) + self.statements
+
+        def perform(own_engine: Engine, _put_off: Callable[[], None]) -> Answer:
+            try:
+                with own_engine.begin() as connection:
+                    rows = [connection.execute(text(each), scene.ids).rowcount for each in statements]
+            except exc.DBAPIError as error:
+                return {"error": f"{getattr(error.orig, 'sqlstate', None)} {type(error.orig).__name__}"}
+            return {"rows": rows, "error": None}
+
+        return perform
+
+
+Action = Operation | Edit
+
+
+def _answer(record: RequestRecord) -> Answer:
+    return {"status": record.status, "result": record.result, "error": record.error}

@@ -1,0 +1,196 @@
+"""The actions, and which of their pairs are tried."""
+
+from dataclasses import replace
+
+from tests.interleavings.actions import Action, Edit, Operation
+from tests.interleavings.scene import A, B, S, Y
+
+ALLOWED = {"allow_shared_impact": True}
+LISTS = ["tools", "resources"]
+
+OPERATIONS = (
+    Operation("release one", "one", "create_release"),
+    Operation("release two", "two", "create_release"),
+    Operation("roll one back", "one", "rollback", {"release_number": 1, **ALLOWED}),
+    Operation("roll one's lists back", "one", "rollback", {"release_number": 2, "components": LISTS}),
+    Operation(
+        "roll one's deployment back",
+        "one",
+        "rollback",
+        {"release_number": 1, "components": ["deployment"], **ALLOWED},
+    ),
+    Operation(
+        "recreate", "one", "rollback", {"release_number": 1, "components": LISTS, "on_missing": "recreate", **ALLOWED}
+    ),
+    Operation("skip", "one", "rollback", {"release_number": 1, "components": LISTS, "on_missing": "skip"}),
+    Operation("prune one", "one", "prune", {"keep": 1}),
+    Operation("pin one", "one", "pin", {"release_number": 3}),
+    Operation("roll two back", "two", "rollback", {"release_number": 1}),
+    Operation("roll far back", "far", "rollback", {"release_number": 1}),
+)
+
+_ACTIVE = "(SELECT active_deployment_id FROM projects WHERE id = :shop)"
+_OWN = "(SELECT id FROM deployments WHERE idempotency_key = 'app')"
+
+
+def _list(toolset: str, urn: str, position: int) -> str:
+    return f"""
+        INSERT INTO toolset_tools (toolset_id, tool_urn, position) VALUES ({toolset}, '{urn}', {position})
+        ON CONFLICT (toolset_id, tool_urn) DO UPDATE SET position = excluded.position
+    """
+
+
+def _vary(toolset: str, urn: str) -> str:
+    return f"""
+        INSERT INTO variations (organization_id, toolset_id, tool_urn, config)
+        VALUES (:acme, {toolset}, '{urn}', '{{"app": 1}}')
+        ON CONFLICT (organization_id, toolset_id, tool_urn) DO UPDATE SET config = excluded.config
+    """
+
+
+def _copied(table: str, columns: str) -> str:
+    source = "(SELECT cloned_from FROM deployments WHERE idempotency_key = 'app')"
+    return f"""
+        INSERT INTO {table} (deployment_id, {columns})
+        SELECT {_OWN}, {columns} FROM {table} WHERE deployment_id = {source}
+    """
+
+
+REWRITE_LIST = Edit(
+    "rewrite the list",
+    "toolset",
+    ("DELETE FROM toolset_tools WHERE toolset_id = :one", _list(":one", Y, 0), _list(":one", S, 1)),
+    frozenset({"live/one/tools"}),
+)
+EDIT_DEFINITION = Edit(
+    "edit a definition",
+    "project",
+    (
+        f"UPDATE tool_definitions SET definition = '2' WHERE deployment_id = {_ACTIVE} AND urn = '{S}'",
+        f"UPDATE deployment_assets SET sha256 = 'app' WHERE deployment_id = {_ACTIVE} AND slug = 'f'",
+    ),
+    frozenset({"deployments"}),
+)
+DEPLOY = Edit(
+    "deploy",
+    "project",
+    (
+        """
+        INSERT INTO deployments (project_id, status, cloned_from, idempotency_key)
+        SELECT id, 'completed', active_deployment_id, 'app' FROM projects WHERE id = :shop
+        """,
+        _copied("deployment_assets", "kind, slug, name, sha256, config"),
+        _copied("tool_definitions", "urn, name, description, definition"),
+        _copied("resource_definitions", "urn, name, description, definition"),
+        f"UPDATE tool_definitions SET definition = '3' WHERE deployment_id = {_OWN} AND urn = '{A}'",
+        f"UPDATE projects SET active_deployment_id = {_OWN} WHERE id = :shop",
+    ),
+    frozenset({"deployments", "live/shop/active"}),
+)
+EDIT_PROMPTS = Edit(
+    "edit prompts",
+    "project",
+    (
+        "UPDATE prompt_templates SET prompt = 'app' WHERE project_id = :shop AND name = 'q' AND deleted_at IS NULL",
+        """
+        INSERT INTO prompt_templates (project_id, name, prompt, engine) VALUES (:shop, 'p', 'app', 'mustache')
+        ON CONFLICT (project_id, name) WHERE deleted_at IS NULL DO UPDATE SET prompt = excluded.prompt
+        """,
+        """
+        INSERT INTO system_configs (project_id, key, value) VALUES (:shop, 'k', '3')
+        ON CONFLICT (project_id, key) DO UPDATE SET value = excluded.value
+        """,
+    ),
+    frozenset({"live/shop/config", "live/shop/prompts"}),
+)
+VARY_FOR_ALL = Edit(
+    "edit global variations",
+    "organization",
+    (
+        _vary("NULL", S),
+        f"DELETE FROM variations WHERE organization_id = :acme AND toolset_id IS NULL AND tool_urn = '{Y}'",
+        _vary("NULL", B),
+    ),
+    frozenset({"live/acme/global_variations"}),
+)
+VARY_FOR_ONE = Edit(
+    "edit the toolset's variations",
+    "toolset",
+    ("DELETE FROM variations WHERE toolset_id = :one", _vary(":one", S), _vary(":one", A)),
+    frozenset({"live/one/toolset_variations"}),
+)
+ADD_TOOLSET = Edit(
+    "add a toolset",
+    "project",
+    (
+        """
+        INSERT INTO toolsets (organization_id, project_id, slug, name) VALUES (:acme, :shop, 'three', 'Three')
+        """,
+        _list("(SELECT id FROM toolsets WHERE slug = 'three')", Y, 0),
+        _list("(SELECT id FROM toolsets WHERE slug = 'three')", S, 1),
+    ),
+    frozenset({"live/three"}),
+)
+RENAME = Edit(
+    "rename the toolset",
+    "toolset",
+    ("UPDATE toolsets SET slug = 'uno' WHERE id = :one", "UPDATE toolsets SET name = 'Uno' WHERE id = :one"),
+    frozenset({"live/one/settings", "live/one/slug"}),
+)
+DELETE = Edit(
+    "delete the toolset",
+    "toolset",
+    ("UPDATE toolsets SET deleted_at = now() WHERE id = :one",),
+    frozenset({"live/one/deleted"}),
+)
+HOLDING_EDITS = (
+    REWRITE_LIST, EDIT_DEFINITION, DEPLOY, EDIT_PROMPTS, VARY_FOR_ALL, VARY_FOR_ONE, ADD_TOOLSET, RENAME, DELETE,
+)  # fmt: skip
+BARE_EDITS = tuple(replace(edit, name=f"{edit.name} unheld", holds=False) for edit in HOLDING_EDITS)
+EDITS = HOLDING_EDITS + BARE_EDITS
+
+ACTIONS: tuple[Action, ...] = (*OPERATIONS, *EDITS)
+
+Pair = tuple[Action, Action]
+
+
+def every_pair() -> list[Pair]:
+    """All ordered pairs in which an operation takes part; what apps do to each other is theirs."""
+    return [
+        (first, second)
+        for first in ACTIONS
+        for second in ACTIONS
+        if isinstance(first, Operation) or isinstance(second, Operation)
+    ]
+
+
+# Those that found something once, and one of each kind besides.
+_CHOSEN = (
+    ("roll one's lists back", "roll two back"),
+    ("roll two back", "roll one's lists back"),
+    ("roll one back", "rewrite the list"),
+    ("rewrite the list", "roll one back"),
+    ("rewrite the list unheld", "roll one's lists back"),
+    ("edit prompts unheld", "roll one back"),
+    ("prune one", "release two"),
+    ("release two", "prune one"),
+    ("pin one", "roll one back"),
+    ("deploy", "recreate"),
+    ("edit a definition", "roll one's deployment back"),
+    ("edit global variations", "roll far back"),
+    ("edit the toolset's variations", "release one"),
+    ("add a toolset", "roll two back"),
+    ("rename the toolset", "skip"),
+    ("delete the toolset", "roll one back"),
+)
+
+
+def chosen_pairs() -> list[Pair]:
+    """A selection that takes seconds."""
+    by_name = {action.name: action for action in ACTIONS}
+    return [(by_name[first], by_name[second]) for first, second in _CHOSEN]
+
+
+def pairs_of(*, every: bool) -> list[Pair]:
+    """All of them, or the selection."""
+    return every_pair() if every else chosen_pairs()
