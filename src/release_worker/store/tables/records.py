@@ -156,7 +156,7 @@ _UNFINISHED = {
     "requested_by": "char_length(requested_by) BETWEEN 1 AND 200",
     "attempts": "attempts >= 0",
     "payload": "jsonb_typeof(payload) = 'object' AND octet_length(payload::text) <= 1000000"
-    " AND NOT jsonb_path_exists(payload, 'strict $.**{201}')",
+    " AND NOT jsonb_path_exists(payload, 'strict $.**{251}')",
 }
 
 release_requests = Table(
