@@ -185,7 +185,7 @@ _CHOSEN = (
     ("roll one back", "rewrite the list"),
     ("rewrite the list", "roll one back"),
     ("rewrite the list unheld", "roll one's lists back"),
-    ("edit prompts unheld", "roll one back"),
+    ("roll one's lists back", "edit global variations unheld"),
     ("prune one", "release two"),
     ("release two", "prune one"),
     ("pin one", "roll one back"),
