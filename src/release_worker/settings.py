@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     broker_url: str | None = Field(default=None, repr=False)
     result_backend: str | None = Field(default=None, repr=False)
     redis_url: str | None = Field(default=None, repr=False)
+    # False for a pooler in transaction mode that does not keep track of prepared statements.
+    prepared_statements: bool = True
 
     @field_validator("database_url")
     @classmethod
@@ -77,8 +79,8 @@ class Settings(BaseSettings):
 
     @property
     def is_empty(self) -> bool:
-        """Nothing is set, so that `demo` and `dev` bring servers of their own."""
-        return not self.model_fields_set
+        """No server is set, so that `demo` and `dev` bring their own."""
+        return not self.model_fields_set - {"prepared_statements"}
 
 
 def read_settings() -> Settings:
@@ -86,7 +88,7 @@ def read_settings() -> Settings:
     return _readable(Settings)
 
 
-def given_settings(**values: str | None) -> Settings:
+def given_settings(**values: str | bool | None) -> Settings:
     """Settings with these values. Raises NotConfigured for one that cannot be one."""
     return _readable(lambda: Settings.model_validate(values))
 

@@ -109,6 +109,44 @@ def test_a_database_is_made_checked_and_found_wanting(servers: EmbeddedServers) 
         assert "9999_future, which this version of release-worker does not know" in newer.err
 
 
+def test_a_check_names_what_else_is_missing_from_the_schema(servers: EmbeddedServers) -> None:
+    with temporary_database(servers.postgres) as url:
+        run = CommandLine(settings(database_url=url))
+        assert run("db", "check").status == 0
+        _execute(url, "DROP TRIGGER toolset_releases_immutable ON toolset_releases")
+        _execute(url, "ALTER TABLE source_states DISABLE TRIGGER source_states_immutable")
+        _execute(url, "ALTER TABLE toolset_tools DISABLE TRIGGER ALL")
+        _execute(url, "DROP FUNCTION release_worker_digest")
+        differs = run("db", "check")
+        assert differs.status == 1
+        assert differs.out.splitlines()[1:] == [
+            "  add function release_worker_digest",
+            "  add trigger toolset_releases.toolset_releases_immutable",
+            "  enable foreign keys toolset_tools",
+            "  enable trigger source_states.source_states_immutable",
+        ]
+
+
+def test_an_upgrade_says_what_is_in_its_way(servers: EmbeddedServers) -> None:
+    with temporary_database(servers.postgres, template="template0") as url:
+        run = CommandLine(settings(database_url=url))
+        _execute(url, "CREATE TABLE projects (id int)")
+        refused = run("db", "upgrade")
+        assert (refused.status, refused.out, len(refused.err.splitlines())) == (1, "", 2)
+        assert refused.err.startswith("error: the database has a table projects that release-worker did not make")
+
+
+def test_who_lacks_a_privilege_is_told_so(servers: EmbeddedServers) -> None:
+    with temporary_database(servers.postgres) as url:
+        _execute(url, "DO $$ BEGIN CREATE ROLE stranger LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
+        run = CommandLine(settings(database_url=url.replace("postgres@", "stranger@")))
+        refused = run("requests", "list")
+        assert refused.status == 1
+        assert "permission denied for table release_requests" in refused.err
+        assert "release-worker db grants" in refused.err.splitlines()[1]
+        assert "Does PostgreSQL run" not in refused.err
+
+
 def _execute(url: str, statement: str) -> None:
     with psycopg.connect(url.replace("+psycopg", "")) as connection:
         connection.execute(statement)

@@ -9,18 +9,19 @@ import tempfile
 from pathlib import Path
 
 from tests.faults.campaign import run_campaign
-from tests.faults.plan import make_plan
+from tests.faults.plan import HOLDINGS, Holding, make_plan
 from tests.faults.report import complaints, table
 from tests.support.databases import running_servers, temporary_database
 
 REQUESTS, RATE, SPACING = 400, 5.0, 3.5
+EDITS: Holding = "held"
 
 
 def main() -> int:
     options = _options().parse_args()
     signal.signal(signal.SIGTERM, _end)
     requests = int(options.minutes * 60 * options.rate) if options.minutes else options.requests
-    plan = make_plan(options.seed, requests=requests, rate=options.rate, spacing=options.spacing)
+    plan = make_plan(options.seed, requests=requests, rate=options.rate, spacing=options.spacing, edits=options.edits)
     print(f"seed {options.seed}, plan {plan.fingerprint}: {requests} requests in {plan.seconds:.0f} s", flush=True)
     directory = Path(tempfile.mkdtemp(prefix="release-worker-faults-"))
     with running_servers() as servers, temporary_database(servers.postgres) as database_url:
@@ -49,13 +50,17 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, help="how long to keep asking, in place of --requests")
     parser.add_argument("--rate", type=float, default=RATE, help=f"requests a second; {RATE}")
     parser.add_argument("--spacing", type=float, default=SPACING, help=f"mean seconds between faults; {SPACING}")
+    parser.add_argument(
+        "--edits", choices=HOLDINGS, default=EDITS, help=f"whether apps hold the rows of what they edit; {EDITS}"
+    )
     return parser
 
 
 def _unusual(options: argparse.Namespace) -> str:
     rate = f" --rate {options.rate}" if options.rate != RATE else ""
     spacing = f" --spacing {options.spacing}" if options.spacing != SPACING else ""
-    return rate + spacing
+    edits = f" --edits {options.edits}" if options.edits != EDITS else ""
+    return rate + spacing + edits
 
 
 if __name__ == "__main__":

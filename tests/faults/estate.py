@@ -1,7 +1,7 @@
 """The toolsets under load, and the apps that edit them.
 
-Every edit writes its epoch in at least two places of each component that it touches, in one transaction. A component
-whose places disagree, live or in a release, was torn.
+Every edit, whether it holds what it edits or not, writes its epoch in at least two places of each component that it
+touches, in one transaction. A component whose places disagree, live or in a release, was torn.
 """
 
 import random
@@ -12,14 +12,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
+from tests.faults.commit_log import note_edit, start_log
+from tests.faults.held_edits import MEMBERS, PAIRS, RESOURCES, apply_held_edit
 from tests.faults.plan import TOOLSETS, Edit, is_whole
 from tests.support.exact_json import written
 from tests.support.rows import Rows
 from tests.support.world import Organization, Project, Toolset, World
-
-PAIRS = 6
-MEMBERS = tuple((f"tools:function:f{pair}:a", f"tools:function:f{pair}:b") for pair in range(PAIRS))
-RESOURCES = tuple((f"resources:function:f{pair}:a", f"resources:function:f{pair}:b") for pair in range(PAIRS))
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,11 @@ class Place:
     whole: bool
 
     @property
+    def owners(self) -> dict[str, UUID]:
+        """Ids by scope."""
+        return {"organization": self.organization_id, "project": self.project_id, "toolset": self.id}
+
+    @property
     def toolset(self) -> Toolset:
         """As `tests.support` names it, for reading only."""
         organization, project, toolset = self.path.split("/")
@@ -42,7 +45,7 @@ class Place:
 
 
 def build_estate(engine: Engine) -> list[Place]:
-    """Two organizations with a project each; all toolsets but the last share the first."""
+    """Two organizations with a project each; all toolsets but the last share the first. The log starts here."""
     world = World(engine)
     with world.transaction():
         shared = world.organization("acme").project("shared")
@@ -53,28 +56,31 @@ def build_estate(engine: Engine) -> list[Place]:
         for index, one in enumerate(toolsets)
     ]
     with engine.begin() as connection:
+        start_log(connection)
         for index, place in enumerate(places):
-            apply_edit(connection, place, Edit(0.0, index, 0, tuple(_EDITS)))
+            apply_edit(connection, place, Edit(0.0, index, 0, tuple(_EDITS), held=True))
     return places
 
 
 def apply_edit(connection: Connection, place: Place, edit: Edit) -> None:
-    """Write the edit in the caller's transaction.
+    """Write the edit in the caller's transaction, and note it.
 
-    A toolset that is edited as a whole lists only what its epoch says, and its app writes to the toolset's own row
-    first, as any two transactions must that replace the same rows in READ COMMITTED: it then waits for a rollback of
-    the toolset, or the rollback for it.
+    An edit that holds nothing changes only a part of each component. A toolset that is edited as a whole lists only
+    what its epoch says, and its app writes to the toolset's own row first, as any two transactions must that replace
+    the same rows in READ COMMITTED: it then waits for a rollback of the toolset, or the rollback for it.
     """
+    if edit.held:
+        apply_held_edit(connection, place.owners, edit, whole=place.whole)
+        return
     values = {
-        "toolset": place.id,
-        "project": place.project_id,
-        "organization": place.organization_id,
+        **place.owners,
         "epoch": edit.epoch,
         "text": str(edit.epoch),
     }
     draw = random.Random(edit.epoch)
     for component in sorted(edit.components, key=lambda name: name != "settings"):
         _EDITS[component](connection, place, draw, values)
+    note_edit(connection, place.id, held=False, wrote=dict.fromkeys(edit.components))
 
 
 def _edit_tools(connection: Connection, place: Place, draw: random.Random, values: Mapping[str, Any]) -> None:

@@ -7,8 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row, text
 
-from tests.faults.estate import MEMBERS, RESOURCES
+from tests.faults.commit_log import read_log
+from tests.faults.estate import Place
+from tests.faults.held_edits import MEMBERS, RESOURCES
 from tests.support.exact_json import digest
+from tests.support.live_state import LiveState, live_state
+from tests.support.records import captured_states
 
 TORN = "torn"
 Epoch = int | str | None  # None: the component says none; TORN: its places disagree
@@ -23,9 +27,24 @@ class Part:
     epochs: Mapping[str, Epoch]
 
 
+@dataclass(frozen=True, slots=True)
+class GoneRelease:
+    """A release that was deleted, as it was made."""
+
+    id: UUID
+    toolset_id: UUID
+    release_number: int
+    kind: str
+    digest: str
+    predecessor_id: UUID | None
+    request_id: str | None
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """All rows of one database, read at one moment. Releases by number, requests by `seq`, the others by id."""
+    """All rows of one database, read at one moment, when nobody writes any more. Releases by number, requests and the
+    log by `seq`, the others by id. `gone`: the releases that were there once, by id; `held`: what each release that is
+    there holds; `live`: what each toolset has."""
 
     requests: Sequence[Row[Any]]
     releases: Sequence[Row[Any]]
@@ -33,23 +52,40 @@ class Evidence:
     versions: Sequence[Row[Any]]
     current: Mapping[UUID, UUID | None]
     parts: Mapping[UUID, Part]
+    log: Sequence[Row[Any]]
+    gone: Mapping[UUID, GoneRelease]
+    held: Mapping[UUID, LiveState]
+    live: Mapping[UUID, LiveState]
     hanging: Sequence[str] = field(default=())
 
     @property
     def request_by_id(self) -> dict[str, Row[Any]]:
         return {row.id: row for row in self.requests}
 
+    @property
+    def every_release(self) -> list[Any]:
+        """Those that are there and those that were."""
+        return sorted([*self.releases, *self.gone.values()], key=lambda row: (str(row.toolset_id), row.release_number))
 
-def gather(engine: Engine) -> Evidence:
-    """Read everything, in one snapshot."""
+
+def gather(engine: Engine, places: Sequence[Place]) -> Evidence:
+    """Read everything."""
+    held = {place.id: captured_states(engine, place.toolset) for place in places}
+    live = {place.id: live_state(engine, place.toolset) for place in places}
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         parts: dict[UUID, Part] = {}
         for query, read in _PARTS:
             for row in connection.execution_options(yield_per=200).execute(text(query)):
                 parts[row.id] = read(row)
+        releases = _rows(connection, "SELECT * FROM toolset_releases ORDER BY toolset_id, release_number")
+        log = read_log(connection)
         return Evidence(
+            log=log,
+            gone=_gone(log),
+            held={row.id: held[row.toolset_id][row.release_number] for row in releases},
+            live=live,
             requests=_rows(connection, "SELECT * FROM release_requests ORDER BY seq"),
-            releases=_rows(connection, "SELECT * FROM toolset_releases ORDER BY toolset_id, release_number"),
+            releases=releases,
             rollbacks=_rows(connection, "SELECT * FROM toolset_rollbacks ORDER BY id"),
             versions=_rows(
                 connection,
@@ -61,6 +97,28 @@ def gather(engine: Engine) -> Evidence:
             },
             parts=parts,
         )
+
+
+def _gone(log: Sequence[Row[Any]]) -> dict[UUID, GoneRelease]:
+    """As they were made: what is deleted may have had its predecessor mended before."""
+    deleted = {entry.what["id"] for entry in log if entry.kind == "gone"}
+    return {
+        UUID(entry.what["id"]): GoneRelease(
+            id=UUID(entry.what["id"]),
+            toolset_id=entry.toolset_id,
+            release_number=entry.what["release_number"],
+            kind=entry.what["kind"],
+            digest=entry.what["digest"],
+            predecessor_id=id_or_none(entry.what["predecessor_id"]),
+            request_id=entry.what["request_id"],
+        )
+        for entry in log
+        if entry.kind == "release" and entry.what["id"] in deleted
+    }
+
+
+def id_or_none(written: str | None) -> UUID | None:
+    return None if written is None else UUID(written)
 
 
 def _rows(connection: Connection, query: str) -> list[Row[Any]]:

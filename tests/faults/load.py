@@ -3,27 +3,39 @@
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 from uuid import uuid4
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from psycopg.errors import DeadlockDetected
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, create_engine, exc, text
 from sqlalchemy.orm import Session
 
-from release_worker import ReleaseClient
+from release_worker import ReleaseClient, RequestHandle
+from release_worker.domain.routing import QUEUES
 from release_worker.embedded import EmbeddedServers
 from release_worker.errors import BrokerUnavailable, TransientError
 from tests.faults.estate import Place, apply_edit
 from tests.faults.journal import Fate, Journal, Submission
-from tests.faults.plan import COMPONENTS, Ask, Edit
+from tests.faults.plan import COMPONENTS, NAMING, Action, Ask, Edit
 
 ACTOR = "faults"
 APP_NAME = "faults app"  # of connections that strikes may kill; the harness's own have another
 TRIES = 60  # for a caller that has an idempotency key, half a second apart
 BROKER_ERRORS = (OperationalError, RedisError, OSError)
+KINDS: dict[Action, str] = {
+    "release": "create_release",
+    "rollback": "rollback",
+    "dry run": "rollback",
+    "check drift": "check_drift",
+    "pin": "pin",
+    "unpin": "pin",
+    "prune": "prune",
+}
 
 
 class Load:
@@ -48,8 +60,10 @@ class Load:
         try:
             with self._engine.begin() as connection:
                 apply_edit(connection, self._places[edit.toolset], edit)
-        except exc.DBAPIError:
+        except exc.DBAPIError as error:
             self._journal.count("edits refused")
+            if edit.held and isinstance(error.orig, DeadlockDetected):
+                self._journal.surprises.append(f"the app of edit {edit.epoch} was a deadlock's victim: {error.orig}")
         else:
             self._journal.count("edits")
 
@@ -73,7 +87,7 @@ class Load:
         arguments = self._arguments(ask)
         for _ in range(TRIES if ask.keyed else 1):
             try:
-                return self._submit(arguments), "accepted"
+                return self._submit(ask, arguments), "accepted"
             except BrokerUnavailable as error:
                 if error.details.get("request_id"):
                     return error.details["request_id"], "accepted"
@@ -86,7 +100,7 @@ class Load:
         arguments = self._arguments(ask)
         request_id = str(uuid4())
         try:
-            send_plain(self._plain, kind_of(arguments), arguments, request_id)
+            send_plain(self._plain, KINDS[ask.action], arguments, request_id)
         except Exception as error:  # noqa: BLE001  Celery's own client promises nothing
             self._journal.count(f"plain callers told {type(error).__name__}")
             return request_id, "unknown"
@@ -97,12 +111,12 @@ class Load:
         arguments = self._arguments(ask)
         place = self._places[ask.toolset]
         components = COMPONENTS if place.whole else ("settings",)
-        edit = Edit(ask.at, ask.toolset, 1_000_000 + ask.index, components)
+        edit = Edit(ask.at, ask.toolset, 1_000_000 + ask.index, components, ask.held)
         request_id: str | None = None
         try:
             with Session(self._engine) as session:
                 apply_edit(session.connection(), place, edit)
-                request_id = self._submit(arguments, session)
+                request_id = self._submit(ask, arguments, session)
                 if ask.undone:
                     session.rollback()
                     return request_id, "undone"
@@ -111,29 +125,40 @@ class Load:
             return request_id, "unknown"
         return request_id, "accepted"
 
-    def _submit(self, arguments: dict[str, object], session: Session | None = None) -> str:
-        given = {**arguments, "session": session}
-        submit = self._client.rollback if "release_number" in arguments else self._client.create_release
-        return submit(**given).id  # type: ignore[arg-type]
+    def _submit(self, ask: Ask, arguments: Mapping[str, object], session: Session | None = None) -> str:
+        submit: Callable[..., RequestHandle[Any]] = getattr(self._client, KINDS[ask.action])
+        joined = {} if session is None else {"session": session}
+        return submit(**arguments, **joined).id
 
     def _arguments(self, ask: Ask) -> dict[str, object]:
         place = self._places[ask.toolset]
-        arguments: dict[str, object] = {
-            "toolset": place.path,
-            "actor": ACTOR,
-            "expected_current_release": 999_999 if ask.expects_wrongly else None,
-            "idempotency_key": f"ask-{ask.index}" if ask.keyed else None,
-        }
-        if ask.target is None:
+        arguments: dict[str, object] = {"toolset": place.path, "actor": ACTOR}
+        if ask.action in NAMING:
+            arguments["release_number"] = self._named(ask)
+        match ask.action:
+            case "pin" | "unpin":
+                return {**arguments, "pinned": ask.action == "pin"}
+            case "prune":
+                return {**arguments, "keep": ask.keep}
+            case "check drift":
+                return arguments
+            case "dry run":
+                return {**arguments, "allow_shared_impact": True, "dry_run": True}
+        arguments["expected_current_release"] = 999_999 if ask.expects_wrongly else None
+        arguments["idempotency_key"] = f"ask-{ask.index}" if ask.keyed else None
+        if ask.action == "release":
             return {**arguments, "notes": f"ask {ask.index}", "only_if_changed": ask.only_if_changed}
         return {
             **arguments,
-            "release_number": 1 + int(ask.target * max(0, newest_release(self._engine, place) - 1)),
             "reason": f"ask {ask.index}",
             "components": ask.components,
             "on_missing": ask.on_missing,
             "allow_shared_impact": ask.allow_shared_impact,
         }
+
+    def _named(self, ask: Ask) -> int:
+        numbers = release_numbers(self._engine, self._places[ask.toolset])
+        return numbers[int(ask.target * len(numbers))]
 
 
 def plain_app(broker_url: str) -> Celery:
@@ -143,24 +168,19 @@ def plain_app(broker_url: str) -> Celery:
     return app
 
 
-def send_plain(app: Celery, kind: str, arguments: dict[str, object], request_id: str) -> None:
+def send_plain(app: Celery, kind: str, arguments: Mapping[str, object], request_id: str) -> None:
     """A message without a row."""
-    queue = "releases" if kind == "create_release" else "rollbacks"
     given = {name: value for name, value in arguments.items() if value is not None}
-    app.send_task(f"release_worker.{kind}", kwargs=given, task_id=request_id, queue=queue, ignore_result=True)
+    app.send_task(f"release_worker.{kind}", kwargs=given, task_id=request_id, queue=QUEUES[kind], ignore_result=True)
 
 
-def kind_of(arguments: dict[str, object]) -> str:
-    return "rollback" if "release_number" in arguments else "create_release"
-
-
-def newest_release(engine: Engine, place: Place) -> int:
-    """The newest release's number, once the database answers: it may be restarting."""
-    query = text("SELECT coalesce(max(release_number), 0) FROM toolset_releases WHERE toolset_id = :id")
+def release_numbers(engine: Engine, place: Place) -> list[int]:
+    """Of the releases that there are, once the database answers: it may be restarting."""
+    query = text("SELECT release_number FROM toolset_releases WHERE toolset_id = :id ORDER BY release_number")
     deadline = time.monotonic() + 30
     while True:
         with suppress(exc.DBAPIError), engine.connect() as connection:
-            return int(connection.execute(query, {"id": place.id}).scalar_one())
+            return list(connection.execute(query, {"id": place.id}).scalars())
         assert time.monotonic() < deadline, "PostgreSQL did not come back"
         time.sleep(0.1)
 

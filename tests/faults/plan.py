@@ -3,7 +3,7 @@ repeated. Only the timing is the machine's."""
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -18,12 +18,20 @@ COMPONENTS = (
     "toolset_variations",
 )
 
+# What is asked for. All but the first two go through the client or with `send_task` alone, and without a key.
+Action = Literal["release", "rollback", "dry run", "check drift", "pin", "unpin", "prune"]
 # How a request reaches the worker: through the client's ledger, with `send_task` alone, or in a caller's transaction.
 Channel = Literal["client", "plain", "session"]
+# Whether apps hold the rows of what they edit: all of them, none of them, or those of some toolsets.
+Holding = Literal["held", "unheld", "mixed"]
 Fault = Literal[
     "kill child",
     "kill worker",
+    "kill beat",
+    "kill child in pin or prune",
+    "terminate backend in pin or prune",
     "stop child past its lease",
+    "stop worker past its lease",
     "flush broker",
     "restart broker",
     "restart broker without its data",
@@ -32,33 +40,41 @@ Fault = Literal[
     "delete held lock",
     "deliver twice",
 ]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+ACTION_WEIGHTS = (43, 33, 4, 4, 5, 3, 8)
+NAMING: tuple[Action, ...] = ("rollback", "dry run", "pin", "unpin")  # those that name a release
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
+HOLDINGS: tuple[Holding, ...] = get_args(Holding)
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """An app's transaction on one toolset at second `at`: one epoch is written all over these components."""
+    """An app's transaction on one toolset at second `at`: one epoch is written all over these components. `held`: it
+    first locks the rows of those who own them, and then replaces each component as a whole."""
 
     at: float
     toolset: int
     epoch: int
     components: tuple[str, ...]
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request at second `at`.
 
-    `target` is a rollback's release as a share of the numbers that there are by then; None for a release. `undone`
-    says that the caller rolls its transaction back.
+    `target` is the release that is named, as a share of those that there are by then; `keep` is a prune's. `undone`
+    says that the caller rolls its transaction back, `held` that the edit in it holds what it edits.
     """
 
     at: float
     index: int
     toolset: int
+    action: Action
     channel: Channel
-    target: float | None
+    target: float
+    keep: int
     components: tuple[str, ...] | None
     on_missing: Literal["fail", "skip"]
     allow_shared_impact: bool
@@ -66,6 +82,7 @@ class Ask:
     expects_wrongly: bool
     keyed: bool
     undone: bool
+    held: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,47 +113,71 @@ class Plan:
 
 
 def make_plan(
-    seed: int, *, requests: int, rate: float = 5.0, spacing: float = 4.0, faults: tuple[Fault, ...] = FAULTS
+    seed: int,
+    *,
+    requests: int,
+    rate: float = 5.0,
+    spacing: float = 4.0,
+    faults: tuple[Fault, ...] = FAULTS,
+    edits: Holding = "held",
 ) -> Plan:
     """`requests` at `rate` a second on average, and a fault every `spacing` seconds on average, each kind in turn."""
     draw = random.Random(seed)
-    asks = tuple(_asks(draw, requests, rate))
+    holders = _holders(seed, edits)
+    asks = tuple(_asks(draw, requests, rate, holders))
     end = asks[-1].at if asks else 0.0
-    edits = tuple(_edits(draw, end, rate))
-    return Plan(seed, asks, edits, tuple(_strikes(draw, end, spacing, faults)))
+    edited = tuple(sorted(_edits(draw, asks, rate, holders), key=lambda edit: edit.at))
+    return Plan(seed, asks, edited, tuple(_strikes(draw, end, spacing, faults)))
 
 
-def _asks(draw: random.Random, requests: int, rate: float) -> Iterator[Ask]:
+def _holders(seed: int, edits: Holding) -> Collection[int]:
+    """The toolsets whose apps hold what they edit; in a mixture some do and some do not."""
+    if edits == "mixed":
+        draw = random.Random(f"{seed} {edits}")
+        return draw.sample(range(TOOLSETS), draw.randint(2, TOOLSETS - 1))
+    return range(TOOLSETS if edits == "held" else 0)
+
+
+def _asks(draw: random.Random, requests: int, rate: float, holders: Collection[int]) -> Iterator[Ask]:
     at = 0.0
     for index in range(requests):
         at += draw.expovariate(rate)
         toolset = draw.randrange(TOOLSETS)
-        rollback = draw.random() < 0.45
-        partial = rollback and not is_whole(toolset) and draw.random() < 0.4
-        channel = draw.choices(CHANNELS, weights=(50, 30, 20))[0]
+        action = draw.choices(ACTIONS, weights=ACTION_WEIGHTS)[0]
+        simple = action not in ("release", "rollback")
+        partial = action == "rollback" and not is_whole(toolset) and draw.random() < 0.4
+        channel = draw.choices(CHANNELS, weights=(50, 30, 0 if simple else 20))[0]
         yield Ask(
             at=at,
             index=index,
             toolset=toolset,
+            action=action,
             channel=channel,
-            target=draw.random() if rollback else None,
+            target=draw.random(),
+            keep=draw.randint(3, 12),
             components=tuple(draw.sample(COMPONENTS, draw.randint(1, 4))) if partial else None,
             on_missing=draw.choice(("fail", "skip")) if partial else "fail",
             allow_shared_impact=draw.random() < 0.7,
-            only_if_changed=not rollback and draw.random() < 0.2,
+            only_if_changed=draw.random() < 0.2,
             expects_wrongly=draw.random() < 0.03,
-            keyed=draw.random() < 0.5,
+            keyed=not simple and draw.random() < 0.5,
             undone=channel == "session" and draw.random() < 0.4,
+            held=toolset in holders,
         )
 
 
-def _edits(draw: random.Random, end: float, rate: float) -> Iterator[Edit]:
-    at, epoch = 0.0, 0
+def _edits(draw: random.Random, asks: Sequence[Ask], rate: float, holders: Collection[int]) -> Iterator[Edit]:
+    """Some at any time, and as many while a rollback of the same toolset is likely to be at work."""
+    at, end = 0.0, asks[-1].at if asks else 0.0
+    moments: list[tuple[float, int]] = []
     while (at := at + draw.expovariate(rate * 0.8)) < end:
-        toolset = draw.randrange(TOOLSETS)
-        epoch += 1
+        moments.append((at, draw.randrange(TOOLSETS)))
+    for ask in asks:
+        if ask.action == "rollback":
+            moments += [(ask.at + draw.uniform(0.0, 0.06), ask.toolset) for _ in range(draw.randint(1, 3))]
+    for epoch, (at, toolset) in enumerate(moments, 1):
         some = tuple(draw.sample(COMPONENTS, draw.randint(1, 3)))
-        yield Edit(at, toolset, epoch, COMPONENTS if is_whole(toolset) else some)
+        yield Edit(at, toolset, epoch, COMPONENTS if is_whole(toolset) else some, toolset in holders)
 
 
 def _strikes(draw: random.Random, end: float, spacing: float, faults: tuple[Fault, ...]) -> Iterator[Strike]:

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +113,17 @@ class CeleryProcess:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+
+    def stop_all(self) -> Callable[[], None]:
+        """Stop it and all its children where they are (SIGSTOP); returns what lets the same processes go on."""
+        started = self.started
+        self._signal_all(signal.SIGSTOP)
+
+        def go_on() -> None:
+            if self.started == started and self.status is None:
+                self._signal_all(signal.SIGCONT)
+
+        return go_on
 
     def terminate(self) -> None:
         """Ask it to end, as an orchestrator does."""

@@ -54,6 +54,9 @@ def _counts(outcome: Outcome) -> Iterator[tuple[str, object]]:
         " / ".join(str(kinds[one]) for one in ("release", "backup", "restored")),
     )
     yield "of these rollbacks", len(evidence.rollbacks)
+    done = Counter(row.kind for row in evidence.requests if row.status == "succeeded")
+    yield "pins / prunes / readings of drift that succeeded", f"{done['pin']} / {done['prune']} / {done['check_drift']}"
+    yield "releases that were pruned", len(evidence.gone)
     yield "attempts above one", sum(max(0, row.attempts - 1) for row in evidence.requests)
     yield "undone by their caller", len(journal.of_fate("undone"))
     yield "callers told of an error", len(journal.of_fate("unknown"))

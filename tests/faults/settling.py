@@ -16,6 +16,7 @@ from release_worker.embedded.process import eventually
 from release_worker.errors import ReleaseWorkerError
 from tests.faults.estate import Place
 from tests.faults.journal import Journal
+from tests.faults.load import release_numbers
 from tests.faults.strikes import held_locks
 from tests.support.live_state import live_state
 from tests.support.records import captured_state, current_number, recomputed_digests, release_of
@@ -90,8 +91,8 @@ def final_rollbacks(client: ReleaseClient, engine: Engine, places: Sequence[Plac
     """Roll each toolset back to a release of its middle ages, then read live state with other eyes: yields what is not
     as the current release says. Nothing else runs any more."""
     for place in places:
-        middle = (current_number(engine, place.toolset) or 1) // 2 + 1
-        for number in (middle, 1):
+        numbers = release_numbers(engine, place)
+        for number in (numbers[len(numbers) // 2], numbers[0]):
             yield from _checked(place, f"rollback to {number}", partial(_roll_back, client, place, number, journal))
             yield from differences(engine, place)
         yield from _checked(place, "drift", partial(_drift, client, place))

@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, exc, text
 
-from release_worker.domain.routing import IN_LEDGER
+from release_worker.domain.routing import IN_LEDGER, QUEUES
 from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from tests.faults.journal import Journal, Struck
@@ -23,16 +23,18 @@ from tests.faults.plan import Fault, Strike
 from tests.faults.processes import CeleryProcess
 
 LOCKS = "release_worker:lock:toolset:*"
+PATIENCE = 4.0  # seconds to wait for a pin or a prune that is at work
 VICTIMS = ("release_worker worker", "release_worker client", APP_NAME)
 
 
 @dataclass
 class Striker:
-    """Strikes one fault after another; only stopped children wake while others go on."""
+    """Strikes one fault after another; only what was stopped wakes while others go on."""
 
     servers: EmbeddedServers
     engine: Engine
     workers: Sequence[CeleryProcess]
+    beats: Sequence[CeleryProcess]
     plain: Celery
     journal: Journal
     stopped: list[threading.Thread] = field(default_factory=list)
@@ -42,7 +44,11 @@ class Striker:
         act: dict[Fault, Callable[[Strike], str | None]] = {
             "kill child": self._kill_child,
             "kill worker": self._kill_worker,
+            "kill beat": self._kill_beat,
+            "kill child in pin or prune": self._strike_retention,
+            "terminate backend in pin or prune": self._strike_retention,
             "stop child past its lease": self._stop_child,
+            "stop worker past its lease": self._stop_worker,
             "flush broker": self._flush,
             "restart broker": self._restart_broker,
             "restart broker without its data": self._restart_broker,
@@ -59,8 +65,8 @@ class Striker:
         self.note_deaths()
 
     def note_deaths(self) -> None:
-        """Worker processes that ended without having been killed are defects; start them again all the same."""
-        for worker in self.workers:
+        """Processes that ended without having been killed are defects; start them again all the same."""
+        for worker in (*self.workers, *self.beats):
             if worker.status is not None:
                 self.journal.deaths.append(f"{worker.name} ended by itself with {worker.status}: {worker.log}")
                 worker.kill_all()
@@ -91,6 +97,41 @@ class Striker:
         worker.start()
         return f"{worker.name}{', first its main process' if alone else ''}"
 
+    def _kill_beat(self, strike: Strike) -> str:
+        """One of them, or all: then nobody sweeps for a while."""
+        draw = random.Random(strike.draw)
+        beats = self.beats if draw.random() < 0.5 else [draw.choice(self.beats)]
+        for beat in beats:
+            beat.kill_all()
+        time.sleep(draw.uniform(0.0, 1.0))
+        for beat in beats:
+            beat.start()
+        return ", ".join(beat.name for beat in beats)
+
+    def _strike_retention(self, strike: Strike) -> str | None:
+        """The first pin or prune that is in the middle of its transaction within some seconds: the child that works it,
+        or the backend that works for it."""
+        caught = """
+            SELECT kind, split_part(worker, ' pid ', 2)::int AS child,
+                   CASE WHEN :backend THEN pg_terminate_backend(pid) END
+            FROM release_requests JOIN pg_stat_activity ON backend_xid::text = release_requests.xmax::text
+            WHERE status = 'running' AND kind IN ('pin', 'prune')
+        """
+        backend = strike.fault == "terminate backend in pin or prune"
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            with suppress(exc.DBAPIError), self.engine.connect() as connection:
+                while time.monotonic() < deadline:
+                    row = connection.execute(text(caught), {"backend": backend}).first()
+                    if row is not None:
+                        if not backend:
+                            _signal(row.child, signal.SIGKILL)
+                        return f"a {row.kind}, {'backend' if backend else f'pid {row.child}'}"
+                    connection.rollback()
+                    time.sleep(0.001)
+            time.sleep(0.1)
+        return None
+
     def _stop_child(self, strike: Strike) -> str | None:
         pid = self._child(strike)
         if pid is None:
@@ -101,10 +142,25 @@ class Striker:
             time.sleep(strike.seconds)
             _signal(pid, signal.SIGCONT)
 
-        thread = threading.Thread(target=wake, name=f"wake {pid}", daemon=True)
+        self._wake_later(wake)
+        return f"pid {pid} for {strike.seconds:.1f} s"
+
+    def _stop_worker(self, strike: Strike) -> str:
+        """Its main process and its children at once, as a machine that hangs. It may be killed before it goes on."""
+        worker = random.Random(strike.draw).choice(self.workers)
+        go_on = worker.stop_all()
+
+        def wake() -> None:
+            time.sleep(strike.seconds)
+            go_on()
+
+        self._wake_later(wake)
+        return f"{worker.name} for {strike.seconds:.1f} s"
+
+    def _wake_later(self, wake: Callable[[], None]) -> None:
+        thread = threading.Thread(target=wake, name="wake", daemon=True)
         thread.start()
         self.stopped.append(thread)
-        return f"pid {pid} for {strike.seconds:.1f} s"
 
     def _flush(self, _: Strike) -> str:
         self._redis(lambda redis: redis.flushall())
@@ -165,7 +221,7 @@ class Striker:
             f"release_worker.{kind}",
             kwargs={name: value for name, value in arguments.items() if value is not None},
             task_id=request_id,
-            queue={"rollback": "rollbacks", "create_release": "releases"}[kind],
+            queue=QUEUES[kind],
             headers={IN_LEDGER: True} if draw.random() < 0.5 else None,
             ignore_result=True,
         )

@@ -3,61 +3,21 @@ nothing."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from tests.faults.estate import Place, apply_edit, build_estate
+from tests.faults.estate import build_estate
 from tests.faults.evidence import gather
-from tests.faults.journal import Fate, Journal, Struck, Submission
-from tests.faults.plan import COMPONENTS, TOOLSETS, Edit
+from tests.faults.history import WHOLE, History
+from tests.faults.journal import Struck
 from tests.faults.settling import differences, leftovers
 from tests.faults.shop import Shop
-from tests.faults.verdict import BAD, Bad, Findings, judge, unaccepted
-from tests.support.ledger import ask, claim, mailbox
-from tests.support.records import tampering
-
-WHOLE = TOOLSETS - 1
-
-
-@dataclass
-class History:
-    """What a run leaves behind, without one."""
-
-    engine: Engine
-    places: list[Place]
-    journal: Journal = field(default_factory=Journal)
-
-    @property
-    def whole(self) -> Place:
-        return self.places[WHOLE]
-
-    def do(self, toolset: int, kind: str = "create_release", **fields: object) -> str:
-        """Ask, note it, and work it."""
-        called = time.monotonic()
-        place = self.places[toolset]
-        request_id = ask(self.engine, place.path, kind, **fields)
-        self.journal.note_accepted(place.id, request_id, called)
-        mailbox(self.engine).work_until_done(request_id)
-        return request_id
-
-    def edit(self, toolset: int, epoch: int, *components: str) -> None:
-        with self.engine.begin() as connection:
-            apply_edit(connection, self.places[toolset], Edit(0.0, toolset, epoch, components or COMPONENTS))
-
-    def tamper(self, statement: str, **values: object) -> None:
-        with tampering(self.engine) as connection:
-            done = connection.execute(text(statement), {"whole": self.whole.id, **values})
-            assert done.rowcount > 0, f"nothing was broken by {statement}"
-
-    def note(self, request_id: str, fate: Fate, *, called: float = 0.0, answered: float = 0.0) -> None:
-        self.journal.note(Submission(self.whole.id, request_id, fate, called, answered))
-
-    def judged(self) -> Findings:
-        return judge(gather(self.engine), self.journal, whole={self.whole.id})
+from tests.faults.verdict import BAD, Bad, unaccepted
+from tests.support.ledger import ask, claim
 
 
 @pytest.fixture
@@ -216,6 +176,21 @@ DAMAGE: tuple[tuple[str, Bad, Damage], ...] = (
     ),
     ("a worker that died by itself", "broken", lambda one: one.journal.deaths.append("worker1")),
     ("requests in the wrong order", "overtaken", lambda one: _swap_times(one)),
+    (
+        "a rollback's answer with another backup",
+        "unexplained",
+        lambda one: one.tamper(
+            "UPDATE release_requests SET result = jsonb_set(result, '{backup_release_number}', '99')"
+            " WHERE kind = 'rollback' AND status = 'succeeded'"
+        ),
+    ),
+    (
+        "an effect of a dry run",
+        "unasked",
+        lambda one: one.tamper(
+            "UPDATE release_requests SET payload = jsonb_set(payload, '{dry_run}', 'true') WHERE kind = 'rollback'"
+        ),
+    ),
 )
 
 
@@ -261,7 +236,7 @@ def test_a_message_that_the_broker_lost_with_its_data_was_not_accepted(history: 
     history.note("wiped", "sent", called=10.0)
     history.note("sent afterwards", "sent", called=30.0)
     history.journal.strikes.append(Struck("flush broker", 20.0, 21.0, ""))
-    evidence = gather(history.engine)
+    evidence = gather(history.engine, history.places)
     assert unaccepted(evidence, history.journal) == ["request wiped"]
     [lost] = history.judged()["lost"]
     assert "sent afterwards" in lost

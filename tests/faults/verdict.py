@@ -2,21 +2,25 @@
 product's code is used."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 from uuid import UUID
 
 from sqlalchemy import Row
 
-from tests.faults.evidence import TORN, Evidence
+from tests.faults.estate import Place
+from tests.faults.evidence import TORN, Evidence, GoneRelease
 from tests.faults.journal import Journal, Submission
 from tests.faults.plan import Fault
+from tests.faults.replay import unexplained
+from tests.faults.retention import retention
 from tests.support.exact_json import digest
 
 # Each must be empty: requests that were accepted and did not end; effects that nobody asked for, or that are there
 # twice; numbers and chains that are not whole; content that is of no one moment; leases, locks and sessions left over;
-# requests that failed for no reason of theirs, and processes that died by themselves; effects out of order.
-Bad = Literal["lost", "unasked", "doubled", "gaps", "torn", "hanging", "broken", "overtaken"]
+# requests that failed for no reason of theirs, and processes that died by themselves; effects out of order; content and
+# answers that were whole and are not those of their moment.
+Bad = Literal["lost", "unasked", "doubled", "gaps", "torn", "hanging", "broken", "overtaken", "unexplained"]
 BAD: tuple[Bad, ...] = get_args(Bad)
 Findings = dict[Bad, list[str]]
 
@@ -26,18 +30,22 @@ WIPING: tuple[Fault, ...] = ("flush broker", "restart broker without its data")
 LEGITIMATE = {"SharedStateImpact", "MissingDependencies", "StaleState", "ReleaseNotFound"}
 
 
-def judge(evidence: Evidence, journal: Journal, *, whole: Collection[UUID]) -> Findings:
-    """Everything that is wrong. `whole`: the toolsets whose components are always of one epoch."""
-    return {
+def judge(evidence: Evidence, journal: Journal, places: Sequence[Place]) -> Findings:
+    """Everything that is wrong."""
+    findings: Findings = {
         "lost": [*_lost_requests(evidence, journal), *_lost_effects(evidence)],
         "unasked": list(_unasked(evidence, journal)),
         "doubled": list(_doubled(evidence)),
         "gaps": [*_gaps(evidence), *_broken_chains(evidence)],
-        "torn": [*_wrong_digests(evidence), *_torn(evidence, whole)],
+        "torn": [*_wrong_digests(evidence), *_torn(evidence, {place.id for place in places if place.whole})],
         "hanging": [*_unfinished(evidence), *evidence.hanging],
         "broken": [*_broken(evidence), *journal.deaths, *journal.surprises],
         "overtaken": list(_overtaken(evidence, journal)),
+        "unexplained": list(_wrong_answers(evidence)),
     }
+    for bad, complaint in (*retention(evidence, journal), *unexplained(evidence, places)):
+        findings[bad].append(complaint)
+    return findings
 
 
 def unaccepted(evidence: Evidence, journal: Journal) -> list[str]:
@@ -67,7 +75,7 @@ def _lost_requests(evidence: Evidence, journal: Journal) -> Iterator[str]:
 
 def _lost_effects(evidence: Evidence) -> Iterator[str]:
     """A success whose result names a release or a rollback has that row."""
-    releases = {str(row.id): row for row in evidence.releases}
+    releases = {str(row.id): row for row in evidence.every_release}
     rollbacks = {str(row.id): row for row in evidence.rollbacks}
     for request in evidence.requests:
         if request.status != "succeeded":
@@ -89,7 +97,7 @@ def _unasked(evidence: Evidence, journal: Journal) -> Iterator[str]:
     """An effect belongs to a request of its kind that succeeded; a transaction that was undone asked for nothing."""
     known = evidence.request_by_id
     kinds = {"release": "create_release", "backup": "rollback", "restored": "rollback"}
-    asked = [(row, f"release {row.id}", kinds[row.kind]) for row in evidence.releases]
+    asked = [(row, f"release {row.id}", kinds[row.kind]) for row in evidence.every_release]
     asked += [(row, f"rollback {row.id}", "rollback") for row in evidence.rollbacks]
     for row, name, kind in asked:
         request = known.get(row.request_id)
@@ -97,7 +105,7 @@ def _unasked(evidence: Evidence, journal: Journal) -> Iterator[str]:
             yield f"{name} belongs to no request"
         elif request.status != "succeeded":
             yield f"{name} belongs to request {request.id}, which {request.status}"
-        elif request.kind != kind or request.toolset_id != row.toolset_id:
+        elif request.kind != kind or request.toolset_id != row.toolset_id or request.payload.get("dry_run"):
             yield f"{name} belongs to request {request.id}, which asked for something else"
     for one in journal.of_fate("undone"):
         if one.request_id in known:
@@ -106,7 +114,7 @@ def _unasked(evidence: Evidence, journal: Journal) -> Iterator[str]:
 
 def _doubled(evidence: Evidence) -> Iterator[str]:
     """At most one release, backup, restored release and rollback for one request."""
-    effects = Counter((row.request_id, row.kind) for row in evidence.releases)
+    effects = Counter((row.request_id, row.kind) for row in evidence.every_release)
     effects.update((row.request_id, "rollback") for row in evidence.rollbacks)
     for (request_id, kind), count in effects.items():
         if count > 1:
@@ -114,11 +122,13 @@ def _doubled(evidence: Evidence) -> Iterator[str]:
 
 
 def _gaps(evidence: Evidence) -> Iterator[str]:
-    for name, rows, column in (
-        ("release", evidence.releases, "release_number"),
-        ("version", evidence.versions, "version"),
+    """Numbers count from 1, those of what was pruned included."""
+    gone = [(entry.toolset_id, entry.what["version"]) for entry in evidence.log if entry.kind == "version gone"]
+    for name, numbered in (
+        ("release", [(row.toolset_id, row.release_number) for row in evidence.every_release]),
+        ("version", [*((row.toolset_id, row.version) for row in evidence.versions), *gone]),
     ):
-        for toolset_id, numbers in _by_toolset(rows, column).items():
+        for toolset_id, numbers in _by_toolset(numbered).items():
             if numbers != list(range(1, len(numbers) + 1)):
                 yield f"toolset {toolset_id}: the {name} numbers are not 1 to {len(numbers)}: {_around_gap(numbers)}"
 
@@ -129,13 +139,15 @@ def _around_gap(numbers: Sequence[int]) -> str:
 
 
 def _broken_chains(evidence: Evidence) -> Iterator[str]:
-    """Walk each toolset's events: what an event left was current before it, and the last made what is current now."""
+    """Walk each toolset's events: what an event left was current before it, or, where that was pruned, is the nearest
+    one before that; and the last made what is current now."""
     for toolset_id, now in evidence.current.items():
         current: UUID | None = None
         for event in _events(evidence, toolset_id):
-            for left, name in event.left:
-                if left != current:
-                    yield f"toolset {toolset_id}: {name} came after {left}, but {current} was current"
+            for left, row, name in event.left:
+                before = current if isinstance(row, GoneRelease) else _kept(evidence, current)
+                if left != before:
+                    yield f"toolset {toolset_id}: {name} came after {left}, but {before} was current"
             current = event.made
         if current != now:
             yield f"toolset {toolset_id}: {now} is current, but history ends with {current}"
@@ -146,26 +158,34 @@ def _broken_chains(evidence: Evidence) -> Iterator[str]:
         previous[version.toolset_id] = version.id
 
 
+def _kept(evidence: Evidence, release_id: UUID | None) -> UUID | None:
+    """The release, or the nearest one before it that was not pruned."""
+    while release_id is not None and release_id in evidence.gone:
+        release_id = evidence.gone[release_id].predecessor_id
+    return release_id
+
+
 class Event:
     """A release, or a rollback with the releases that it made. Ids are in the order of the commits: they hold the time
     of their insert, and the toolset was locked."""
 
-    def __init__(self, row: Row[Any], backup: Row[Any] | None = None, restored: Row[Any] | None = None) -> None:
+    def __init__(self, row: Any, backup: Any = None, restored: Any = None) -> None:
         self.id = row.id
         self.request_id: str | None = row.request_id
         if hasattr(row, "to_release_id"):
             made = [one for one in (backup, restored) if one is not None]
-            self.left = [(row.from_release_id, f"rollback {row.id}")]
-            self.left += [(one.predecessor_id, f"release {one.release_number}") for one in made]
+            self.left = [(row.from_release_id, row, f"rollback {row.id}")]
+            self.left += [(one.predecessor_id, one, f"release {one.release_number}") for one in made]
             self.made: UUID = restored.id if restored is not None else row.to_release_id
         else:
-            self.left = [(row.predecessor_id, f"release {row.release_number}")]
+            self.left = [(row.predecessor_id, row, f"release {row.release_number}")]
             self.made = row.id
 
 
 def _events(evidence: Evidence, toolset_id: UUID) -> list[Event]:
-    made = {(row.request_id, row.kind): row for row in evidence.releases if row.toolset_id == toolset_id}
-    events = [Event(row) for row in evidence.releases if row.toolset_id == toolset_id and row.kind == "release"]
+    releases = [row for row in evidence.every_release if row.toolset_id == toolset_id]
+    made = {(row.request_id, row.kind): row for row in releases}
+    events = [Event(row) for row in releases if row.kind == "release"]
     events += [
         Event(row, made.get((row.request_id, "backup")), made.get((row.request_id, "restored")))
         for row in evidence.rollbacks
@@ -191,7 +211,7 @@ def _wrong_digests(evidence: Evidence) -> Iterator[str]:
             yield f"release {row.id} has not the digest that is stored with it"
 
 
-def _torn(evidence: Evidence, whole: Collection[UUID]) -> Iterator[str]:
+def _torn(evidence: Evidence, whole: set[UUID]) -> Iterator[str]:
     for part_id, part in evidence.parts.items():
         for component, epoch in part.epochs.items():
             if epoch == TORN:
@@ -232,6 +252,20 @@ def _broken(evidence: Evidence) -> Iterator[str]:
             yield f"request {row.id} ({row.kind}, {row.attempts} attempts) failed with {row.error}"
 
 
+def _wrong_answers(evidence: Evidence) -> Iterator[str]:
+    """A rollback's answer names the releases that its record names."""
+    numbers = {row.id: row.release_number for row in evidence.every_release}
+    requests = evidence.request_by_id
+    for row in evidence.rollbacks:
+        request = requests.get(row.request_id)
+        if request is None or request.status != "succeeded" or request.kind != "rollback":
+            continue
+        for name in ("from", "to", "backup"):
+            recorded = numbers.get(getattr(row, f"{name}_release_id"))
+            if request.result[f"{name}_release_number"] != recorded:
+                yield f"request {request.id} answered with another {name} release than its record's, {recorded}"
+
+
 def _overtaken(evidence: Evidence, journal: Journal) -> Iterator[str]:
     """Requests of one toolset take effect in the order in which they were accepted. Judged where one had been accepted
     in the ledger before the other was even called."""
@@ -249,8 +283,8 @@ def _overtaken(evidence: Evidence, journal: Journal) -> Iterator[str]:
                 latest = one
 
 
-def _by_toolset(rows: Sequence[Row[Any]], column: str) -> dict[UUID, list[int]]:
+def _by_toolset(numbered: Sequence[tuple[UUID, int]]) -> dict[UUID, list[int]]:
     numbers: dict[UUID, list[int]] = defaultdict(list)
-    for row in rows:
-        numbers[row.toolset_id].append(getattr(row, column))
+    for toolset_id, number in sorted(numbered, key=lambda one: one[1]):
+        numbers[toolset_id].append(number)
     return numbers

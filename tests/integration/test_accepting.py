@@ -45,7 +45,7 @@ def test_whoever_waits_for_a_key_while_its_toolset_gets_lost_is_told_to_try_agai
         with engine.begin() as first:
             accept_request(first, request, request_id=str(uuid4()))
             waiting = pool.submit(second)
-            with engine.connect() as looker:
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as looker:
                 assert eventually(lambda: looker.execute(text(WAITING)).scalar_one() == 1, within=30)
             first.execute(text(f"UPDATE toolsets SET {change} WHERE id = :id"), {"id": billing.id})
         with pytest.raises(VersionConflict):

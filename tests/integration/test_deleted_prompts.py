@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from tests.support.billing import a_full_toolset
+from tests.support.databases import without_indexes
 from tests.support.live_state import live_state
 from tests.support.operations import release, roll_back
 from tests.support.world import Toolset
@@ -28,6 +29,7 @@ def offered(engine: Engine) -> list[UUID]:
         return list(connection.execute(text(query)).scalars())
 
 
+@pytest.mark.parametrize("indexes", [True, False], ids=["with indexes", "without"])
 @pytest.mark.parametrize(
     ("times", "newest"),
     [
@@ -39,9 +41,11 @@ def offered(engine: Engine) -> list[UUID]:
     ids=["in order", "out of order", "in the middle", "two at the same time"],
 )
 def test_of_several_deleted_templates_of_one_name_the_one_deleted_last_comes_back(
-    engine: Engine, times: tuple[str, ...], newest: int
+    engine: Engine, times: tuple[str, ...], newest: int, *, indexes: bool
 ) -> None:
     billing = a_full_toolset(engine)
+    if not indexes:
+        without_indexes(engine)
     billing.project.add_prompt("again", prompt="As it was released.")
     released = live_state(engine, billing)
     release(engine, billing)

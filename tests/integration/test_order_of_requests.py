@@ -7,10 +7,20 @@ from release_worker.operations.sweep import SweepPolicy, sweep
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset
 from tests.support.command_line import CommandLine, settings
+from tests.support.databases import without_indexes
 from tests.support.ledger import ask, grow_old, ledger, mailbox
 from tests.support.records import releases_of
+from tests.support.world import Toolset
 
 PATIENCE = 15.0
+
+
+@pytest.fixture(params=[True, False], ids=["with indexes", "without"])
+def billing(engine: Engine, request: pytest.FixtureRequest) -> Toolset:
+    """In a database whose indexes may lend a query their order, or may not."""
+    if not request.param:
+        without_indexes(engine)
+    return a_full_toolset(engine)
 
 
 def turn_the_clock_back(engine: Engine) -> None:
@@ -23,16 +33,16 @@ def turn_the_clock_back(engine: Engine) -> None:
     assert times == sorted(times, reverse=True)
 
 
-def test_requests_are_worked_in_the_order_of_their_numbers_and_not_of_their_times(engine: Engine) -> None:
-    billing = a_full_toolset(engine)
+def test_requests_are_worked_in_the_order_of_their_numbers_and_not_of_their_times(
+    engine: Engine, billing: Toolset
+) -> None:
     asked = [ask(engine, billing, notes=str(number)) for number in range(4)]
     turn_the_clock_back(engine)
     mailbox(engine).work_until_done(asked[-1])
     assert [row.request_id for row in releases_of(engine, billing)] == asked
 
 
-def test_a_sweep_publishes_in_the_order_of_numbers_and_not_of_times(engine: Engine) -> None:
-    billing = a_full_toolset(engine)
+def test_a_sweep_publishes_in_the_order_of_numbers_and_not_of_times(engine: Engine, billing: Toolset) -> None:
     asked = [ask(engine, billing) for _ in range(7)]
     turn_the_clock_back(engine)
     grow_old(engine, PATIENCE + 1)
@@ -42,9 +52,10 @@ def test_a_sweep_publishes_in_the_order_of_numbers_and_not_of_times(engine: Engi
 
 
 @pytest.mark.parametrize("first", ["the one with the key", "the one with the id"])
-def test_a_message_stands_for_the_request_of_its_id_before_that_of_its_key(engine: Engine, first: str) -> None:
+def test_a_message_stands_for_the_request_of_its_id_before_that_of_its_key(
+    engine: Engine, billing: Toolset, first: str
+) -> None:
     """Its sender gives a key that another request has, which asks for the same."""
-    billing = a_full_toolset(engine)
     if first == "the one with the key":
         of_key, of_id = ask(engine, billing, idempotency_key="k"), ask(engine, billing)
     else:

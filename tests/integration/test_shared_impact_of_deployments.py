@@ -133,6 +133,7 @@ OF_SLUGS: dict[str, set[str]] = {
     "shop:us": set(),
     "shop:e": set(),
     "eu": set(),
+    "shop/eu": {"slash"},
     "%": set(),
     "": {"empty"},
 }
@@ -145,6 +146,7 @@ def test_a_slug_may_hold_colons(engine: Engine, kind: str, asset: AssetKind) -> 
     deployment = project.deploy(assets={(asset, slug): 1 for slug in OF_SLUGS})
     project.toolset("eu", **{kind: [f"{kind}:function:shop:eu"]})
     project.toolset("eu-card", **{kind: [f"{kind}:function:shop:eu:card"]})
+    project.toolset("slash", **{kind: [f"{kind}:function:shop/eu:card"]})
     project.toolset("empty", **{kind: [f"{kind}:function:"]})
     project.toolset("too-short", **{kind: ["shop", "eu:shop"]})
     toolset = project.toolset("rolled-back")

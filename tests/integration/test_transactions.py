@@ -1,7 +1,7 @@
 """What holds in every transaction of a worker: the toolset is held, nobody is waited for without end."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,10 +17,17 @@ from tests.support.billing import a_full_toolset
 from tests.support.ledger import LATER, ask, ledger, mailbox, statuses
 from tests.support.operations import release, roll_back
 from tests.support.plug_ins import Interruption, Once, interrupted_by, raising, with_plug_ins
+from tests.support.retention import pin, prune
 from tests.support.world import Toolset
 
 MINUTE = 60_000  # milliseconds
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+
+def somebody_waits(engine: Engine) -> bool:
+    """Looked at in a transaction of its own: PostgreSQL shows each transaction the same activity throughout."""
+    with engine.connect() as connection:
+        return bool(connection.execute(text(WAITING)).scalar_one())
 
 
 @pytest.fixture
@@ -60,17 +67,30 @@ def test_an_operation_that_writes_holds_its_toolset_and_no_other(
     assert held[-1] == (True, False)
 
 
-def test_a_release_that_is_asked_for_while_another_one_begins_waits_for_it(engine: Engine, billing: Toolset) -> None:
-    with ThreadPoolExecutor(1) as pool, engine.connect() as looker:
+WRITES: Mapping[str, Callable[[Engine, Toolset], object]] = {
+    "a release": lambda engine, billing: release(engine, billing, attempts=5),
+    "a rollback": lambda engine, billing: roll_back(engine, billing, 1, attempts=5),
+    "a pin": lambda engine, billing: pin(engine, billing, 1),
+    "a prune": lambda engine, billing: prune(engine, billing, keep=1),
+}
+
+
+@pytest.mark.parametrize("other", WRITES)
+def test_whatever_is_to_write_waits_for_a_release_that_has_only_begun(
+    engine: Engine, billing: Toolset, other: str
+) -> None:
+    release(engine, billing)
+    billing.edit(settings={"edited": True})
+    others: list[Future[object]] = []
+    with ThreadPoolExecutor(1) as pool:
 
         def ask_for_another() -> None:
-            others.append(pool.submit(release, engine, billing, attempts=5))
-            assert eventually(lambda: looker.execute(text(WAITING)).scalar_one() or others[0].done(), within=30)
+            others.append(pool.submit(WRITES[other], engine, billing))
+            assert eventually(lambda: somebody_waits(engine) or others[0].done(), within=30)
             assert not others[0].done()
 
-        others: list[Any] = []
-        assert release(engine, billing, registry=interrupted_by(Once(ask_for_another))).release_number == 1
-        assert others[0].result(timeout=30).release_number == 2
+        assert release(engine, billing, registry=interrupted_by(Once(ask_for_another))).release_number == 2
+        others[0].result(timeout=30)
 
 
 class WaitsForTheApp(Interruption):
@@ -97,11 +117,11 @@ def test_a_deadlock_is_no_failure_the_work_is_done_again(engine: Engine, databas
             connection.execute(text("SELECT pg_advisory_xact_lock(7)"))
             connection.execute(text("SELECT id FROM toolsets WHERE id = :id FOR UPDATE"), {"id": billing.id})
 
-    with ThreadPoolExecutor(1) as pool, engine.connect() as looker:
+    with ThreadPoolExecutor(1) as pool:
 
         def let_the_app_wait() -> None:
             apps.append(pool.submit(app))
-            assert eventually(lambda: looker.execute(text(WAITING)).scalar_one() == 1, within=30)
+            assert eventually(lambda: somebody_waits(engine), within=30)
 
         apps: list[Any] = []
         components = with_plug_ins(WaitsForTheApp(Once(let_the_app_wait)))

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from release_worker import migrations
+from release_worker.migrations import objects
 from release_worker.store.tables import metadata
 from tests.alembic_check import script_directory
 
@@ -102,6 +103,11 @@ def test_the_tables_in_the_code_build_the_same_columns_constraints_and_indexes(e
         "ALTER TABLE toolset_releases DROP CONSTRAINT toolset_releases_toolset_id_release_number_key",
         "DROP INDEX toolsets_project_id_slug_key",
         "DROP TABLE toolset_rollbacks",
+        "DROP FUNCTION release_worker_uuid7() CASCADE",
+        "DROP TRIGGER toolset_releases_immutable ON toolset_releases",
+        "ALTER TABLE source_states DISABLE TRIGGER source_states_immutable",
+        "ALTER TABLE source_states ENABLE REPLICA TRIGGER source_states_immutable",
+        "ALTER TABLE toolset_tools DISABLE TRIGGER ALL",
     ],
 )
 def test_a_database_that_was_changed_by_hand_differs(empty: Connection, change: str) -> None:
@@ -109,6 +115,23 @@ def test_a_database_that_was_changed_by_hand_differs(empty: Connection, change: 
     empty.execute(text(change))
     empty.commit()
     assert migrations.differences(empty) != []
+
+
+def test_the_functions_and_triggers_in_the_code_are_those_of_the_newest_schema(empty: Connection) -> None:
+    migrations.upgrade(empty)
+    schema = schema_of(empty, "function", "trigger")
+    assert [name for kind, name in sorted(schema) if kind == "function"] == sorted(objects.FUNCTIONS)
+    assert [name for kind, name in sorted(schema) if kind == "trigger"] == sorted(objects.TRIGGERS)
+
+
+def test_a_trigger_of_an_app_may_be_disabled(empty: Connection) -> None:
+    migrations.upgrade(empty)
+    empty.execute(
+        text("CREATE TRIGGER of_an_app BEFORE UPDATE ON toolsets EXECUTE FUNCTION release_worker_refuse_change()")
+    )
+    empty.execute(text("ALTER TABLE toolsets DISABLE TRIGGER of_an_app"))
+    empty.commit()
+    assert migrations.differences(empty) == []
 
 
 def test_tables_of_the_apps_are_none_of_our_business(empty: Connection) -> None:

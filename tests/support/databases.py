@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
 from release_worker import migrations
 from release_worker.embedded import EmbeddedPostgres, EmbeddedServers, embedded_servers
@@ -51,6 +51,15 @@ def migrate(url: str) -> None:
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         migrations.upgrade(connection)
+
+
+def without_indexes(engine: Engine) -> None:
+    """From now on, PostgreSQL reads tables of this database as they lie, so that no index lends a query its order."""
+    with engine.begin() as connection:
+        for method in ("indexscan", "indexonlyscan", "bitmapscan"):
+            name = connection.execute(text("SELECT quote_ident(current_database())")).scalar_one()
+            connection.execute(text(f"ALTER DATABASE {name} SET enable_{method} = off"))
+    engine.dispose()  # the setting is that of new sessions
 
 
 def _prepare(postgres: EmbeddedPostgres) -> None:

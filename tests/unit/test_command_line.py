@@ -193,3 +193,22 @@ def test_an_error_lists_what_helps_and_no_more(capsys: pytest.CaptureFixture[str
 def test_an_invalid_request_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(errors.InvalidRequest("the request is not valid: notes: too long", problems=[]), as_json=False) == 2
     assert capsys.readouterr().err == "error: the request is not valid: notes: too long\n"
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "advice"),
+    [
+        ("42501", "release-worker db grants"),
+        ("42P01", "release-worker db upgrade"),
+        ("42703", "release-worker db upgrade"),
+        ("57P03", "Does PostgreSQL run"),
+        (None, "Does PostgreSQL run"),
+    ],
+)
+def test_what_to_do_about_a_database_depends_on_what_it_says(
+    sqlstate: str | None, advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report(errors.DatabaseUnavailable(reason="no", sqlstate=sqlstate), as_json=False)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert advice in said[1]

@@ -25,6 +25,7 @@ FIELDS: dict[type[ReleaseWorkerError], dict[str, Any]] = {
     errors.SharedStateImpact: {"toolsets": [{"id": "1", "path": "a/b/c", "components": ["system"]}]},
     errors.IntegrityMismatch: {"objects": [{"object": "release 1", "stored": "a", "computed": None}]},
     errors.UnsupportedContent: {"reason": "nested too deeply"},
+    errors.ComponentFailed: {"component": "flags", "reason": 'column "on" does not exist'},
     errors.WorkerLost: {"attempts": 3},
     errors.UnexpectedFailure: {"reason": "KeyError"},
     errors.LockUnavailable: {"toolset_id": "0192"},

@@ -98,11 +98,21 @@ def _advice(error: errors.ReleaseWorkerError) -> list[str]:
             follow = command_line("requests", "show", str(details["request_id"]))
             return [f"Is a worker running, and can it reach the broker? The request is kept: {follow}"]
         case errors.DatabaseUnavailable():
-            return ["Does PostgreSQL run where RELEASE_WORKER_DATABASE_URL says?"]
+            return _about_the_database(error)
         case errors.BrokerUnavailable():
             return ["Does Redis or Valkey run where RELEASE_WORKER_BROKER_URL says? Nothing was asked for."]
         case _:
             return []
+
+
+def _about_the_database(error: errors.DatabaseUnavailable) -> list[str]:
+    match error.details.get("sqlstate"):
+        case "42501":
+            return [f"What each role needs: {command_line('db', 'grants')}"]
+        case "42P01" | "42703" | "42883" | "3F000":
+            return [f"The tables of this version: {command_line('db', 'upgrade')}"]
+        case _:
+            return ["Does PostgreSQL run where RELEASE_WORKER_DATABASE_URL says?"]
 
 
 def _texts(details: dict[str, Any], name: str) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """Ask a worker, and wait for its answer."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
@@ -31,12 +31,8 @@ def client_from_environment(*, waits: bool) -> Iterator["ReleaseClient"]:
             "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND, or use --no-wait"
         )
         raise NotConfigured(message, setting="RELEASE_WORKER_DATABASE_URL")
-    with ExitStack() as stack:
-        if settings.database_url is not None:
-            from release_worker.operations.reading import explained
-
-            stack.enter_context(explained())
-        yield stack.enter_context(ReleaseClient.from_env())
+    with ReleaseClient.from_env() as client:
+        yield client
 
 
 def result_of(handle: "RequestHandle[R]", *, timeout: float) -> R:

@@ -9,7 +9,8 @@ from celery.app.backends import by_url
 from celery.exceptions import ImproperlyConfigured
 from kombu.pools import ProducerPool
 
-from release_worker.domain.routing import SHARED, addresses
+from release_worker.domain.request_record import RequestRecord
+from release_worker.domain.routing import SHARED, addresses, envelope
 from release_worker.errors import NotConfigured
 from release_worker.settings import PREFIX
 from release_worker.transport import SharingAMQP
@@ -69,3 +70,15 @@ def _naming(setting: str) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, ImportError, ImproperlyConfigured):
         name = f"{PREFIX}{setting.upper()}"
         raise NotConfigured(f"{name} names a server of a kind that cannot be used here", setting=name) from None
+
+
+def message_of(record: RequestRecord, *, behind_others: bool = False) -> dict[str, Any]:
+    """The arguments of Celery's `send_task` for a request that is in the ledger."""
+    return envelope(
+        record.kind,
+        record.id,
+        record.arguments,
+        in_ledger=True,
+        toolset_id=record.toolset_id,
+        behind_others=behind_others,
+    )

@@ -35,7 +35,11 @@ class Connections:
                 url = self._settings.require("database_url")
                 from release_worker.store.engine import make_engine
 
-                self._engine = make_engine(url, application_name="release_worker client")
+                self._engine = make_engine(
+                    url,
+                    application_name="release_worker client",
+                    prepared_statements=self._settings.prepared_statements,
+                )
         return self._engine
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.exceptions import OperationalError
 from uuid_utils import uuid7
 
-from release_worker.client.broker import send
+from release_worker.client.broker import message_of, send
 from release_worker.client.connections import ConnectionsByProcess
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.messages import (
@@ -43,9 +43,21 @@ class ReleaseClient:
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
     ones in a process that was forked meanwhile."""
 
-    def __init__(self, *, broker_url: str, result_backend: str | None = None, database_url: str | None = None) -> None:
-        """Raises NotConfigured for an address that cannot be one."""
-        self._settings = given_settings(broker_url=broker_url, result_backend=result_backend, database_url=database_url)
+    def __init__(
+        self,
+        *,
+        broker_url: str,
+        result_backend: str | None = None,
+        database_url: str | None = None,
+        prepared_statements: bool = True,
+    ) -> None:
+        """Some poolers need `prepared_statements=False`. Raises NotConfigured for an address that cannot be one."""
+        self._settings = given_settings(
+            broker_url=broker_url,
+            result_backend=result_backend,
+            database_url=database_url,
+            prepared_statements=prepared_statements,
+        )
         self._connections = ConnectionsByProcess(self._settings)
 
     @classmethod
@@ -56,6 +68,7 @@ class ReleaseClient:
             broker_url=settings.require("broker_url"),
             result_backend=settings.result_backend,
             database_url=settings.database_url,
+            prepared_statements=settings.prepared_statements,
         )
 
     def close(self) -> None:
@@ -163,7 +176,7 @@ class ReleaseClient:
         with ledger_transaction(self._engine()) as connection:
             record = retry_request(connection, request_id, organization=organization)
         handle = self.handle(record.id, record.kind)
-        self._publish(handle, _message_of(record), kept=True)
+        self._publish(handle, message_of(record), kept=True)
         return handle
 
     def sweep(self) -> "Swept":
@@ -171,7 +184,7 @@ class ReleaseClient:
         from release_worker.operations.sweep import sweep
 
         def publish(record: "RequestRecord") -> None:
-            self._publish(self.handle(record.id, record.kind), _message_of(record), kept=True)
+            self._publish(self.handle(record.id, record.kind), message_of(record), kept=True)
 
         return sweep(self._engine(), publish, attempts=ATTEMPTS)
 
@@ -222,7 +235,7 @@ class ReleaseClient:
             accepted = self._write_down(request, request_id)
         handle = self._handle_of(accepted)
         if not accepted.record.finished:
-            self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
+            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
         return handle
 
     def _write_down(self, request: AnyRequest, request_id: str) -> "Accepted":
@@ -241,7 +254,7 @@ class ReleaseClient:
         handle = self._handle_of(accepted, undecided=open_transaction_of(connection))
 
         def publish() -> None:
-            self._publish(handle, _message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
+            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
 
         if not accepted.record.finished:
             after_commit(session, publish)
@@ -285,14 +298,3 @@ class ReleaseClient:
 
     def _engine(self) -> "Engine":
         return self._connections.own().engine()
-
-
-def _message_of(record: "RequestRecord", *, behind_others: bool = False) -> dict[str, Any]:
-    return envelope(
-        record.kind,
-        record.id,
-        record.arguments,
-        in_ledger=True,
-        toolset_id=record.toolset_id,
-        behind_others=behind_others,
-    )

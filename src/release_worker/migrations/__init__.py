@@ -9,6 +9,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from release_worker.migrations import objects
 from release_worker.store.tables import metadata
 
 # The apps may keep an Alembic history of their own in the same database.
@@ -38,11 +39,12 @@ def head_revision() -> str:
 
 
 def differences(connection: Connection) -> list[object]:
-    """What the database has otherwise than the tables in the code; empty where they agree."""
+    """What would have to be done for the database to be as the code has it: Alembic's tuples for tables, then such as
+    `("add", "trigger …")`. Empty if they agree."""
     context = MigrationContext.configure(
         connection, opts={"version_table": VERSION_TABLE, "include_name": _is_ours, "compare_type": True}
     )
-    return list(compare_metadata(context, metadata))
+    return [*compare_metadata(context, metadata), *(tuple(one.split(" ", 1)) for one in objects.without(connection))]
 
 
 def grants() -> str:

@@ -16,6 +16,7 @@ from release_worker.operations.holding import MoreToHold
 from release_worker.operations.pin import pin
 from release_worker.operations.prune import prune
 from release_worker.operations.rollback import rollback
+from release_worker.state.blame import blaming
 from release_worker.state.registry import Components
 from release_worker.store.engine import locking_transaction, single_statement, snapshot_transaction
 from release_worker.store.requests import hold, succeed
@@ -55,7 +56,7 @@ def carry_out(
     begin = snapshot_transaction if _only_reads(request) else locking_transaction
     while True:
         try:
-            with begin(engine) as connection:
+            with blaming(engine, components, str(toolset_id)), begin(engine) as connection:
                 if claim is not None:
                     hold(connection, claim)
                     request_id = claim.id

@@ -16,6 +16,7 @@ from release_worker.operations.capture import capture
 from release_worker.operations.dependencies import still_missing
 from release_worker.operations.holding import MoreToHold, hold_for_rollback
 from release_worker.operations.plan_rollback import RollbackPlan, plan_rollback
+from release_worker.state.blame import working_for
 from release_worker.state.component import Component, HasLiveRows
 from release_worker.state.live import live_digests
 from release_worker.state.providers import Sources, add
@@ -72,7 +73,8 @@ def _back_up(connection: Connection, plan: RollbackPlan, components: Components,
 def _restore(connection: Connection, plan: RollbackPlan, components: Components) -> None:
     for component in components:
         if component.name in plan.contents and component.name in plan.changes:
-            component.restore(connection, plan.contents[component.name], plan.parameters)
+            with working_for(component):
+                component.restore(connection, plan.contents[component.name], plan.parameters)
     live = Sources(components["deployment"].capture(), components["system"].capture())
     captured = captured_contents(("deployment", "system"))
     snapshot = Sources(captured["deployment"], captured["system"])

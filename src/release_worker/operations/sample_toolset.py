@@ -3,7 +3,6 @@
 from sqlalchemy import Connection, text
 
 from release_worker.domain import canonical_json
-from release_worker.operations.reading import explained
 from release_worker.store.engine import ledger_transaction, make_engine
 
 SAMPLE = "demo/github/rest"
@@ -59,15 +58,14 @@ _LIVE_STATE = (
 
 def load_sample_toolset(database_url: str) -> bool:
     """Write the toolset `demo/github/rest` where there is no organization yet; whether it was written."""
-    with explained():
-        engine = make_engine(database_url)
-        try:
-            with ledger_transaction(engine) as connection:
-                if connection.execute(text("SELECT EXISTS (SELECT FROM organizations)")).scalar_one():
-                    return False
-                _load(connection)
-        finally:
-            engine.dispose()
+    engine = make_engine(database_url)
+    try:
+        with ledger_transaction(engine) as connection:
+            if connection.execute(text("SELECT EXISTS (SELECT FROM organizations)")).scalar_one():
+                return False
+            _load(connection)
+    finally:
+        engine.dispose()
     return True
 
 

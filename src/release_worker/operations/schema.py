@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from release_worker import migrations
 from release_worker.errors import NotConfigured
-from release_worker.operations.reading import explained
 from release_worker.store.conflicts import translated
 from release_worker.store.engine import SETTING, make_engine
 
@@ -40,6 +39,8 @@ def upgrade_schema(database_url: str) -> SchemaUpgrade:
     """Apply the migrations that are missing. Raises NotConfigured, DatabaseUnavailable and VersionConflict."""
     with _connected(database_url) as connection:
         before = migrations.current_revision(connection)
+        if before is None:
+            _refuse_what_is_not_ours(connection)
         connection.rollback()
         try:
             migrations.upgrade(connection)
@@ -47,6 +48,18 @@ def upgrade_schema(database_url: str) -> SchemaUpgrade:
             message = f"the database is at revision {before}, which this version of release-worker does not know"
             raise NotConfigured(message, setting=SETTING) from error
         return SchemaUpgrade(before, migrations.head_revision())
+
+
+def _refuse_what_is_not_ours(connection: Connection) -> None:
+    """A migration would stop half-way at a name that is taken, or replace what an app has."""
+    found = migrations.objects.taken(connection)
+    if found:
+        others = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        message = (
+            f"the database has a {found[0]}{others} that release-worker did not make, but would have to: nothing was"
+            " changed"
+        )
+        raise NotConfigured(message, setting=SETTING, found=found)
 
 
 def check_schema(database_url: str) -> SchemaState:
@@ -59,7 +72,7 @@ def check_schema(database_url: str) -> SchemaState:
 
 @contextmanager
 def _connected(database_url: str) -> Iterator[Connection]:
-    with explained(), translated():
+    with translated():
         engine = make_engine(database_url, application_name="release-worker db")
         try:
             with engine.connect() as connection:

@@ -116,7 +116,8 @@ def _reached_by_deployment(target: str) -> str:
 
 
 def _lists_touched(kind: str) -> str:
-    """SQL: toolset `t` lists a tool, or a resource, whose definition, status or asset is touched."""
+    """SQL: toolset `t` lists a tool, or a resource, whose definition, status or asset is touched. The first part of a
+    slug is looked up before all of its URN's slugs are, which is far quicker for long lists."""
     return f"""
         EXISTS (
             SELECT FROM toolset_{kind}s m WHERE m.toolset_id = t.id AND (
@@ -124,8 +125,9 @@ def _lists_touched(kind: str) -> str:
                 OR EXISTS (SELECT FROM touched WHERE section = 'status') AND EXISTS (
                     SELECT FROM {kind}_definitions
                     WHERE deployment_id = (SELECT id FROM active) AND urn = m.{kind}_urn)
-                OR EXISTS (SELECT FROM reaching) AND EXISTS (
-                    SELECT FROM ({slugs_of(f"m.{kind}_urn")}) AS slugs JOIN reaching USING (slug))))
+                OR split_part(m.{kind}_urn, ':', 3) IN (SELECT split_part(slug, ':', 1) FROM reaching) AND (
+                    SELECT bool_or(slug IN (SELECT slug FROM reaching))
+                    FROM ({slugs_of(f"m.{kind}_urn")}) AS slugs)))
     """
 
 

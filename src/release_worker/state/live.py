@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.changes import TOLD_ITEMS, TOLD_KEYS, ComponentChanges, ItemDifference, describe, sort_of
 from release_worker.domain.digests import StateDigests
+from release_worker.state.blame import working_for
 from release_worker.state.component import Component, Parameters
 from release_worker.store.statements import parsed
 
@@ -54,7 +55,8 @@ def differences(
         SELECT (array_agg(key) FILTER (WHERE {shared}))::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM differing
         ORDER BY told NULLS FIRST, place
     """
-    rows = iter(connection.execute(parsed(query), parameters))
+    with working_for(component):
+        rows = iter(connection.execute(parsed(query), parameters))
     keys = next(rows).key or "{}"
     omitted: dict[str, int] = {}
 

@@ -27,13 +27,21 @@ _CONFLICTS = {
 _TOO_DEEP = "RW001"
 # The connection or the server is going away, or is not there yet, or not ready for us: an operator is at work.
 _UNAVAILABLE_CLASSES = ("08", "28", "3D", "53", "57", "58")
+# A prepared statement is not there, or was there already; the next connection knows none.
+_LOST_STATEMENT = ("26000", "42P05")
+_BEHIND_A_POOLER = "behind a pooler, set RELEASE_WORKER_PREPARED_STATEMENTS to false"
 _UNAVAILABLE = {
     "25P03": "the session was idle in a transaction for too long",
-    "42501": "the role lacks a privilege: see release-worker db grants",
-    "42P01": "a table is missing: run release-worker db upgrade",
-    "42703": "a column is missing: run release-worker db upgrade",
-    "42883": "a function is missing: run release-worker db upgrade",
 }
+# The schema is not ours yet, or not for this role; said after PostgreSQL's own words.
+_NOT_READY = {
+    "42501": "see release-worker db grants",
+    "42P01": "run release-worker db upgrade",
+    "42703": "run release-worker db upgrade",
+    "42883": "run release-worker db upgrade",
+    "3F000": "run release-worker db upgrade",
+}
+_EXEMPT = "it would hide rows, so give the worker's role BYPASSRLS, or the table no such policy"
 
 
 @contextmanager
@@ -62,22 +70,44 @@ def translate(error: exc.DBAPIError) -> ReleaseWorkerError | None:
         return UnsupportedContent(reason="nested too deeply")
     if state == "57014":  # its statement_timeout, or somebody cancelled it
         return OperationTimeout()
+    if lost_a_statement(error):
+        hint = f": {_BEHIND_A_POOLER}" if state in _LOST_STATEMENT else ""
+        return DatabaseUnavailable(reason=f"{first_line(error)}{hint}", sqlstate=state)
     if state in _UNAVAILABLE:
         return DatabaseUnavailable(reason=_UNAVAILABLE[state], sqlstate=state)
+    if state in _NOT_READY:
+        hint = _EXEMPT if _hides_rows(error) else _NOT_READY[state]
+        return DatabaseUnavailable(reason=f"{first_line(error)}: {hint}", sqlstate=state)
     # Without a state: never connected, or the socket broke.
     broken = state is None and isinstance(error, (exc.OperationalError, exc.InterfaceError))
     if broken or error.connection_invalidated or (state or "")[:2] in _UNAVAILABLE_CLASSES:
-        return DatabaseUnavailable(reason=_first_line(error), sqlstate=state)
+        return DatabaseUnavailable(reason=first_line(error), sqlstate=state)
     return None
+
+
+def lost_a_statement(error: exc.DBAPIError) -> bool:
+    """What the connection has prepared is of no use: lost behind a pooler, or made for a table that was altered."""
+    return getattr(error.orig, "sqlstate", None) in _LOST_STATEMENT or _said_by("RevalidateCachedQuery", error)
+
+
+def _hides_rows(error: exc.DBAPIError) -> bool:
+    """It is PostgreSQL's answer to `row_security = off`."""
+    return _said_by("check_enable_rls", error)
+
+
+def _said_by(function: str, error: exc.DBAPIError) -> bool:
+    """PostgreSQL's words depend on its language, the names of its functions do not."""
+    return getattr(getattr(error.orig, "diag", None), "source_function", None) == function
 
 
 def without_values(error: Exception) -> Exception:
     """The error as it may be logged and stored: past its first line, PostgreSQL quotes rows."""
     if not isinstance(error, exc.DBAPIError):
         return error
-    shown = RuntimeError(f"{type(error.orig).__name__}: {_first_line(error)}")
+    shown = RuntimeError(f"{type(error.orig).__name__}: {first_line(error)}")
     return shown.with_traceback(error.__traceback__)
 
 
-def _first_line(error: exc.DBAPIError) -> str:
+def first_line(error: exc.DBAPIError) -> str:
+    """What PostgreSQL says, without the lines in which it quotes rows and our statement."""
     return (str(error.orig).splitlines() or ["connection lost"])[0][:300]

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, and the kinds of transaction that the worker uses."""
 
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,11 +8,11 @@ from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, exc, make_url
 
 from release_worker.domain import canonical_json
 from release_worker.errors import NotConfigured
-from release_worker.store.conflicts import translated
+from release_worker.store.conflicts import lost_a_statement, translated
 
 SETTING = "RELEASE_WORKER_DATABASE_URL"
 CANCEL_TIMEOUT = 5.0  # seconds for which the server is asked to end a statement
@@ -35,13 +36,18 @@ _LOCKING = f"BEGIN ISOLATION LEVEL READ COMMITTED; {_OPERATION_BOUNDS}"
 _LEDGER = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {_BOUNDS}"
 
 
-def make_engine(url: str, *, pool_size: int = 5, application_name: str = "release_worker") -> Engine:
+def make_engine(
+    url: str, *, pool_size: int = 5, application_name: str = "release_worker", prepared_statements: bool = True
+) -> Engine:
     """An engine for a `postgresql+psycopg://` URL; no connection is opened.
 
     JSON passes as exact text in both directions: decimals as Decimal, never as binary floats. No state is kept in a
-    session, so a pooler in transaction mode may stand between. Raises NotConfigured for what is no such URL, without
-    a word of it: it may hold a password.
+    session, so a pooler in transaction mode may stand between; without `prepared_statements`, if it does not keep track
+    of those. Raises NotConfigured for what is no such URL, without a word of it: it may hold a password.
     """
+    arguments: dict[str, Any] = {"application_name": application_name, "connect_timeout": 10}
+    if not prepared_statements:
+        arguments["prepare_threshold"] = None
     engine = create_engine(
         _postgresql(url),
         module=psycopg,  # imported with this module, before the fork: the worker's children share it
@@ -49,10 +55,29 @@ def make_engine(url: str, *, pool_size: int = 5, application_name: str = "releas
         hide_parameters=True,  # what an error says may be logged, and stored; values are not for that
         json_serializer=canonical_json.dumps,
         json_deserializer=canonical_json.loads,
-        connect_args={"application_name": application_name, "connect_timeout": 10},
+        connect_args=arguments,
     )
     _ping_after_rest(engine)
+    _survive_lost_statements(engine)
     return engine
+
+
+def _survive_lost_statements(engine: Engine) -> None:
+    """A connection that has lost a prepared statement is replaced; psycopg would ask for it again and again.
+
+    psycopg counts its statements from zero on each connection. Behind a pooler, the name of one could then be that of
+    another connection's, and another statement would be carried out: names are made unique instead.
+    """
+
+    def name_apart(connection: Any, _record: Any) -> None:
+        connection._prepared._prepared_idx = secrets.randbits(60)
+
+    def replace(context: ExceptionContext) -> None:
+        if isinstance(context.sqlalchemy_exception, exc.DBAPIError) and lost_a_statement(context.sqlalchemy_exception):
+            context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
+
+    event.listen(engine, "connect", name_apart)
+    event.listen(engine, "handle_error", replace)
 
 
 def _ping_after_rest(engine: Engine) -> None:

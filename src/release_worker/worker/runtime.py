@@ -51,7 +51,11 @@ class Runtime:
         self._process_id = os.getpid()
         self.retry = retry or RetryPolicy()
         leases = leases or LeasePolicy()
-        self._engine: Engine = make_engine(settings.require("database_url"), application_name="release_worker worker")
+        self._engine: Engine = make_engine(
+            settings.require("database_url"),
+            application_name="release_worker worker",
+            prepared_statements=settings.prepared_statements,
+        )
         self._redis: Redis | None = toolset_lock_client(settings.lock_url) if settings.lock_url else None
         self.inbox = Inbox(self._engine)
         self.mailbox = Mailbox(

@@ -1,0 +1,82 @@
+"""What the newest schema has besides tables: functions and triggers, which Alembic does not compare. And names that
+something else in the database has taken before the first upgrade."""
+
+from sqlalchemy import Connection, text
+
+from release_worker.store.tables import metadata
+
+FUNCTIONS = (
+    "release_worker_canonical",
+    "release_worker_digest",
+    "release_worker_only_notes_and_labels",
+    "release_worker_refuse_change",
+    "release_worker_uuid7",
+)
+# `table.trigger`.
+TRIGGERS = (
+    "component_states.component_states_immutable",
+    "component_states.component_states_not_truncated",
+    "release_components.release_components_immutable",
+    "release_components.release_components_not_truncated",
+    "source_states.source_states_immutable",
+    "source_states.source_states_not_truncated",
+    "toolset_releases.toolset_releases_immutable",
+    "toolset_releases.toolset_releases_not_truncated",
+    "toolset_releases.toolset_releases_only_notes_and_labels",
+    "toolset_versions.toolset_versions_immutable",
+    "toolset_versions.toolset_versions_not_truncated",
+    "variation_versions.variation_versions_immutable",
+    "variation_versions.variation_versions_not_truncated",
+)
+
+_HERE = "current_schema()::regnamespace"
+_WITHOUT = f"""
+    SELECT 'add function ' || name FROM unnest(CAST(:functions AS text[])) AS name
+    WHERE NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = {_HERE} AND proname = name)
+    UNION ALL
+    SELECT 'add trigger ' || name FROM unnest(CAST(:triggers AS text[])) AS name
+    WHERE NOT EXISTS (
+        SELECT FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+        WHERE relnamespace = {_HERE} AND relname || '.' || tgname = name)
+    UNION ALL
+    SELECT DISTINCT CASE WHEN tgisinternal THEN 'enable foreign keys ' || relname
+                         ELSE 'enable trigger ' || relname || '.' || tgname END
+    FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+    WHERE relnamespace = {_HERE} AND relname = ANY (CAST(:tables AS text[])) AND tgenabled NOT IN ('O', 'A')
+      AND (tgisinternal OR relname || '.' || tgname = ANY (CAST(:triggers AS text[])))
+    ORDER BY 1
+"""
+_TAKEN = f"""
+    SELECT CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'view' WHEN 'S' THEN 'sequence' WHEN 'i' THEN 'index'
+                        WHEN 'I' THEN 'index' WHEN 'c' THEN 'type' ELSE 'table' END || ' ' || relname
+    FROM pg_class WHERE relnamespace = {_HERE} AND relname = ANY (CAST(:relations AS text[]))
+    UNION ALL
+    SELECT 'type ' || typname FROM pg_type
+    WHERE typnamespace = {_HERE} AND typname = ANY (CAST(:tables AS text[])) AND typrelid = 0
+    UNION ALL
+    SELECT DISTINCT 'function ' || proname FROM pg_proc
+    WHERE pronamespace = {_HERE} AND proname = ANY (CAST(:functions AS text[]))
+    ORDER BY 1
+"""
+
+
+def without(connection: Connection) -> list[str]:
+    """What would have to be done about what somebody has removed or disabled: `add trigger …`, `enable trigger …`."""
+    return list(connection.execute(text(_WITHOUT), _parameters()).scalars())
+
+
+def taken(connection: Connection) -> list[str]:
+    """What has one of our names, such as `table projects`: in a database that was never upgraded, it is not ours."""
+    return list(connection.execute(text(_TAKEN), _parameters()).scalars())
+
+
+def _parameters() -> dict[str, list[str]]:
+    tables = list(metadata.tables)
+    keys = [str(index.name) for table in metadata.tables.values() for index in table.indexes]
+    keys += [str(key.name) for table in metadata.tables.values() for key in table.constraints if key.name is not None]
+    return {
+        "functions": list(FUNCTIONS),
+        "triggers": list(TRIGGERS),
+        "tables": tables,
+        "relations": [*tables, *keys],
+    }
