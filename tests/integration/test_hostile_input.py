@@ -77,7 +77,8 @@ def accepted(engine: Engine, kind: str, message: Message) -> None:
     assert row.status == ("queued" if error is None else "failed")
     assert row.error == (error and error.as_record())
     assert type(from_record(row.error)) is type(error) if row.error else error is None
-    json.dumps(row.arguments, allow_nan=False).encode()
+    if row.status == "queued":
+        json.dumps(row.arguments, allow_nan=False).encode()
     assert row.requested_by
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM release_requests"))

@@ -128,7 +128,7 @@ def _settle(
         notes = f"outcome of a rollback to release {plan.target.release_number} that did not restore all of it"
         outcome = _capture(connection, plan, components, replace(stamp, kind="restored", notes=notes))
         if outcome.digest != after.release:
-            raise VersionConflict(reason="live state was changed after it was read back")
+            raise VersionConflict(reason="live state was changed meanwhile")
     set_current_release(connection, plan.subject, outcome.id)
     return outcome
 
