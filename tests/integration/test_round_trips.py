@@ -24,8 +24,8 @@ EXPECTED = {
     "a release": AROUND + 2,  # hold the toolset with its current release, capture
     "a release that is not needed": AROUND + 3,  # in which form the current one was written
     "a rollback that changes nothing": AROUND + 12,
-    "a rollback of one list": AROUND + 19,
-    "a rollback of everything": AROUND + 47,
+    "a rollback of one list": AROUND + 20,
+    "a rollback of everything": AROUND + 53,
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
     "a prune": AROUND + 14,

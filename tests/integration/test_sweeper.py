@@ -203,7 +203,7 @@ def test_a_failed_request_is_brought_back_with_all_its_attempts(served: Service,
     handle = client.retry(asked)
     assert (handle.id, handle.kind, handle.published) == (asked, "rollback", True)
     again = record(served.engine, asked)
-    assert (again.status, again.attempts, again.finished_at) == ("queued", 0, None)
+    assert (again.status, again.attempts, again.finished_at) == ("queued", 1, None)
     assert [(one.id, one.queue) for one in published(served)] == [(asked, "rollbacks")]
     assert mailbox(served.engine).work_until_done(asked).status == "succeeded"
     assert handle.result(1).noop

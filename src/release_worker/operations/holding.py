@@ -4,9 +4,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from release_worker.domain.digests import SOURCE_STATE
+from release_worker.domain.digests import BUILT_IN, SOURCE_STATE
 from release_worker.domain.messages import Rollback
 from release_worker.domain.subject import Scope, Subject
+from release_worker.state.blame import working_for
 from release_worker.state.component import HasLiveRows
 from release_worker.state.deployment import Deployment
 from release_worker.state.registry import Components
@@ -40,8 +41,14 @@ def hold_for_rollback(
     written = written.union(("toolset",), _likely_written(connection, request, toolset_id, components))
     subject = hold_owners(connection, toolset_id, written=written)
     concerned = [one for one in components if one.scope in written]
-    rows = [query for one in concerned if isinstance(one, HasLiveRows) for query in one.live_rows()]
-    hold_rows(connection, rows, subject)
+    built_in = [one for one in concerned if one.name in BUILT_IN]
+    hold_rows(
+        connection, [query for one in built_in if isinstance(one, HasLiveRows) for query in one.live_rows()], subject
+    )
+    for plug_in in components.plug_ins:
+        if plug_in in concerned and isinstance(plug_in, HasLiveRows):
+            with working_for(plug_in):
+                hold_rows(connection, plug_in.live_rows(), subject)
     return subject, written
 
 

@@ -24,7 +24,7 @@ from release_worker.state.states import live_state
 from release_worker.store.capturing import Stamp
 from release_worker.store.engine import single_statement
 from release_worker.store.rollbacks import RollbackRecord, insert_rollback
-from release_worker.store.toolsets import set_current_release, toolset_of_id
+from release_worker.store.toolsets import set_current_release, toolset_of_id, touch_owners
 
 
 def rollback(
@@ -55,6 +55,10 @@ def rollback(
     stamp = Stamp("backup", request.actor, request_id=request_id)
     backup = _back_up(connection, plan, components, stamp)
     _restore(connection, plan, components)
+    touch_owners(connection, plan.subject, plan.scopes)
+    set_current_release(connection, plan.subject, plan.target.id)
+    # What the apps' own triggers do at the commit, they do now, before live state is read back.
+    connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
     after = _read_back(connection, plan, components)
     outcome = _settle(connection, plan, components, after, stamp)
     record = _record(plan, request, backup, request_id)
@@ -120,14 +124,15 @@ def _refuse_if_moved(connection: Connection, plan: RollbackPlan, components: Ite
 def _settle(
     connection: Connection, plan: RollbackPlan, components: Components, after: StateDigests, stamp: Stamp
 ) -> Release:
-    """Make the release that holds the outcome current: the target, or a new one where the outcome is not all of it."""
+    """The release that holds the outcome, which is current now: the target, or a new one if the outcome is not all of
+    it."""
     outcome = plan.target
     if after.release != plan.whole_target:
         notes = f"outcome of a rollback to release {plan.target.release_number} that did not restore all of it"
         outcome = _capture(connection, plan, components, replace(stamp, kind="restored", notes=notes))
         if outcome.digest != after.release:
             raise VersionConflict(reason="live state was changed meanwhile")
-    set_current_release(connection, plan.subject, outcome.id)
+        set_current_release(connection, plan.subject, outcome.id)
     return outcome
 
 

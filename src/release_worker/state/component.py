@@ -29,7 +29,8 @@ class Component(Protocol):
         """Who owns the state: the toolset, its project or its organization."""
 
     def capture(self) -> str:
-        """SQL: a scalar expression of the live content."""
+        """SQL: a scalar expression of the live content. A function in it that reads tables must be STABLE: a VOLATILE
+        function, PostgreSQL's default, would see a later moment than the rest of the release."""
 
     def diff(self, before: str, after: str) -> str:
         """SQL: a query of `key text, old jsonb, new jsonb, in_old bool, in_new bool`, a row for each item of content
@@ -46,7 +47,8 @@ class HasLiveRows(Protocol):
     """A component whose rows can be held, so that no edit by an app that holds nothing is overwritten unseen."""
 
     def live_rows(self) -> Sequence[str]:
-        """SQL: queries of all rows that live content is read from, ready for `FOR UPDATE`, such as
+        """SQL: queries of all rows that live content is read from, or could be read from after an update that no foreign
+        key to the component's owner holds off; ready for `FOR UPDATE`, such as
         `SELECT FROM toolset_tools WHERE toolset_id = :toolset_id`. That of its owner need not be among them."""
 
 

@@ -58,7 +58,12 @@ CREATE TRIGGER release_requests_refuse_orphan BEFORE INSERT ON release_requests
 """
 
 
+# A retry gives a request as many attempts again, and goes on counting: an attempt's number is never used twice.
+COUNT_ON = "ALTER TABLE release_requests ADD COLUMN attempts_before integer DEFAULT 0 NOT NULL"
+
+
 def upgrade() -> None:
+    op.execute(COUNT_ON)
     op.execute(FAIL_ORPHANS)
     op.execute(FAIL_OTHERS)
     op.execute(
@@ -79,3 +84,4 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION release_worker_refuse_orphan()")
     for name in ("toolset", *CHECKS):
         op.execute(f"ALTER TABLE release_requests DROP CONSTRAINT release_requests_{name}_check")
+    op.execute("ALTER TABLE release_requests DROP COLUMN attempts_before")

@@ -175,6 +175,8 @@ release_requests = Table(
     json_column("payload"),
     text_column("status", "queued"),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
+    # Those that were used before a person brought the request back.
+    Column("attempts_before", Integer, nullable=False, server_default=text("0")),
     time_column("next_attempt_at", nullable=True),
     time_column("published_at", nullable=True),
     # While a request runs: who runs it, and until when that is believed without news of them.
