@@ -47,9 +47,9 @@ class HasLiveRows(Protocol):
     """A component whose rows can be held, so that no edit by an app that holds nothing is overwritten unseen."""
 
     def live_rows(self) -> Sequence[str]:
-        """SQL: queries of all rows that live content is read from, or could be read from after an update that no foreign
-        key to the component's owner holds off; ready for `FOR UPDATE`, such as
-        `SELECT FROM toolset_tools WHERE toolset_id = :toolset_id`. That of its owner need not be among them."""
+        """SQL: queries of all rows that live content is read from, ready for `FOR UPDATE`, such as
+        `SELECT FROM toolset_tools WHERE toolset_id = :toolset_id`; also of rows that could become live content by an
+        update that no foreign key to the component's owner holds off. The owner's own row need not be among them."""
 
 
 @runtime_checkable
