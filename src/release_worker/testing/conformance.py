@@ -1,7 +1,7 @@
 """Whether a component keeps the rules of `release_worker.components`: a suite that any test framework can call."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import permutations
 from typing import get_args
 
@@ -59,17 +59,22 @@ def _check_declaration(component: Component, edits: Sequence[Edit]) -> None:
     require(edits, component, "there is no edit to exercise it with")
 
 
-def _check_owners(engine: Engine, component: Component, estate: Estate, fresh: Content, edits: Iterable[Edit]) -> None:
-    """Content is that of the owner alone, and holds nothing of the owner's own identity."""
+def _check_owners(engine: Engine, component: Component, estate: Estate, fresh: Content, edits: Sequence[Edit]) -> None:
+    """Content is that of the owner alone, and holds nothing of its identity. The neighbour is left with much state."""
     with engine.connect() as connection:
         alike = read_digest(connection, component, estate.stranger) == fresh.digest
     require(alike, component, "two new owners have different content: it holds ids or times, or state of others")
-    with engine.begin() as connection:
+    sizes: list[int] = []
+    with engine.connect() as connection:
         for edit in edits:
             edit(connection, estate.neighbour)
-    with engine.connect() as connection:
-        same = read_digest(connection, component, estate.ours) == fresh.digest
-    require(same, component, "edits of another owner's state changed the content")
+            same = read_digest(connection, component, estate.ours) == fresh.digest
+            require(same, component, f"{_name(edit)} of another owner's state changed the content")
+            sizes.append(len(read_content(connection, component, estate.neighbour, f"after {_name(edit)}").items))
+        connection.rollback()
+    with engine.begin() as connection:
+        for edit in edits[: sizes.index(max(sizes)) + 1]:
+            edit(connection, estate.neighbour)
 
 
 def _read(engine: Engine, component: Component, estate: Estate, label: str) -> Content:
