@@ -1,0 +1,13 @@
+"""What the author of a plug-in needs: the protocol of a component, its helpers, and components that are ready to use.
+
+    from release_worker.components import TableComponent
+
+An installed package adds its components through the entry-point group `release_worker.components`. Check them with
+`release_worker.testing.exercise_component`.
+"""
+
+from release_worker.components.table import TableComponent
+from release_worker.domain.subject import Scope
+from release_worker.state.component import Component, HasLiveRows, Parameters, keyed_diff, members, once
+
+__all__ = ["Component", "HasLiveRows", "Parameters", "Scope", "TableComponent", "keyed_diff", "members", "once"]
