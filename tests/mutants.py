@@ -60,10 +60,17 @@ ROOMS = {
             "waiting",
         ),
     ),
+    "broker": Room(
+        "broker",
+        (
+            *_unit("public_names", "requests", "transport", "worker_app"),
+            *_integration("sweeper", "transport_on_valkey"),
+        ),
+    ),
     "worker": Room(
         "worker",
         (
-            *_unit("retry_policy", "toolset_lock", "transport", "worker_app"),
+            *_unit("retry_policy", "toolset_lock", "worker_app"),
             *_integration(
                 "mailbox", "mailbox_lock_and_lease", "accepting", "organizations_apart", "sweeper", "waiting"
             ),

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
 from release_worker import ReleaseClient
+from release_worker.broker.routing import IN_LEDGER
 from release_worker.domain.request_record import RequestRecord
-from release_worker.domain.routing import IN_LEDGER
 from release_worker.embedded import EmbeddedServers
 from release_worker.errors import (
     BrokerUnavailable,

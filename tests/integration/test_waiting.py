@@ -9,8 +9,8 @@ from celery import Celery
 from sqlalchemy import Engine, event
 from structlog.testing import capture_logs
 
+from release_worker.broker.routing import TASKS
 from release_worker.domain.request_record import RequestRecord
-from release_worker.domain.routing import TASKS
 from release_worker.embedded.process import eventually
 from release_worker.errors import LockUnavailable
 from release_worker.operations.retry_request import retry_request

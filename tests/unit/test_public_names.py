@@ -1,7 +1,7 @@
 """Names that other apps and operators rely on: they are there, and they stay."""
 
 import release_worker
-from release_worker.domain.routing import QUEUE_NAMES, QUEUES, TASKS
+from release_worker.broker.routing import QUEUE_NAMES, QUEUES, TASKS
 from release_worker.settings import PREFIX, Settings
 from release_worker.state.registry import ENTRY_POINTS, built_in_components
 

@@ -9,11 +9,11 @@ from celery.app.backends import by_url
 from celery.exceptions import ImproperlyConfigured
 from kombu.pools import ProducerPool
 
+from release_worker.broker.routing import SHARED, addresses, envelope
+from release_worker.broker.sharing_transport import SharingAMQP
 from release_worker.domain.request_record import RequestRecord
-from release_worker.domain.routing import SHARED, addresses, envelope
 from release_worker.errors import NotConfigured
 from release_worker.settings import PREFIX
-from release_worker.transport import SharingAMQP
 
 # Publishing tries for some seconds and then says that it could not, rather than hang in a caller's request.
 _PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}

@@ -8,6 +8,7 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from kombu.exceptions import OperationalError
 from uuid_utils import uuid7
 
+from release_worker.broker.routing import ATTEMPTS, envelope
 from release_worker.client.broker import message_of, send
 from release_worker.client.connections import ConnectionsByProcess
 from release_worker.client.request_handle import RequestHandle
@@ -22,7 +23,6 @@ from release_worker.domain.messages import (
     RollbackResult,
     validate_request,
 )
-from release_worker.domain.routing import ATTEMPTS, envelope
 from release_worker.errors import BrokerUnavailable, DatabaseUnavailable, NotConfigured, ResultTimeout
 from release_worker.settings import given_settings, read_settings
 

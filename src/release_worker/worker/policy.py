@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from release_worker.domain.routing import ATTEMPTS
+from release_worker.broker.routing import ATTEMPTS
 from release_worker.errors import VersionConflict
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from celery import Celery, Task
 from celery.exceptions import Retry
 from kombu.exceptions import OperationalError
 
+from release_worker.broker.routing import IN_LEDGER, SWEEP, TASKS, TOOLSET, envelope
 from release_worker.domain import canonical_json
 from release_worker.domain.request_record import RequestRecord
-from release_worker.domain.routing import IN_LEDGER, SWEEP, TASKS, TOOLSET, envelope
 from release_worker.errors import BrokerUnavailable, ReleaseWorkerError, TransientError
 from release_worker.worker.inbox import Message
 from release_worker.worker.policy import RetryPolicy
