@@ -63,7 +63,7 @@ ROOMS = {
     "broker": Room(
         "broker",
         (
-            *_unit("public_names", "requests", "transport", "worker_app"),
+            *_unit("public_names", "publishing", "requests", "transport", "worker_app"),
             *_integration("sweeper", "transport_on_valkey"),
         ),
     ),

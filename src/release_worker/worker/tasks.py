@@ -9,12 +9,12 @@ from typing import Any, NoReturn
 import structlog
 from celery import Celery, Task
 from celery.exceptions import Retry
-from kombu.exceptions import OperationalError
 
-from release_worker.broker.routing import IN_LEDGER, SWEEP, TASKS, TOOLSET, envelope
+from release_worker.broker.publishing import message_again, publish
+from release_worker.broker.routing import IN_LEDGER, SWEEP, TASKS, TOOLSET
 from release_worker.domain import canonical_json
 from release_worker.domain.request_record import RequestRecord
-from release_worker.errors import BrokerUnavailable, ReleaseWorkerError, TransientError
+from release_worker.errors import ReleaseWorkerError, TransientError
 from release_worker.worker.inbox import Message
 from release_worker.worker.policy import RetryPolicy
 from release_worker.worker.runtime import runtime_of
@@ -115,13 +115,10 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
 def sweep(task: Task) -> None:
     """Publish again what the broker has lost; a tick of the static beat schedule."""
 
-    def publish(record: RequestRecord) -> None:
-        try:
-            task.app.send_task(**envelope(record.kind, record.id, record.arguments, in_ledger=True))
-        except (OperationalError, OSError, AttributeError) as error:  # the last as kombu 5.7 loses its connection
-            raise BrokerUnavailable(reason=str(error), request_id=record.id) from error
+    def publish_again(record: RequestRecord) -> None:
+        publish(task.app, message_again(record), kept=True)
 
-    swept = runtime_of(task.app).sweep(publish)
+    swept = runtime_of(task.app).sweep(publish_again)
     if swept.published or swept.given_up or swept.refused:
         logger.warning("requests_swept", published=swept.published, given_up=swept.given_up, refused=swept.refused)
 
