@@ -39,7 +39,7 @@ def _integration(*names: str) -> tuple[str, ...]:
 ROOMS = {
     "domain": Room(
         "domain",
-        _unit("canonical_json", "changes", "messages", "refusals_in_words", "release_digests", "requests"),
+        _unit("canonical_json", "changes", "limits", "messages", "refusals_in_words", "release_digests", "requests"),
     ),
     "operations": Room(
         "operations",

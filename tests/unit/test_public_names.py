@@ -30,6 +30,7 @@ def test_releases_and_rollbacks_have_queues_of_their_own() -> None:
 def test_the_settings_are_those_of_the_contract() -> None:
     assert PREFIX == "RELEASE_WORKER_"
     assert {"database_url", "broker_url", "result_backend", "redis_url"} <= set(Settings.model_fields)
+    assert {"soft_time_limit", "hard_time_limit", "visibility_timeout", "lease_seconds"} <= set(Settings.model_fields)
 
 
 def test_the_components_are_those_of_the_contract_in_its_order() -> None:

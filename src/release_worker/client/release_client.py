@@ -8,9 +8,10 @@ from celery.exceptions import TimeoutError as CeleryTimeoutError
 from uuid_utils import uuid7
 
 from release_worker.broker.publishing import message_again, message_of, publish
-from release_worker.broker.routing import ATTEMPTS, envelope
+from release_worker.broker.routing import envelope
 from release_worker.client.connections import ConnectionsByProcess
 from release_worker.client.request_handle import RequestHandle
+from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.messages import (
     RESULTS,
     AnyRequest,
@@ -185,7 +186,7 @@ class ReleaseClient:
         def publish_again(record: "RequestRecord") -> None:
             publish(self._connections.own().app, message_again(record), kept=True)
 
-        return sweep(self._engine(), publish_again, attempts=ATTEMPTS)
+        return sweep(self._engine(), publish_again, attempts=DEFAULTS.attempts)
 
     def editing(
         self, session: "Session", toolset: str, *, scope: "Scope" = "toolset", organization: str | None = None

@@ -13,10 +13,10 @@ from celery.exceptions import Retry
 from release_worker.broker.publishing import message_again, publish
 from release_worker.broker.routing import IN_LEDGER, SWEEP, TASKS, TOOLSET
 from release_worker.domain import canonical_json
+from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import ReleaseWorkerError, TransientError
 from release_worker.worker.inbox import Message
-from release_worker.worker.policy import RetryPolicy
 from release_worker.worker.runtime import runtime_of
 
 logger = structlog.get_logger(__name__)
@@ -73,8 +73,8 @@ def register_tasks(app: Celery) -> None:
             bind=True,
             typing=False,
             throws=(ReleaseWorkerError,),
-            max_retries=RetryPolicy().retries,
-            default_retry_delay=5,
+            max_retries=DEFAULTS.retries,
+            default_retry_delay=DEFAULTS.delay_after_loss,
         )
     app.task(sweep, name=SWEEP, bind=True, ignore_result=True)
 
@@ -128,5 +128,8 @@ def _try_again_later(task: Task, request_id: str, error: TransientError) -> NoRe
     if task.request.retries >= runtime.retry.retries:
         runtime.mailbox.abandon(request_id, error)
         raise error
-    retry: Retry = task.retry(exc=error, countdown=runtime.retry.delay(task.request.retries), throw=False)
+    policy = runtime.retry
+    retry: Retry = task.retry(
+        exc=error, countdown=policy.delay(task.request.retries), max_retries=policy.retries, throw=False
+    )
     raise retry
