@@ -1,4 +1,4 @@
-"""Celery's half of asking: an app for producers, and what it needs to be told."""
+"""A Celery app for those who publish and do no work, and what it needs to be told."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +49,7 @@ def close_app(app: Celery) -> None:
     """
     app.pool.force_close_all()
     app.close()
-    made: Any = app._backend  # None where nobody needed one; the public property would make it now
+    made: Any = app._backend  # None if nobody needed one; the public property would make it now
     backend: dict[str, Any] = vars(made) if made is not None else {}
     if "result_consumer" in backend and "client" in backend:
         backend["result_consumer"].subscribed_to.clear()
