@@ -117,8 +117,10 @@ def _readable(make: Callable[[], Settings]) -> Settings:
     try:
         settings = make()
     except ValidationError as error:
-        names = ", ".join(f"{PREFIX}{one['loc'][0]!s}".upper() for one in error.errors(include_input=False))
-        raise NotConfigured(f"cannot be read: {names}", setting=names) from None
+        wrong = [str(one["loc"][0]) for one in error.errors(include_input=False)]
+        names = ", ".join(f"{PREFIX}{name}".upper() for name in wrong)
+        hint = "; in a password, write %40 for @ and %2F for /" if _SERVERS.intersection(wrong) else ""
+        raise NotConfigured(f"cannot be read: {names}{hint}", setting=names) from None
     _check_limits(settings)
     return settings
 
@@ -144,6 +146,8 @@ def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.port == 0:  # asked for, it raises ValueError where it is no number
         raise ValueError("no port")
+    if scheme[0] not in ("unix", "redis+socket") and "@" in parts.path + parts.fragment:
+        raise ValueError("a password that ends too early")
     if scheme[0] in ("redis", "rediss", "sentinel") and not re.fullmatch(r"(/\d{0,9})?", parts.path, re.ASCII):
         raise ValueError("no number of a database")
     if scheme[0] in ("unix", "redis+socket") and len(parts.path) < 2:

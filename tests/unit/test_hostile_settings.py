@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TypeVar
 from unittest.mock import patch
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from release_worker import ReleaseClient
 from release_worker.errors import NotConfigured
-from release_worker.settings import PREFIX, read_settings
+from release_worker.settings import PREFIX, given_settings, read_settings
 from release_worker.store.engine import make_engine
 from tests.support.strategies import examples
 
@@ -47,6 +48,14 @@ ENVIRONMENTS = st.builds(
 )
 
 
+# A password with unescaped characters in it, and what is not of it.
+MISREAD = st.builds(
+    "{}:{}@{}@{}".format,
+    st.sampled_from(["user", "", "us@er"]),
+    st.sampled_from(["p", "p/q", "p:q", "p?q", ""]),
+    st.sampled_from([SECRET, f"{SECRET}/x", f"{SECRET}:1", f"{SECRET}/x:y"]),
+    st.sampled_from(["host", "host:5432", "[::1]:5432", "127.0.0.1"]),
+)
 T = TypeVar("T")
 
 
@@ -91,3 +100,54 @@ def test_any_database_address_gives_an_engine_or_says_that_it_cannot_be_used(url
     engine, _ = made_or_refused(lambda: make_engine(url))
     if engine is not None and engine.url.password == SECRET:
         assert SECRET not in repr(engine)
+
+
+@example(misread=f"user:p@{SECRET}@host", path="/db")
+@given(misread=MISREAD, path=st.sampled_from(["/db", "", "/db?application_name=a@b"]))
+def test_an_unescaped_at_in_a_database_password_is_said_to_be_one(misread: str, path: str) -> None:
+    _, refused = made_or_refused(lambda: make_engine(f"postgresql+psycopg://{misread}{path}"))
+    assert refused is not None
+    assert "%40" in str(refused)
+    for word in (SECRET, "host", "p@"):
+        assert word not in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "host"),
+    [
+        ("postgresql://user:p%40ss@host:5432/db", "p@ss", "host"),
+        ("postgresql://user@server:pass@host/db", "pass", "host"),
+        ("postgresql://user:pass@/db?host=/var/run/a@b", "pass", None),
+        ("postgresql://host/db", None, "host"),
+    ],
+)
+def test_a_database_address_that_is_read_as_it_is_meant_is_taken(
+    url: str, password: str | None, host: str | None
+) -> None:
+    made = make_engine(str(given_settings(database_url=url).database_url))
+    assert (made.url.password, made.url.host) == (password, host)
+
+
+@pytest.mark.parametrize("setting", ["broker_url", "result_backend"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"amqp://user:p@{SECRET}/q@host//",
+        f"amqp://user:12/{SECRET}@host//",
+        f"amqp://user:1#{SECRET}@host//",
+        f"redis://:p@{SECRET}/q@host/0",
+        f"redis://:p/{SECRET}@host/0",
+    ],
+)
+def test_a_broker_address_that_would_be_misread_is_refused(setting: str, url: str) -> None:
+    _, refused = made_or_refused(lambda: given_settings(**{setting: url}))
+    assert refused is not None
+    assert "%40" in str(refused)
+    assert "host" not in str(refused)
+
+
+def test_an_at_in_a_redis_password_is_read_as_it_is_meant() -> None:
+    url = f"redis://:p@{SECRET}@host:1/0"
+    with ReleaseClient(broker_url=url) as client:
+        connection = client._connections.own().app.connection_for_write()
+        assert (connection.password, connection.hostname) == (f"p@{SECRET}", "host")

@@ -143,5 +143,5 @@ def test_limits_that_do_not_fit_together_are_refused_with_the_reason(
 
 @pytest.mark.parametrize("value", [0, -1, 86_401, "soon"])
 def test_a_limit_that_is_no_time_is_refused(value: int | str) -> None:
-    with pytest.raises(NotConfigured, match="cannot be read: RELEASE_WORKER_LEASE_SECONDS"):
+    with pytest.raises(NotConfigured, match=r"cannot be read: RELEASE_WORKER_LEASE_SECONDS$"):
         given_settings(lease_seconds=value)

@@ -50,6 +50,19 @@ class HasLiveRows(Protocol):
         `SELECT FROM toolset_tools WHERE toolset_id = :toolset_id`. That of its owner need not be among them."""
 
 
+@runtime_checkable
+class HasForms(Protocol):
+    """A component whose content has not always looked as it does today. Older releases stay verifiable, comparable and
+    restorable: what they hold is digested as it was written, and lifted to today's form before anything else."""
+
+    @property
+    def form(self) -> int:
+        """The number of today's form; 1 is that of a component which never said."""
+
+    def lift(self, content: str, form: int) -> str:
+        """SQL: the content of form `form + 1` for a `content` of form `form`."""
+
+
 def keyed_diff(items_before: str, items_after: str) -> str:
     """SQL: the `diff` of two queries of `key text, item jsonb`."""
     return f"""

@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, and the kinds of transaction that the worker uses."""
 
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -111,11 +112,18 @@ def _ping_after_rest(engine: Engine) -> None:
     event.listen(engine, "checkout", wake)
 
 
+# SQLAlchemy ends the password at the first @, and looks for a host whose name is the rest of it.
+_TWO_ATS = re.compile(r"[^:]+://[^:/?#]*:[^@]*@[^?@]*@")
+
+
 def _postgresql(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (exc.ArgumentError, ValueError):
         parsed = None
+    if _TWO_ATS.match(url) or (parsed is not None and "@" in (parsed.host or "")):
+        message = f"{SETTING} has an @ too many: write %40 for each @ of the password"
+        raise NotConfigured(message, setting=SETTING)
     if parsed is None or parsed.drivername != "postgresql+psycopg":
         message = f"{SETTING} is not the URL of a PostgreSQL database (postgresql://user:password@host/name)"
         raise NotConfigured(message, setting=SETTING)
