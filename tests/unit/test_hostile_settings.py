@@ -17,6 +17,7 @@ from release_worker.store.engine import make_engine
 from tests.support.strategies import examples
 
 NAMES = ("DATABASE_URL", "BROKER_URL", "RESULT_BACKEND", "REDIS_URL")
+LIMITS = ("SOFT_TIME_LIMIT", "HARD_TIME_LIMIT", "VISIBILITY_TIMEOUT", "LEASE_SECONDS")
 SECRET = "hunter2"
 
 # What the environment can hold.
@@ -39,7 +40,12 @@ def urls(draw: st.DrawFn) -> str:
 
 
 VALUES = urls() | WORDS | WORDS.map(lambda word: f"{word}{SECRET}{word}")
-ENVIRONMENTS = st.dictionaries(st.sampled_from(NAMES), VALUES)
+NUMBERS = st.integers().map(str) | st.integers(1, 1000).map(str)
+ENVIRONMENTS = st.builds(
+    lambda servers, limits: {**servers, **limits},
+    st.dictionaries(st.sampled_from(NAMES), VALUES),
+    st.dictionaries(st.sampled_from(LIMITS), NUMBERS | VALUES),
+)
 
 
 # A password with unescaped characters in it, and what is not of it.
@@ -76,7 +82,7 @@ def test_any_environment_gives_settings_or_says_which_of_them_is_wrong(environme
         return
     assert settings is not None
     assert SECRET not in f"{settings!r} {settings}"
-    for name in NAMES:
+    for name in (*NAMES, *LIMITS):
         assert (getattr(settings, name.lower()) is None) == (not environment.get(name))
 
 

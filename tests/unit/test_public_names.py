@@ -1,7 +1,7 @@
 """Names that other apps and operators rely on: they are there, and they stay."""
 
 import release_worker
-from release_worker.domain.routing import QUEUE_NAMES, QUEUES, TASKS
+from release_worker.broker.routing import QUEUE_NAMES, QUEUES, TASKS
 from release_worker.settings import PREFIX, Settings
 from release_worker.state.registry import ENTRY_POINTS, built_in_components
 
@@ -30,6 +30,7 @@ def test_releases_and_rollbacks_have_queues_of_their_own() -> None:
 def test_the_settings_are_those_of_the_contract() -> None:
     assert PREFIX == "RELEASE_WORKER_"
     assert {"database_url", "broker_url", "result_backend", "redis_url"} <= set(Settings.model_fields)
+    assert {"soft_time_limit", "hard_time_limit", "visibility_timeout", "lease_seconds"} <= set(Settings.model_fields)
 
 
 def test_the_components_are_those_of_the_contract_in_its_order() -> None:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from release_worker.broker.routing import BEHIND_OTHERS, IN_LEDGER, TOOLSET, addresses, envelope
 from release_worker.domain.messages import AnyRequest, CheckDrift, CheckDriftResult, validate_request
 from release_worker.domain.request_record import Claim, RequestRecord
-from release_worker.domain.routing import BEHIND_OTHERS, IN_LEDGER, TOOLSET, addresses, envelope
 from release_worker.domain.subject import Subject
 from release_worker.errors import InvalidRequest, ReleaseNotFound, ReleaseWorkerError
 

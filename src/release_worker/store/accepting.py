@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
+from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.messages import AnyRequest
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import (
@@ -19,11 +20,11 @@ from release_worker.errors import (
     VersionConflict,
 )
 from release_worker.store.requests import COLUMNS, get_request
-from release_worker.store.statements import parsed
+from release_worker.store.statements import duration, parsed
 from release_worker.store.toolsets import naming
 
 # For a transaction that uses the same idempotency key.
-PATIENCE = "10s"
+PATIENCE = duration(DEFAULTS.ledger_lock_timeout)
 
 
 @dataclass(frozen=True, slots=True)
