@@ -158,7 +158,7 @@ def test_keys_of_several_columns_cannot_be_mistaken_for_each_other(engine: Engin
     assert rows_as_text(engine, "words", "owner", owner) == before
 
 
-HOSTILE = ['a"b', "a:toolset_id", "%s %(x)s", "{pinned}{}", "it's", "a\\:b\\", "naïve 😀", "SELECT", "target", "live"]
+HOSTILE = ['a"b', "a :toolset_id", "%s %(x)s", "{pinned}{}", "it's", "a\\:b\\", "naïve 😀", "SELECT", "target", "live"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
