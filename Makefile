@@ -10,7 +10,11 @@ BENCH_READY := $(BENCH_VENV)/.ready
 MUTANTS_VENV  := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready
 
-.PHONY: demo test interleavings faults bench mutants check dev clean
+.DEFAULT_GOAL := help
+.PHONY: help demo unit integration test interleavings faults bench mutants check dev clean
+
+help:  ## these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +25,12 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## release and roll back a real toolset on embedded servers
 	$(BIN)/release-worker demo
+
+unit: $(READY)  ## the tests that need no server, in seconds
+	$(BIN)/python -m pytest tests/unit
+
+integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' processes; TESTS="-k mailbox" for some
+	$(BIN)/python -m pytest -n 4 --dist worksteal tests/integration $(TESTS)
 
 test: $(READY)  ## all tests but the long fault runs, and a selection of the interleavings
 	$(BIN)/python -m pytest -n 4 --dist worksteal
@@ -56,12 +66,12 @@ $(MUTANTS_READY): pyproject.toml constraints.txt tests/mutants-requirements.txt
 check: $(READY)  ## what must hold before a commit: style, types, layers, migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy src tests
+	$(BIN)/mypy src tests benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.alembic_check
 
 dev: $(READY)  ## PostgreSQL, Valkey, a worker, beat and Flower until Ctrl-C
 	$(BIN)/release-worker dev
 
-clean:
+clean:  ## remove environments and caches
 	rm -rf $(VENV) $(BENCH_VENV) $(MUTANTS_VENV) .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis

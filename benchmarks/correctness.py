@@ -85,7 +85,7 @@ def newest_is_whole(engine: Engine, path: str) -> list[str]:
         with snapshot_transaction(engine) as connection:
             subject = find_toolset(connection, path)
             [newest] = list_releases(connection, subject, limit=1)
-            return list(check_integrity(connection, newest.release).doubts)
+            return list(check_integrity(connection, newest.release, ()).doubts)
     except IntegrityMismatch as error:
         return [str(error)]
 

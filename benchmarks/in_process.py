@@ -11,7 +11,7 @@ from uuid import uuid4
 import structlog
 
 from benchmarks.stage import Site, Stage
-from release_worker.domain.routing import TASKS
+from release_worker.broker.routing import TASKS
 
 
 @dataclass(frozen=True, slots=True)

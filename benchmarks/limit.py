@@ -17,7 +17,7 @@ from benchmarks.recording import Recording, record_release
 from benchmarks.replay import NEW_DIGEST, Script
 from benchmarks.results import ResultListener
 from benchmarks.stage import Site, Stage
-from release_worker.client.broker import make_app
+from release_worker.broker.producer import make_app
 
 
 @dataclass

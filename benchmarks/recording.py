@@ -76,7 +76,7 @@ def _recorded(looker: Engine, request_id: str, transactions: list[Transaction]) 
     def ledger() -> Mapping[str, Any] | None:
         query = text("SELECT kind, payload::text, status, attempts FROM release_requests WHERE id = :id")
         row = own.execute(query, {"id": request_id}).one_or_none()
-        return None if row is None else row._mapping
+        return None if row is None else dict(row._mapping)
 
     class RecordingCursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, params: Any = None, **options: Any) -> Any:

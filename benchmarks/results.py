@@ -23,7 +23,7 @@ class ResultListener:
         self._thread = threading.Thread(target=self._listen, name="results", daemon=True)
 
     def __enter__(self) -> Self:
-        self._subscription = self._redis.pubsub(ignore_subscribe_messages=True)
+        self._subscription = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
         self._subscription.psubscribe(f"{_CHANNEL}*")
         self._thread.start()
         return self

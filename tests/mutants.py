@@ -39,7 +39,7 @@ def _integration(*names: str) -> tuple[str, ...]:
 ROOMS = {
     "domain": Room(
         "domain",
-        _unit("canonical_json", "changes", "messages", "refusals_in_words", "release_digests", "requests"),
+        _unit("canonical_json", "changes", "limits", "messages", "refusals_in_words", "release_digests", "requests"),
     ),
     "operations": Room(
         "operations",
@@ -60,10 +60,17 @@ ROOMS = {
             "waiting",
         ),
     ),
+    "broker": Room(
+        "broker",
+        (
+            *_unit("public_names", "publishing", "requests", "transport", "worker_app"),
+            *_integration("sweeper", "transport_on_valkey"),
+        ),
+    ),
     "worker": Room(
         "worker",
         (
-            *_unit("retry_policy", "toolset_lock", "transport", "worker_app"),
+            *_unit("retry_policy", "toolset_lock", "worker_app"),
             *_integration(
                 "mailbox", "mailbox_lock_and_lease", "accepting", "organizations_apart", "sweeper", "waiting"
             ),

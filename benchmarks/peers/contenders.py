@@ -135,7 +135,7 @@ class ProcrastinatePeer(Peer):
 
     def _all_registered(self) -> bool:
         with self.site.engine.connect() as connection:
-            return connection.execute(text("SELECT count(*) FROM procrastinate_workers")).scalar_one() == CHILDREN
+            return bool(connection.execute(text("SELECT count(*) FROM procrastinate_workers")).scalar_one() == CHILDREN)
 
     def _ask(self, toolset_id: str) -> None:
         self._app.configure_task("peer.create_release", lock=toolset_id).defer(toolset_id=toolset_id)

@@ -3,15 +3,20 @@
 import os
 import re
 from collections.abc import Callable
+from typing import Annotated
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from release_worker.domain.limits import Limits, broken_rules, limits_for
 from release_worker.errors import NotConfigured
 
 PREFIX = "RELEASE_WORKER_"
 _BROKER_WITH_LOCKS = ("redis://", "rediss://", "redis+socket://")
+_SERVERS = {"database_url", "broker_url", "result_backend", "redis_url"}
+_LIMITS = ("soft_time_limit", "hard_time_limit", "visibility_timeout", "lease_seconds")
+_Seconds = Annotated[int, Field(gt=0, le=86_400)]
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)")
 
 
@@ -28,6 +33,11 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(default=None, repr=False)
     # False for a pooler in transaction mode that does not keep track of prepared statements.
     prepared_statements: bool = True
+    # Seconds. What is not set is derived from what is.
+    soft_time_limit: _Seconds | None = None
+    hard_time_limit: _Seconds | None = None
+    visibility_timeout: _Seconds | None = None
+    lease_seconds: _Seconds | None = None
 
     @field_validator("database_url")
     @classmethod
@@ -80,7 +90,17 @@ class Settings(BaseSettings):
     @property
     def is_empty(self) -> bool:
         """No server is set, so that `demo` and `dev` bring their own."""
-        return not self.model_fields_set - {"prepared_statements"}
+        return not self.model_fields_set & _SERVERS
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of this deployment."""
+        return limits_for(
+            soft_time_limit=self.soft_time_limit,
+            hard_time_limit=self.hard_time_limit,
+            visibility_timeout=self.visibility_timeout,
+            lease=self.lease_seconds,
+        )
 
 
 def read_settings() -> Settings:
@@ -88,17 +108,29 @@ def read_settings() -> Settings:
     return _readable(Settings)
 
 
-def given_settings(**values: str | bool | None) -> Settings:
+def given_settings(**values: str | bool | int | None) -> Settings:
     """Settings with these values. Raises NotConfigured for one that cannot be one."""
     return _readable(lambda: Settings.model_validate(values))
 
 
 def _readable(make: Callable[[], Settings]) -> Settings:
     try:
-        return make()
+        settings = make()
     except ValidationError as error:
-        names = ", ".join(f"{PREFIX}{one['loc'][0]!s}".upper() for one in error.errors(include_input=False))
-        raise NotConfigured(f"cannot be read: {names}", setting=names) from None
+        wrong = [str(one["loc"][0]) for one in error.errors(include_input=False)]
+        names = ", ".join(f"{PREFIX}{name}".upper() for name in wrong)
+        hint = "; in a password, write %40 for @ and %2F for /" if _SERVERS.intersection(wrong) else ""
+        raise NotConfigured(f"cannot be read: {names}{hint}", setting=names) from None
+    _check_limits(settings)
+    return settings
+
+
+def _check_limits(settings: Settings) -> None:
+    broken = broken_rules(settings.limits)
+    if broken:
+        names = ", ".join(f"{PREFIX}{name}".upper() for name in _LIMITS if getattr(settings, name) is not None)
+        reasons = "; ".join(rule.explain(settings.limits) for rule in broken)
+        raise NotConfigured(f"{names}: {reasons}", setting=names)
 
 
 def environment_with(**values: str) -> dict[str, str]:
@@ -114,6 +146,8 @@ def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.port == 0:  # asked for, it raises ValueError where it is no number
         raise ValueError("no port")
+    if scheme[0] not in ("unix", "redis+socket") and "@" in parts.path + parts.fragment:
+        raise ValueError("a password that ends too early")
     if scheme[0] in ("redis", "rediss", "sentinel") and not re.fullmatch(r"(/\d{0,9})?", parts.path, re.ASCII):
         raise ValueError("no number of a database")
     if scheme[0] in ("unix", "redis+socket") and len(parts.path) < 2:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, exc, text
 from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient, RequestHandle
-from release_worker.domain.routing import QUEUES
+from release_worker.broker.routing import QUEUES
 from release_worker.embedded import EmbeddedServers
 from release_worker.errors import BrokerUnavailable, TransientError
 from tests.faults.estate import Place, apply_edit

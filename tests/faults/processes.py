@@ -26,9 +26,10 @@ ROOT = Path(__file__).parents[2]
 #
 # A soft shutdown always takes as long as it may, 60 s as shipped.
 CELERYCONFIG = """
-from release_worker.domain.routing import TRANSPORT_OPTIONS
+from release_worker.broker.routing import transport_options
+from release_worker.domain.limits import DEFAULTS
 
-broker_transport_options = {**TRANSPORT_OPTIONS, "queue_order_strategy": "priority", "visibility_timeout": 20}
+broker_transport_options = {**transport_options(DEFAULTS), "queue_order_strategy": "priority", "visibility_timeout": 20}
 worker_soft_shutdown_timeout = 3
 """
 

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import Engine, exc, text
 
 from release_worker import ReleaseClient
-from release_worker.domain.routing import QUEUE_NAMES
+from release_worker.broker.routing import QUEUE_NAMES
 from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from release_worker.errors import ReleaseWorkerError

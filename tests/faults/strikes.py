@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, exc, text
 
-from release_worker.domain.routing import IN_LEDGER, QUEUES
+from release_worker.broker.routing import IN_LEDGER, QUEUES
 from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from tests.faults.journal import Journal, Struck

@@ -7,7 +7,7 @@ from tests.support.records import releases_of
 
 
 def test_a_worker_outlives_broker_restarts_in_mid_task(shop: Shop) -> None:
-    """kombu 5.7 ends the worker where messages are not acknowledged yet: `worker.consumer` is about that."""
+    """kombu 5.7 ends the worker where messages are not acknowledged yet: `broker.steady_consumer` is about that."""
     asked: list[str] = []
     with shop.worker("worker") as worker:
         worker.wait_until_ready()

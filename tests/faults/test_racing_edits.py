@@ -1,12 +1,13 @@
-"""An app deletes what a rollback is about to put back, after the rollback's snapshot was taken."""
+"""An app that holds nothing deletes what a rollback is about to put back, in the middle of it."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
-from release_worker.errors import VersionConflict
+from release_worker.embedded.process import eventually
 from tests.support.billing import INVOICE, LEDGER, REFUND, a_full_toolset
 from tests.support.live_state import live_state
 from tests.support.operations import drift, release, roll_back
@@ -52,35 +53,32 @@ def race(request: pytest.FixtureRequest) -> Race:
     return request.param
 
 
-def test_a_rollback_that_an_apps_deletion_overtakes_is_tried_again_and_exact(engine: Engine, race: Race) -> None:
+def test_an_apps_deletion_in_the_middle_of_a_rollback_waits_and_is_made_on_what_was_put_back(
+    engine: Engine, race: Race
+) -> None:
     billing = a_full_toolset(engine)
     release(engine, billing)
     released = live_state(engine, billing)
     race.moved(billing)
-    deletion = Once(lambda: race.deleted(billing))
+    apps: list[Future[object]] = []
 
-    roll_back(engine, billing, 1, attempts=2, registry=interrupted_by(deletion))
+    def begin_to_delete() -> None:
+        apps.append(pool.submit(race.deleted, billing))
+        assert eventually(lambda: waits_for_a_lock(engine), within=30)
 
+    with ThreadPoolExecutor(1) as pool:
+        done = roll_back(engine, billing, 1, registry=interrupted_by(Once(begin_to_delete)))
+        apps[0].result()
+    assert done.current_release_number == 1
+    [changed] = drift(engine, billing).changes.values()
+    assert len(changed.removed) == 1
+    assert not changed.added
+    assert not changed.changed
+    roll_back(engine, billing, 1)
     assert live_state(engine, billing) == released
 
 
-def test_a_rollback_that_an_apps_deletion_overtakes_is_a_conflict(engine: Engine, race: Race) -> None:
-    billing = a_full_toolset(engine)
-    release(engine, billing)
-    race.moved(billing)
-    deletion = Once(lambda: race.deleted(billing))
-
-    with pytest.raises(VersionConflict):
-        roll_back(engine, billing, 1, registry=interrupted_by(deletion))
-
-
-def test_a_deletion_of_what_a_rollback_leaves_alone_counts_as_made_after_it(engine: Engine) -> None:
-    billing = a_full_toolset(engine)
-    release(engine, billing)
-    billing.move_tool(INVOICE, 12)
-    deletion = Once(lambda: billing.remove_tool(REFUND))
-
-    roll_back(engine, billing, 1, registry=interrupted_by(deletion))
-
-    assert drift(engine, billing).changes["tools"].removed == (REFUND,)
-    assert not drift(engine, billing).changes["tools"].changed
+def waits_for_a_lock(engine: Engine) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with engine.connect() as connection:
+        return bool(connection.execute(text(query)).scalar_one())

@@ -25,6 +25,7 @@ from release_worker.errors import (
     IdempotencyConflict,
     InvalidRequest,
     ReleaseWorkerError,
+    ToolsetNotFound,
     from_record,
 )
 from release_worker.store.engine import ledger_transaction, make_engine
@@ -71,10 +72,13 @@ def accepted(engine: Engine, kind: str, message: Message) -> None:
     except (InvalidRequest, IdempotencyConflict) as refused:
         error = refused
     row = record(engine, message.id)
+    if error is None and row.toolset_id is None:
+        error = ToolsetNotFound(toolset=row.payload["toolset"])
     assert row.status == ("queued" if error is None else "failed")
     assert row.error == (error and error.as_record())
     assert type(from_record(row.error)) is type(error) if row.error else error is None
-    json.dumps(row.arguments, allow_nan=False).encode()
+    if row.status == "queued":
+        json.dumps(row.arguments, allow_nan=False).encode()
     assert row.requested_by
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM release_requests"))

@@ -62,7 +62,6 @@ def swept(engine: Engine) -> tuple[Swept, list[dict[str, Any]]]:
 
 
 NO_REQUESTS: dict[str, dict[str, Any]] = {
-    "no toolset": {"toolset_id": None},
     "a list": {"payload": "[]"},
     "a text": {"payload": '"create_release"'},
     "no kind": {"kind": ""},
@@ -136,6 +135,12 @@ def test_a_row_by_hand_that_leaves_defaults_out_is_published_and_carried_out(eng
     accepted = Inbox(engine).accept("create_release", Message(by_hand, [], arguments, in_ledger=True))
     assert mailbox(engine).work(accepted).error is None
     assert len(releases_of(engine, billing)) == 1
+
+
+def test_a_row_by_hand_without_a_toolset_has_failed_when_it_is_written(engine: Engine, billing: Toolset) -> None:
+    failed = record(engine, write(engine, billing, toolset_id=None))
+    assert (failed.status, failed.stored_error().details) == ("failed", {"toolset": MINIMAL["toolset"]})
+    assert isinstance(failed.stored_error(), ToolsetNotFound)
 
 
 def test_a_row_by_hand_for_a_toolset_id_that_means_none_finds_none(engine: Engine, billing: Toolset) -> None:

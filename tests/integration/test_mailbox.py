@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from release_worker.domain.messages import CreateReleaseResult, RollbackResult
 from release_worker.embedded.process import eventually
 from release_worker.errors import (
+    ComponentFailed,
     DatabaseUnavailable,
     LockUnavailable,
     OperationTimeout,
@@ -127,7 +128,7 @@ def test_a_plug_in_whose_sql_breaks_fails_that_request_and_no_other(engine: Engi
     with capture_logs():
         mailbox(engine, components=with_plug_ins(DividesByZero(lambda: None))).work_until_done(first)
     assert mailbox(engine).work_until_done(second).status == "succeeded"
-    with pytest.raises(UnexpectedFailure, match="division by zero"):
+    with pytest.raises(ComponentFailed, match="interruption failed: division by zero"):
         record(engine, first).outcome()
 
 

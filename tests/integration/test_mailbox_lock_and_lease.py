@@ -113,7 +113,7 @@ def test_a_request_that_was_brought_back_waits_for_one_that_runs_although_it_cam
         retry_request(connection, first)
     with pytest.raises(LockUnavailable):
         mailbox(engine).work_until_done(first)
-    assert (record(engine, first).status, record(engine, first).attempts) == ("queued", 0)
+    assert (record(engine, first).status, record(engine, first).attempts) == ("queued", 1)
 
 
 def test_a_request_whose_worker_died_is_done_by_the_next_one_in_a_further_attempt(

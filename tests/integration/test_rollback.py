@@ -432,8 +432,8 @@ def test_only_the_pointer_moves_where_the_target_was_put_back_by_hand(engine: En
         ("resources", {"toolset_resources"}),
         ("settings", set()),
         ("deployment", {"projects"}),
-        ("system", {"system_configs", "prompt_templates"}),
-        ("global_variations", {"variations"}),
+        ("system", {"projects", "system_configs", "prompt_templates"}),
+        ("global_variations", {"organizations", "variations"}),
         ("toolset_variations", {"variations"}),
     ],
 )

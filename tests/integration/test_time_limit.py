@@ -11,17 +11,18 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, text
 from structlog.testing import capture_logs
 
+from release_worker.domain.limits import DEFAULTS
+from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from release_worker.errors import OperationTimeout
-from release_worker.settings import given_settings
+from release_worker.settings import read_settings
 from release_worker.store.engine import (
-    STATEMENT_TIMEOUT,
     ledger_transaction,
     locking_transaction,
     single_statement,
     snapshot_transaction,
 )
-from release_worker.worker.config import worker_settings
+from release_worker.worker.runtime import Runtime
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import ask, mailbox, record
 from tests.support.plug_ins import Interruption, interrupted_by, with_plug_ins
@@ -98,13 +99,22 @@ def test_an_operation_that_a_time_limit_interrupts_gives_its_locks_back_and_is_t
     assert len(releases_of(engine, billing)) == 1
 
 
-def test_postgresql_ends_a_statement_itself_before_the_soft_time_limit(engine: Engine) -> None:
-    soft_limit = worker_settings(given_settings(broker_url="redis://localhost"))["task_soft_time_limit"]
-    assert soft_limit > STATEMENT_TIMEOUT
+def statement_timeout(transaction: Callable[[Engine], AbstractContextManager[Connection]], engine: Engine) -> str:
+    with transaction(engine) as connection:
+        return str(connection.execute(text("SHOW statement_timeout")).scalar_one())
+
+
+def test_postgresql_ends_a_statement_itself_before_the_soft_time_limit(
+    engine: Engine, servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELEASE_WORKER_DATABASE_URL", engine.url.render_as_string(hide_password=False))
+    monkeypatch.setenv("RELEASE_WORKER_BROKER_URL", servers.broker_url)
+    monkeypatch.setenv("RELEASE_WORKER_SOFT_TIME_LIMIT", "75")
+    runtime = Runtime(read_settings())
     for transaction in (locking_transaction, snapshot_transaction, ledger_transaction):
-        with transaction(engine) as connection:
-            in_force = connection.execute(text("SHOW statement_timeout")).scalar_one()
-            assert in_force in (f"{STATEMENT_TIMEOUT}s", f"{STATEMENT_TIMEOUT / 60:g}min")
+        assert statement_timeout(transaction, engine) == f"{DEFAULTS.statement_timeout:g}s"
+        assert statement_timeout(transaction, runtime._engine) == "65s"
+    runtime.close()
 
 
 def test_a_statement_that_postgresql_ended_is_an_operation_that_took_too_long(engine: Engine) -> None:

@@ -1,7 +1,7 @@
 """The transport that worker and client publish through, on a real server."""
 
+from release_worker.broker.sharing_transport import SharingConnection
 from release_worker.embedded import EmbeddedServers
-from release_worker.transport import SharingConnection
 
 
 def test_a_channel_has_one_client_for_as_long_as_it_has_its_connections(servers: EmbeddedServers) -> None:

@@ -2,29 +2,31 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from celery import Celery
 from sqlalchemy import Engine, event
 from structlog.testing import capture_logs
 
+from release_worker.broker.routing import TASKS
 from release_worker.domain.request_record import RequestRecord
-from release_worker.domain.routing import TASKS
 from release_worker.embedded.process import eventually
 from release_worker.errors import LockUnavailable
 from release_worker.operations.retry_request import retry_request
 from release_worker.operations.sweep import SweepPolicy, sweep
 from release_worker.store.engine import ledger_transaction, make_engine
 from release_worker.worker.app import make_app
+from release_worker.worker.inbox import Inbox
 from release_worker.worker.policy import LeasePolicy
-from release_worker.worker.runtime import close_runtime
+from release_worker.worker.runtime import close_runtime, runtime_of
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import ask, claim, grow_old, ledger, mailbox, record
 from tests.support.records import releases_of
 from tests.support.world import Toolset
 
 PATIENCE = 15.0
+T = TypeVar("T")
 POLICY = SweepPolicy(patience=PATIENCE)
 
 
@@ -73,18 +75,36 @@ def test_a_worker_that_cannot_begin_yet_renews_the_lease_of_what_it_claimed(
     assert (done.status, done.attempts, len(renewals)) == ("succeeded", 1, 1)
 
 
+def _counted(work: Callable[..., T], calls: list[object]) -> Callable[..., T]:
+    def counted(*positional: Any) -> T:
+        calls.append(None)
+        return work(*positional)
+
+    return counted
+
+
 @pytest.mark.filterwarnings("ignore::celery.exceptions.DuplicateTaskNameWarning")  # of the apps of other tests
+@pytest.mark.parametrize(("hard_time_limit", "retries"), [("120", 40), ("400", 48)])
 def test_a_request_that_waited_in_vain_ends_and_those_who_asked_are_told(
-    engine: Engine, app: Celery, billing: Toolset
+    engine: Engine,
+    app: Celery,
+    billing: Toolset,
+    monkeypatch: pytest.MonkeyPatch,
+    hard_time_limit: str,
+    retries: int,
 ) -> None:
-    """The toolset is busy, and stays so through all the retries of the task."""
+    """The toolset is busy, and stays so through all the retries of the task: more of them if operations may be long."""
+    monkeypatch.setenv("RELEASE_WORKER_HARD_TIME_LIMIT", hard_time_limit)
     busy, asked = ask(engine, billing), ask(engine, billing)
     claim(engine, busy)
     task = app.tasks[TASKS["create_release"]]
+    tries: list[object] = []
+    monkeypatch.setattr(Inbox, "accept", _counted(Inbox.accept, tries))
     with capture_logs():
         answer = task.apply(kwargs=record(engine, asked).arguments, task_id=asked)
     with pytest.raises(LockUnavailable):
         answer.get()
+    assert len(tries) == retries + 1
     failed = record(engine, asked)
     assert failed.status == "failed"
     assert failed.finished_at is not None
@@ -92,6 +112,30 @@ def test_a_request_that_waited_in_vain_ends_and_those_who_asked_are_told(
         failed.outcome()
     assert record(engine, busy).status == "running"
     assert releases_of(engine, billing) == []
+
+
+@pytest.mark.filterwarnings("ignore::celery.exceptions.DuplicateTaskNameWarning")
+def test_a_deployments_lease_is_that_of_its_workers_and_the_patience_of_its_sweeper(
+    engine: Engine, app: Celery, billing: Toolset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELEASE_WORKER_LEASE_SECONDS", "60")
+    leases: list[float] = []
+
+    def look() -> None:
+        [row] = ledger(engine)
+        if row.status == "running":
+            leases.append((row.lease_until - row.started_at).total_seconds())
+
+    asked = ask(engine, billing)
+    grow_old(engine, PATIENCE + 1)
+    runtime = runtime_of(app)
+    assert runtime.sweep(lambda _: None).published == ()
+    grow_old(engine, 60)
+    assert runtime.sweep(lambda _: None).published == (asked,)
+
+    delayed_before_its_transaction(runtime._engine, look)
+    app.tasks[TASKS["create_release"]].apply(kwargs=record(engine, asked).arguments, task_id=asked).get()
+    assert leases == [60]
 
 
 def test_a_request_that_was_brought_back_is_given_time_before_it_counts_as_lost(

@@ -143,8 +143,22 @@ DELETE = Edit(
     ("UPDATE toolsets SET deleted_at = now() WHERE id = :one",),
     frozenset({"live/one/deleted"}),
 )
+EDIT_AND_ASK = Edit(
+    "edit and ask",
+    "toolset",
+    (
+        f"UPDATE toolset_tools SET position = 7 WHERE toolset_id = :one AND tool_urn = '{S}'",
+        """
+        INSERT INTO release_requests (id, kind, toolset_id, payload, requested_by)
+        VALUES (gen_random_uuid(), 'create_release', :one, '{"toolset": "acme/shop/one", "actor": "app"}', 'app')
+        """,
+        f"UPDATE toolset_tools SET position = 8 WHERE toolset_id = :one AND tool_urn = '{A}'",
+    ),
+    frozenset({"live/one/tools"}),
+)
 HOLDING_EDITS = (
     REWRITE_LIST, EDIT_DEFINITION, DEPLOY, EDIT_PROMPTS, VARY_FOR_ALL, VARY_FOR_ONE, ADD_TOOLSET, RENAME, DELETE,
+    EDIT_AND_ASK,
 )  # fmt: skip
 BARE_EDITS = tuple(replace(edit, name=f"{edit.name} unheld", holds=False) for edit in HOLDING_EDITS)
 EDITS = HOLDING_EDITS + BARE_EDITS
@@ -171,7 +185,7 @@ _CHOSEN = (
     ("roll one back", "rewrite the list"),
     ("rewrite the list", "roll one back"),
     ("rewrite the list unheld", "roll one's lists back"),
-    ("edit prompts unheld", "roll one back"),
+    ("roll one's lists back", "edit global variations unheld"),
     ("prune one", "release two"),
     ("release two", "prune one"),
     ("pin one", "roll one back"),
@@ -182,6 +196,7 @@ _CHOSEN = (
     ("add a toolset", "roll two back"),
     ("rename the toolset", "skip"),
     ("delete the toolset", "roll one back"),
+    ("edit and ask unheld", "roll one's lists back"),
 )
 
 

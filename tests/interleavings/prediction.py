@@ -187,6 +187,11 @@ def _rename(model: SceneModel) -> None:
     model.toolsets["one"].own["settings"]["name"] = "Uno"
 
 
+def _edit_and_ask(model: SceneModel) -> None:
+    tools = model.toolsets["one"].own["tools"]
+    tools |= {urn: place for urn, place in ((S, 7), (A, 8)) if urn in tools}
+
+
 def _delete(model: SceneModel) -> None:
     model.deleted.add("one")
 
@@ -201,4 +206,5 @@ _EFFECTS: dict[str, Callable[[SceneModel], None]] = {
     "add a toolset": _add_toolset,
     "rename the toolset": _rename,
     "delete the toolset": _delete,
+    "edit and ask": _edit_and_ask,
 }

@@ -31,6 +31,7 @@ auth_file = {directory}/users
 admin_users = postgres
 pool_mode = transaction
 default_pool_size = {connections}
+server_lifetime = {lifetime}
 """
 
 
@@ -64,8 +65,9 @@ class Pooler:
 
 
 @contextmanager
-def pooler(database_url: str) -> Iterator[Pooler]:
-    """Started in front of a database of the embedded PostgreSQL, and stopped at the end."""
+def pooler(database_url: str, *, server_lifetime: int = 3600) -> Iterator[Pooler]:
+    """Started in front of a database of the embedded PostgreSQL, and stopped at the end. Without a `server_lifetime`,
+    each transaction has a session of its own."""
     assert PROGRAM is not None
     behind, identity = make_url(database_url), unprivileged_identity()
     with tempfile.TemporaryDirectory(prefix="release-worker-pgbouncer-") as made:
@@ -81,6 +83,7 @@ def pooler(database_url: str) -> Iterator[Pooler]:
                 own_port=PORT,
                 directory=directory,
                 connections=SERVER_CONNECTIONS,
+                lifetime=server_lifetime,
             )
         )
         running = Pooler(

@@ -20,7 +20,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from release_worker import ReleaseClient
-from release_worker.domain.routing import QUEUE_NAMES
+from release_worker.broker.routing import QUEUE_NAMES
 from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from release_worker.settings import environment_with

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from release_worker.domain import canonical_json
+from release_worker.errors import UnsupportedContent
 from tests.support import exact_json
 from tests.support.strategies import DECIMALS, JSON_OBJECTS, JSON_VALUES, KEYS
 
@@ -132,3 +133,48 @@ def same_number_or_text(value: Any, plain: Any) -> bool:
             return len(value) == len(plain) and all(map(same_number_or_text, value, plain))
         case _:
             return bool(value == plain) and isinstance(value, bool) == isinstance(plain, bool)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("0.5", 0.5),
+        ("-12.25", -12.25),
+        ("0.1", 0.1),  # the shortest decimal of a float stands for it
+        ("0.10000000000000000001", "0.10000000000000000001"),
+        ("123456789.123456789123", "123456789.123456789123"),
+    ],
+)
+def test_a_decimal_is_a_float_for_plain_encoders_if_that_is_exact_and_otherwise_its_text(
+    text: str, plain: float | str
+) -> None:
+    found = canonical_json.as_plain({"a": [Decimal(text)]})["a"][0]
+    assert (type(found), found) == (type(plain), plain)
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_a_constant_that_json_lacks_is_refused_by_name(constant: str) -> None:
+    with pytest.raises(ValueError, match=f"^{constant} is not JSON$"):
+        canonical_json.loads(f'{{"a": {constant}}}')
+
+
+def test_what_cannot_be_held_is_told_why() -> None:
+    with pytest.raises(UnsupportedContent) as refused:
+        canonical_json.loads("[" * 1_000_000)
+    assert refused.value.details == {"reason": "nested too deeply"}
+    for value, sentence in (
+        (Decimal("Infinity"), "Infinity has no JSON form"),
+        ({"a": object()}, "object has no exact JSON form"),
+        ({1: "a"}, "a key must be a string, not int"),
+    ):
+        with pytest.raises(TypeError, match=f"^{sentence}$"):
+            canonical_json.dumps(value)
+
+
+def test_an_integer_is_an_int_as_long_as_one_can_be_that_long() -> None:
+    assert [type(number) for number in canonical_json.loads("[1, -20]")] == [int, int]
+
+
+@pytest.mark.parametrize("text", ["0", "-0", "0.0", "-0.0", "-0.00", "0e5", "-0e-5"])
+def test_zero_has_no_sign_and_one_text(text: str) -> None:
+    assert canonical_json.dumps(canonical_json.loads(text)) == "0"

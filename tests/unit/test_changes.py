@@ -138,3 +138,11 @@ def test_nothing_is_said_of_omissions_where_there_are_none() -> None:
         "removed": (),
         "changed": (),
     }
+
+
+@pytest.mark.parametrize("omitted", [None, {"added": 3, "changed": 1}])
+def test_changes_are_stored_as_they_are_dumped(omitted: dict[str, int] | None) -> None:
+    changed = ({"key": "b", "fields": {"position": {"old": 1, "new": 2}}},)
+    changes = ComponentChanges(added=("a",), removed=("c",), changed=changed, omitted=omitted)
+    stored = {"added": ("a",), "removed": ("c",), "changed": changed, **({"omitted": omitted} if omitted else {})}
+    assert changes.as_json() == stored == changes.model_dump()

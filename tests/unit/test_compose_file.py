@@ -4,6 +4,8 @@ from pathlib import Path
 
 import yaml
 
+from release_worker.domain.limits import DEFAULTS
+
 COMPOSE = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text(encoding="utf-8"))
 
 
@@ -13,6 +15,12 @@ def test_the_compose_file_starts_the_whole_system() -> None:
 
 def test_the_brokers_data_survives_and_is_never_evicted() -> None:
     assert COMPOSE["services"]["valkey"]["command"][1:] == ["--appendonly", "yes", "--maxmemory-policy", "noeviction"]
+
+
+def test_a_worker_that_is_stopped_may_finish_what_runs() -> None:
+    """A soft shutdown, what Celery needs around it, and then the process may be killed."""
+    grace = int(COMPOSE["services"]["worker"]["stop_grace_period"].removesuffix("s"))
+    assert grace >= DEFAULTS.soft_shutdown_timeout + 30
 
 
 def test_workers_wait_for_the_schema_and_find_their_servers() -> None:

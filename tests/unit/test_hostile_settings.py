@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import TypeVar
 from unittest.mock import patch
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from release_worker import ReleaseClient
 from release_worker.errors import NotConfigured
-from release_worker.settings import PREFIX, read_settings
+from release_worker.settings import PREFIX, given_settings, read_settings
 from release_worker.store.engine import make_engine
 from tests.support.strategies import examples
 
 NAMES = ("DATABASE_URL", "BROKER_URL", "RESULT_BACKEND", "REDIS_URL")
+LIMITS = ("SOFT_TIME_LIMIT", "HARD_TIME_LIMIT", "VISIBILITY_TIMEOUT", "LEASE_SECONDS")
 SECRET = "hunter2"
 
 # What the environment can hold.
@@ -38,9 +40,22 @@ def urls(draw: st.DrawFn) -> str:
 
 
 VALUES = urls() | WORDS | WORDS.map(lambda word: f"{word}{SECRET}{word}")
-ENVIRONMENTS = st.dictionaries(st.sampled_from(NAMES), VALUES)
+NUMBERS = st.integers().map(str) | st.integers(1, 1000).map(str)
+ENVIRONMENTS = st.builds(
+    lambda servers, limits: {**servers, **limits},
+    st.dictionaries(st.sampled_from(NAMES), VALUES),
+    st.dictionaries(st.sampled_from(LIMITS), NUMBERS | VALUES),
+)
 
 
+# A password with unescaped characters in it, and what is not of it.
+MISREAD = st.builds(
+    "{}:{}@{}@{}".format,
+    st.sampled_from(["user", "", "us@er"]),
+    st.sampled_from(["p", "p/q", "p:q", "p?q", ""]),
+    st.sampled_from([SECRET, f"{SECRET}/x", f"{SECRET}:1", f"{SECRET}/x:y"]),
+    st.sampled_from(["host", "host:5432", "[::1]:5432", "127.0.0.1"]),
+)
 T = TypeVar("T")
 
 
@@ -67,7 +82,7 @@ def test_any_environment_gives_settings_or_says_which_of_them_is_wrong(environme
         return
     assert settings is not None
     assert SECRET not in f"{settings!r} {settings}"
-    for name in NAMES:
+    for name in (*NAMES, *LIMITS):
         assert (getattr(settings, name.lower()) is None) == (not environment.get(name))
 
 
@@ -85,3 +100,54 @@ def test_any_database_address_gives_an_engine_or_says_that_it_cannot_be_used(url
     engine, _ = made_or_refused(lambda: make_engine(url))
     if engine is not None and engine.url.password == SECRET:
         assert SECRET not in repr(engine)
+
+
+@example(misread=f"user:p@{SECRET}@host", path="/db")
+@given(misread=MISREAD, path=st.sampled_from(["/db", "", "/db?application_name=a@b"]))
+def test_an_unescaped_at_in_a_database_password_is_said_to_be_one(misread: str, path: str) -> None:
+    _, refused = made_or_refused(lambda: make_engine(f"postgresql+psycopg://{misread}{path}"))
+    assert refused is not None
+    assert "%40" in str(refused)
+    for word in (SECRET, "host", "p@"):
+        assert word not in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "host"),
+    [
+        ("postgresql://user:p%40ss@host:5432/db", "p@ss", "host"),
+        ("postgresql://user@server:pass@host/db", "pass", "host"),
+        ("postgresql://user:pass@/db?host=/var/run/a@b", "pass", None),
+        ("postgresql://host/db", None, "host"),
+    ],
+)
+def test_a_database_address_that_is_read_as_it_is_meant_is_taken(
+    url: str, password: str | None, host: str | None
+) -> None:
+    made = make_engine(str(given_settings(database_url=url).database_url))
+    assert (made.url.password, made.url.host) == (password, host)
+
+
+@pytest.mark.parametrize("setting", ["broker_url", "result_backend"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"amqp://user:p@{SECRET}/q@host//",
+        f"amqp://user:12/{SECRET}@host//",
+        f"amqp://user:1#{SECRET}@host//",
+        f"redis://:p@{SECRET}/q@host/0",
+        f"redis://:p/{SECRET}@host/0",
+    ],
+)
+def test_a_broker_address_that_would_be_misread_is_refused(setting: str, url: str) -> None:
+    _, refused = made_or_refused(lambda: given_settings(**{setting: url}))
+    assert refused is not None
+    assert "%40" in str(refused)
+    assert "host" not in str(refused)
+
+
+def test_an_at_in_a_redis_password_is_read_as_it_is_meant() -> None:
+    url = f"redis://:p@{SECRET}@host:1/0"
+    with ReleaseClient(broker_url=url) as client:
+        connection = client._connections.own().app.connection_for_write()
+        assert (connection.password, connection.hostname) == (f"p@{SECRET}", "host")

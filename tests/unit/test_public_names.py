@@ -2,7 +2,7 @@
 
 import release_worker
 from release_worker import components, testing
-from release_worker.domain.routing import QUEUE_NAMES, QUEUES, TASKS
+from release_worker.broker.routing import QUEUE_NAMES, QUEUES, TASKS
 from release_worker.settings import PREFIX, Settings
 from release_worker.state.registry import ENTRY_POINTS, built_in_components
 
@@ -31,6 +31,7 @@ def test_releases_and_rollbacks_have_queues_of_their_own() -> None:
 def test_the_settings_are_those_of_the_contract() -> None:
     assert PREFIX == "RELEASE_WORKER_"
     assert {"database_url", "broker_url", "result_backend", "redis_url"} <= set(Settings.model_fields)
+    assert {"soft_time_limit", "hard_time_limit", "visibility_timeout", "lease_seconds"} <= set(Settings.model_fields)
 
 
 def test_the_components_are_those_of_the_contract_in_its_order() -> None:
@@ -45,6 +46,7 @@ def test_plug_ins_are_found_under_the_entry_point_group_of_the_contract() -> Non
 def test_what_a_plug_in_imports_is_there_and_stays() -> None:
     assert set(components.__all__) == {
         "Component",
+        "HasForms",
         "HasLiveRows",
         "Parameters",
         "Scope",

@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from release_worker.domain.canonical_json import DEEPEST
-from release_worker.domain.messages import LARGEST_LABELS, check_component_names, parse_request, validate_request
+from release_worker.domain.messages import (
+    LARGEST_LABELS,
+    check_component_names,
+    parse_request,
+    printable,
+    validate_request,
+)
 from release_worker.errors import InvalidRequest
 from tests.unit.test_messages import CREATE, ROLLBACK, nested_labels
 
@@ -118,3 +124,17 @@ def test_long_values_are_shortened_where_they_are_told() -> None:
     assert invalid.value.details["problems"][0]["problem"] == "unknown component " + "n" * (
         500 - len("unknown component ")
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\nb", "a\\x0ab"),
+        ("\x00\x1b\x7f\x9f", "\\x00\\x1b\\x7f\\x9f"),
+        ("a\ud800b", "a\\ud800b"),
+        ("é 😀", "é 😀"),
+        ("x" * 11, "x" * 10),
+    ],
+)
+def test_what_no_terminal_could_take_is_shown_as_an_escape(text: str, shown: str) -> None:
+    assert printable(text, 10) == shown

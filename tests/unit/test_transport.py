@@ -2,10 +2,10 @@
 
 import pytest
 
-from release_worker.client.broker import make_app as make_client_app
-from release_worker.transport import SharingChannel
+from release_worker.broker.careful_transport import CarefulChannel
+from release_worker.broker.producer import make_app as make_client_app
+from release_worker.broker.sharing_transport import SharingChannel
 from release_worker.worker.app import make_app as make_worker_app
-from release_worker.worker.transport import CarefulChannel
 
 BROKER = "redis://broker.test/0"
 

@@ -8,7 +8,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from release_worker.client.broker import close_app, make_app
+from release_worker.broker.producer import close_app, make_app
 from release_worker.settings import Settings
 
 if TYPE_CHECKING:

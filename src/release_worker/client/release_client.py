@@ -5,12 +5,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from celery.exceptions import TimeoutError as CeleryTimeoutError
-from kombu.exceptions import OperationalError
 from uuid_utils import uuid7
 
-from release_worker.client.broker import message_of, send
+from release_worker.broker.publishing import message_again, message_of, publish
+from release_worker.broker.routing import envelope
 from release_worker.client.connections import ConnectionsByProcess
 from release_worker.client.request_handle import RequestHandle
+from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.messages import (
     RESULTS,
     AnyRequest,
@@ -22,8 +23,7 @@ from release_worker.domain.messages import (
     RollbackResult,
     validate_request,
 )
-from release_worker.domain.routing import ATTEMPTS, envelope
-from release_worker.errors import BrokerUnavailable, DatabaseUnavailable, NotConfigured, ResultTimeout
+from release_worker.errors import DatabaseUnavailable, NotConfigured, ResultTimeout
 from release_worker.settings import given_settings, read_settings
 
 if TYPE_CHECKING:
@@ -183,10 +183,10 @@ class ReleaseClient:
         """Publish again what the broker has lost, as the worker's own sweeper does. Needs a database."""
         from release_worker.operations.sweep import sweep
 
-        def publish(record: "RequestRecord") -> None:
-            self._publish(self.handle(record.id, record.kind), message_of(record), kept=True)
+        def publish_again(record: "RequestRecord") -> None:
+            publish(self._connections.own().app, message_again(record), kept=True)
 
-        return sweep(self._engine(), publish, attempts=ATTEMPTS)
+        return sweep(self._engine(), publish_again, attempts=DEFAULTS.attempts)
 
     def editing(
         self, session: "Session", toolset: str, *, scope: "Scope" = "toolset", organization: str | None = None
@@ -253,11 +253,11 @@ class ReleaseClient:
         accepted = accept_request(connection, request, request_id=request_id)
         handle = self._handle_of(accepted, undecided=open_transaction_of(connection))
 
-        def publish() -> None:
+        def publish_kept() -> None:
             self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
 
         if not accepted.record.finished:
-            after_commit(session, publish)
+            after_commit(session, publish_kept)
         return handle
 
     def _handle_of(self, accepted: "Accepted", undecided: Callable[[], bool] | None = None) -> Handle:
@@ -267,15 +267,7 @@ class ReleaseClient:
         return Handle(wait, record.id, record.kind, published=record.finished)
 
     def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool) -> None:
-        try:
-            send(self._connections.own().app, message)
-        except (OperationalError, OSError, RuntimeError) as error:  # the last where the result backend is away
-            reason = " ".join(str(error).split())
-            raise BrokerUnavailable(
-                f"the broker cannot be reached: {reason}" + ("; the request is kept in the ledger" if kept else ""),
-                reason=reason,
-                request_id=handle.id if kept else None,
-            ) from error
+        publish(self._connections.own().app, message, kept=kept)
         handle.published = True
 
     def _wait(

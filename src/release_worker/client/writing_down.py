@@ -25,7 +25,10 @@ def joined(session: object) -> Connection:
         raise _refused(f"it must be a sqlalchemy.orm.Session, not {type(session).__name__}")
     if session.twophase:
         raise _refused("it must not use two-phase commit: a request cannot be published when it is only prepared")
-    return session.connection()
+    connection = session.connection()
+    if getattr(connection.connection.dbapi_connection, "autocommit", False):
+        raise _refused("it must not be in AUTOCOMMIT: it has no transaction to join")
+    return connection
 
 
 def _refused(problem: str) -> InvalidRequest:

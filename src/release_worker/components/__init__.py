@@ -8,6 +8,16 @@ An installed package adds its components through the entry-point group `release_
 
 from release_worker.components.table import TableComponent
 from release_worker.domain.subject import Scope
-from release_worker.state.component import Component, HasLiveRows, Parameters, keyed_diff, members, once
+from release_worker.state.component import Component, HasForms, HasLiveRows, Parameters, keyed_diff, members, once
 
-__all__ = ["Component", "HasLiveRows", "Parameters", "Scope", "TableComponent", "keyed_diff", "members", "once"]
+__all__ = [
+    "Component",
+    "HasForms",
+    "HasLiveRows",
+    "Parameters",
+    "Scope",
+    "TableComponent",
+    "keyed_diff",
+    "members",
+    "once",
+]

@@ -95,13 +95,15 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's hold on one attempt at a request. `attempt` is the fence: a later claim has a higher one."""
+    """A worker's hold on one attempt at a request. `attempt` is the fence: a later claim has a higher one. `tries` are
+    those since the request was asked or brought back."""
 
     id: str
     kind: str
     attempt: int
     payload: dict[str, Any]
     toolset_id: UUID
+    tries: int = 1
 
     def request(self) -> AnyRequest:
         """The request that the row asks for, with defaults filled in. Raises InvalidRequest if it asks for none."""

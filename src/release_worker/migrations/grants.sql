@@ -34,9 +34,12 @@ GRANT DELETE,
 ON toolsets TO release_worker_app;
 GRANT INSERT (id, kind, toolset_id, idempotency_key, payload, requested_by) ON release_requests TO release_worker_app;
 
--- The worker writes what a restore touches …
+-- The worker writes what a restore touches, and holds what it decides from
 GRANT UPDATE (name) ON organizations TO release_worker_worker;
 GRANT UPDATE (name, active_deployment_id) ON projects TO release_worker_worker;
+-- (to hold a row takes the right to update some column of it) …
+GRANT UPDATE (status) ON deployments TO release_worker_worker;
+GRANT UPDATE (name) ON deployment_assets, tool_definitions, resource_definitions TO release_worker_worker;
 GRANT INSERT ON deployments, deployment_assets, tool_definitions, resource_definitions TO release_worker_worker;
 GRANT UPDATE (name, description, settings, current_release_id, updated_at) ON toolsets TO release_worker_worker;
 GRANT INSERT, UPDATE, DELETE ON toolset_tools, toolset_resources, system_configs, variations TO release_worker_worker;

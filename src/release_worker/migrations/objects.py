@@ -8,23 +8,33 @@ from release_worker.store.tables import metadata
 FUNCTIONS = (
     "release_worker_canonical",
     "release_worker_digest",
+    "release_worker_not_too_deep",
     "release_worker_only_notes_and_labels",
     "release_worker_refuse_change",
+    "release_worker_refuse_depth",
+    "release_worker_refuse_orphan",
     "release_worker_uuid7",
+    "release_worker_without_zeros",
 )
 # `table.trigger`.
 TRIGGERS = (
+    "component_states.component_states_content_depth",
     "component_states.component_states_immutable",
     "component_states.component_states_not_truncated",
     "release_components.release_components_immutable",
     "release_components.release_components_not_truncated",
+    "release_requests.release_requests_refuse_orphan",
+    "source_states.source_states_deployment_snapshot_depth",
     "source_states.source_states_immutable",
     "source_states.source_states_not_truncated",
+    "source_states.source_states_system_snapshot_depth",
     "toolset_releases.toolset_releases_immutable",
     "toolset_releases.toolset_releases_not_truncated",
     "toolset_releases.toolset_releases_only_notes_and_labels",
     "toolset_versions.toolset_versions_immutable",
     "toolset_versions.toolset_versions_not_truncated",
+    "toolset_versions.toolset_versions_settings_depth",
+    "variation_versions.variation_versions_config_depth",
     "variation_versions.variation_versions_immutable",
     "variation_versions.variation_versions_not_truncated",
 )

@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.state.registry import Components
+from release_worker.store.captured import digest_today
 from release_worker.store.capturing import Stamp, capture_release
 
 
@@ -27,9 +28,9 @@ def capture(
         connection,
         subject,
         {component.name: component.capture() for component in components},
-        plug_in_scopes={component.name: component.scope for component in components.plug_ins},
+        plug_ins=components.parts,
         predecessor_id=None if current is None else current.id,
         stamp=stamp,
         make_current=make_current,
-        unless=current.digest if only_if_changed and current is not None else None,
+        unless=digest_today(connection, current, components.parts) if only_if_changed and current else None,
     )

@@ -5,9 +5,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.messages import CheckDriftResult
-from release_worker.state.live import differences, live_digests
+from release_worker.state.differences import differences
 from release_worker.state.registry import Components
-from release_worker.store.captured import captured_contents, captured_parameters, restorable
+from release_worker.state.states import captured_state, live_state
+from release_worker.store.captured import digest_today, restorable
 from release_worker.store.releases import current_release
 from release_worker.store.toolsets import toolset_of_id
 
@@ -23,17 +24,15 @@ def check_drift(connection: Connection, *, toolset_id: UUID, components: Compone
     current = current_release(connection, subject)
     if current is None:
         return CheckDriftResult(toolset_id=subject.toolset_id, drifted=True, current_release_number=None, changes={})
-    live = live_digests(connection, components, subject.parameters)
-    drifted = live.release != current.digest
+    live = live_state(components, subject)
+    digest = live.digests(connection).release
+    drifted = digest != current.digest and digest != digest_today(connection, current, components.parts)
     changes = {}
     if drifted:
-        parameters = {**subject.parameters, **captured_parameters(current)}
-        captured = captured_contents(restorable(connection, current, components.names))
-        found = {
-            name: differences(connection, components[name], content, components[name].capture(), parameters)
-            for name, content in captured.items()
-        }
-        changes = {name: difference.changes for name, difference in found.items() if difference.changes}
+        captured = captured_state(current, components)
+        names = restorable(connection, current, components.names)
+        found = differences(connection, components, captured, live, names)
+        changes = {name: difference.changes for name, difference in found.items()}
     return CheckDriftResult(
         toolset_id=subject.toolset_id,
         drifted=bool(changes) if current.source_state_id is None else drifted,

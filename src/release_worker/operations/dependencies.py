@@ -7,17 +7,14 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from release_worker.domain.changes import describe_added
-from release_worker.domain.release import Release
 from release_worker.errors import MissingDependencies
-from release_worker.state.component import Parameters
-from release_worker.state.live import Difference
-from release_worker.state.membership import Membership
-from release_worker.state.providers import TOLD, Additions, Sources, count_unprovided, find_additions, unprovided
-from release_worker.state.registry import Components
-from release_worker.store.captured import captured_contents
+from release_worker.state.differences import Difference
+from release_worker.state.providers import TOLD, Additions, count_unprovided, find_additions, unprovided
+from release_worker.state.states import State
 
 OnMissing = Literal["fail", "skip", "recreate"]
 KINDS = ("tools", "resources")
+PROVIDERS = ("deployment", "system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +26,6 @@ class Dependencies:
     warnings: tuple[str, ...] = ()
 
     @property
-    def parameters(self) -> dict[str, list[str]]:
-        return {f"skipped_{kind}": list(urns) for kind, urns in self.skipped.items()}
-
-    def without_skipped(self, contents: Mapping[str, str]) -> dict[str, str]:
-        """SQL: those of the contents that lose something, without it."""
-        return {kind: Membership.without(contents[kind], f":skipped_{kind}") for kind in self.skipped}
-
-    @property
     def added(self) -> dict[str, Difference]:
         """What is provided again, by component."""
         definitions = [f"{kind}/{name}" for kind in ("assets", *KINDS) for name in getattr(self.additions, kind)]
@@ -45,49 +34,42 @@ class Dependencies:
 
 
 def settle_dependencies(
-    connection: Connection,
-    target: Release,
-    on_missing: OnMissing,
-    *,
-    selected: Sequence[str],
-    live: Mapping[str, str],
-    parameters: Parameters,
+    connection: Connection, on_missing: OnMissing, *, selected: State, live: State, snapshot: State
 ) -> Dependencies:
     """Apply `on_missing` to what the restored toolset would list and nothing would provide.
 
-    A URN that nothing provided when the release was captured either is no loss: it is put back, with a warning. Raises
-    MissingDependencies, listing all, for `fail`, and for `recreate` where the snapshot has nothing to provide it from.
+    `selected` is what is to be restored, `snapshot` all that the target holds. A URN that nothing provided when the
+    release was captured either is no loss: it is put back, with a warning. Raises MissingDependencies, listing all, for
+    `fail`, and for `recreate` if the snapshot has nothing to provide it from.
     """
-    captured = captured_contents(("deployment", "system", *KINDS))
-    snapshot = Sources(captured["deployment"], captured["system"])
-    now = Sources(live["deployment"], live["system"])
-    after = Sources(*((captured if name in selected else live)[name] for name in ("deployment", "system")))
-
+    after = selected.over(live)
     missing: dict[str, tuple[str, ...]] = {}
     warnings: list[str] = []
     for kind in KINDS:
+        before = snapshot if kind in selected else live
+        note = f"these {kind} stay listed, but nothing will provide them any more"
         if kind in selected:
-            listed, before = captured[kind], snapshot if target.source_state_id else None
             note = f"nothing provided these {kind} when the release was captured"
-        else:
-            listed, before = live[kind], now
-            note = f"these {kind} stay listed, but nothing will provide them any more"
-        if before == after:
+        if all(before[name] == after[name] for name in PROVIDERS):
             missing[kind] = ()  # provided as before
             if kind in selected:
-                number, first = count_unprovided(connection, kind, listed=listed, sources=after, parameters=parameters)
+                number, first = count_unprovided(connection, kind, listed=after, sources=after)
                 warnings += _listing(note, first, number)
             continue
-        gone = unprovided(connection, kind, listed=listed, sources=after, parameters=parameters)
+        gone = unprovided(connection, kind, listed=after, sources=after)
         never: tuple[str, ...] = ()
-        if gone and before is not None:
-            never = unprovided(connection, kind, listed=listed, sources=before, parameters=parameters)
+        if gone and (before is live or _captured_its_source(snapshot)):
+            never = unprovided(connection, kind, listed=after, sources=before)
         lost = tuple(sorted(set(gone) - set(never)))
         warnings += _listing(note, never if kind in selected else lost)
         missing[kind] = lost if kind in selected else ()
     if not any(missing.values()):
         return Dependencies(warnings=tuple(warnings))
-    return _decide(connection, on_missing, missing, warnings, live=now, snapshot=snapshot, parameters=parameters)
+    return _decide(connection, on_missing, missing, warnings, live=live, snapshot=snapshot)
+
+
+def _captured_its_source(snapshot: State) -> bool:
+    return snapshot.parameters["target_source_state_id"] is not None
 
 
 def _decide(
@@ -96,9 +78,8 @@ def _decide(
     missing: Mapping[str, tuple[str, ...]],
     warnings: Sequence[str],
     *,
-    live: Sources,
-    snapshot: Sources,
-    parameters: Parameters,
+    live: State,
+    snapshot: State,
 ) -> Dependencies:
     match on_missing:
         case "fail":
@@ -108,7 +89,7 @@ def _decide(
             notes = [note for kind, urns in skipped.items() for note in _listing(f"skipped {kind}", urns)]
             return Dependencies(skipped=skipped, warnings=(*warnings, *notes))
         case "recreate":
-            additions = find_additions(connection, **missing, live=live, snapshot=snapshot, parameters=parameters)
+            additions = find_additions(connection, **missing, live=live, snapshot=snapshot)
             if left := additions.short_of(missing):
                 raise _missing_dependencies(left)
             notes = [note for kind, urns in missing.items() for note in _listing(f"provided again: {kind}", urns)]
@@ -133,17 +114,14 @@ def _shortened(urns: Sequence[str], number: int | None = None) -> str:
     return ", ".join(urns[:TOLD]) + more
 
 
-def still_missing(
-    connection: Connection, dependencies: Dependencies, components: Components, parameters: Parameters
-) -> list[str]:
+def still_missing(connection: Connection, dependencies: Dependencies, live: State) -> list[str]:
     """The URNs that were to be provided again, and are not provided by live state now."""
-    live = Sources(components["deployment"].capture(), components["system"].capture())
     additions = dependencies.additions
     wanted = {"tools": {*additions.tools, *additions.prompts.values()}, "resources": set(additions.resources)}
     return [
         urn
         for kind, urns in wanted.items()
         if urns
-        for urn in unprovided(connection, kind, listed=components[kind].capture(), sources=live, parameters=parameters)
+        for urn in unprovided(connection, kind, listed=live, sources=live)
         if urn in urns
     ]

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
+from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.messages import AnyRequest, AnyResult, CheckDrift, CreateRelease, Pin, Prune, Rollback
 from release_worker.domain.request_record import Claim
 from release_worker.domain.subject import ALL_SCOPES, Scope
@@ -20,9 +21,9 @@ from release_worker.state.blame import blaming
 from release_worker.state.registry import Components
 from release_worker.store.engine import locking_transaction, single_statement, snapshot_transaction
 from release_worker.store.requests import hold, succeed
+from release_worker.store.statements import duration
 from release_worker.store.toolsets import wait_for_owners
 
-LONGEST_WAIT = "500ms"  # for each row of an owner that an attempt found busy, before the next attempt
 _BUSY = "55P03"  # lock_not_available
 
 
@@ -71,7 +72,7 @@ def carry_out(
         except VersionConflict as conflict:
             if conflict.details.get("sqlstate") == _BUSY:
                 with single_statement(engine) as connection:
-                    wait_for_owners(connection, toolset_id, longest=LONGEST_WAIT)
+                    wait_for_owners(connection, toolset_id, longest=duration(DEFAULTS.owner_wait))
             raise
         else:
             return result

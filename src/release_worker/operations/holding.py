@@ -1,21 +1,18 @@
 """What a rollback decides from is held before it is read, so that it is still so when the rollback commits."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from release_worker.domain.digests import SOURCE_STATE
+from release_worker.domain.digests import BUILT_IN, SOURCE_STATE
 from release_worker.domain.messages import Rollback
-from release_worker.domain.release import Release
 from release_worker.domain.subject import Scope, Subject
+from release_worker.state.blame import working_for
 from release_worker.state.component import HasLiveRows
 from release_worker.state.deployment import Deployment
 from release_worker.state.registry import Components
-from release_worker.store.captured import captured_contents, captured_parameters
+from release_worker.state.states import State, captured_state, live_state
 from release_worker.store.releases import ORIGINAL_DEPLOYMENT, look_for
-from release_worker.store.statements import parsed
 from release_worker.store.toolsets import hold_owners, hold_rows
 
 
@@ -44,8 +41,14 @@ def hold_for_rollback(
     written = written.union(("toolset",), _likely_written(connection, request, toolset_id, components))
     subject = hold_owners(connection, toolset_id, written=written)
     concerned = [one for one in components if one.scope in written]
-    rows = [query for one in concerned if isinstance(one, HasLiveRows) for query in one.live_rows()]
-    hold_rows(connection, rows, subject)
+    built_in = [one for one in concerned if one.name in BUILT_IN]
+    hold_rows(
+        connection, [query for one in built_in if isinstance(one, HasLiveRows) for query in one.live_rows()], subject
+    )
+    for plug_in in components.plug_ins:
+        if plug_in in concerned and isinstance(plug_in, HasLiveRows):
+            with working_for(plug_in):
+                hold_rows(connection, plug_in.live_rows(), subject)
     return subject, written
 
 
@@ -63,20 +66,18 @@ def _likely_written(
     names = [one.name for one in shared if target.source_state_id or one.name not in SOURCE_STATE]
     if not names:
         return frozenset()
-    differing = _differing(connection, names, components, target, subject.parameters)
+    captured = captured_state(target, components, names)
+    differing = _differing(connection, components, live_state([components[name] for name in names], subject), captured)
     return frozenset(components[name].scope for name in differing)
 
 
-def _differing(
-    connection: Connection, names: Sequence[str], components: Components, target: Release, parameters: Mapping[str, Any]
-) -> list[str]:
-    captured = captured_contents(names)
+def _differing(connection: Connection, components: Components, live: State, captured: State) -> list[str]:
     tests = {
         name: component.moved(ORIGINAL_DEPLOYMENT)
         if isinstance(component := components[name], Deployment)
-        else f"({component.capture()} IS DISTINCT FROM {captured[name]})"
-        for name in names
+        else f"({live[name]} IS DISTINCT FROM {content})"
+        for name, content in captured.contents.items()
     }
     columns = ", ".join(f'{test} AS "{name}"' for name, test in tests.items())
-    row = connection.execute(parsed(f"SELECT {columns}"), {**parameters, **captured_parameters(target)}).one()
+    row = live.over(captured).query(connection, f"SELECT {columns}").one()
     return [name for name, differs in zip(tests, row, strict=True) if differs]

@@ -15,38 +15,39 @@ from release_worker.errors import SharedStateImpact
 from release_worker.operations.dependencies import Dependencies, settle_dependencies
 from release_worker.operations.expectations import check_expected_release
 from release_worker.operations.shared_impact import shared_impact
-from release_worker.state.live import Difference, differences, digests, live_digests
+from release_worker.state.differences import differences
 from release_worker.state.registry import Components
-from release_worker.store.captured import captured_contents, captured_parameters, check_integrity, restorable
+from release_worker.state.states import State, captured_state, live_state
+from release_worker.store.captured import check_integrity, digest_today, restorable
 from release_worker.store.releases import current_and_numbered, original_deployment
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackPlan:
-    """A rollback, decided. `contents` and `expected` are those of the components that are to be restored, as SQL and as
-    digests; `before` are the digests of all live state; `changes` lead from live state to the outcome."""
+    """A rollback, decided. `wanted` is the state of the components that are to be restored, `expected` its digests, and
+    `snapshot` all that the target holds; `before` are the digests of all live state; `changes` lead from live state to
+    the outcome. `whole_target` is the digest of live state if it were all that
+    the target holds; `moved`: live state is not what the current release holds.
+    """
 
     subject: Subject
     target: Release
     current: Release | None
-    contents: Mapping[str, str]
-    parameters: Mapping[str, Any]
+    wanted: State
+    snapshot: State
     before: StateDigests
     expected: StateDigests
+    whole_target: str
+    moved: bool
     changes: Mapping[str, ComponentChanges]
     dependencies: Dependencies
     warnings: tuple[str, ...]
     scopes: frozenset[Scope] = field(default_factory=frozenset)
 
     @property
-    def moved(self) -> bool:
-        """Live state is not what the current release holds."""
-        return self.current is None or self.before.release != self.current.digest
-
-    @property
     def at_target(self) -> bool:
         """Live state is what the target holds, all of it."""
-        return self.before.release == self.target.digest
+        return self.before.release == self.whole_target
 
     @property
     def noop(self) -> bool:
@@ -69,33 +70,28 @@ def plan_rollback(
     """
     current, target = current_and_numbered(connection, subject, request.release_number)
     check_expected_release(request.expected_current_release, current)
-    before = live_digests(connection, components, subject.parameters)
-    integrity = check_integrity(connection, target)
+    live = live_state(components, subject)
+    before = live.digests(connection)
+    integrity = check_integrity(connection, target, components.parts)
 
-    wanted = request.components or components.names
-    selected = restorable(connection, target, [name for name in components.names if name in wanted])
-    live = {component.name: component.capture() for component in components}
-    parameters: dict[str, Any] = {
-        **subject.parameters,
-        **captured_parameters(target),
-        "original_deployment_id": original_deployment(connection, target),
-    }
-    dependencies = settle_dependencies(
-        connection, target, request.on_missing, selected=selected, live=live, parameters=parameters
-    )
-    contents = {**captured_contents(selected), **dependencies.without_skipped(captured_contents(selected))}
-    parameters |= dependencies.parameters
+    named = request.components or components.names
+    names = restorable(connection, target, [name for name in components.names if name in named])
+    original = {"original_deployment_id": original_deployment(connection, target)}
+    captured = captured_state(target, components)
+    snapshot = State(captured.contents, {**subject.parameters, **captured.parameters, **original})
+    selected = snapshot.only(names)
+    dependencies = settle_dependencies(connection, request.on_missing, selected=selected, live=live, snapshot=snapshot)
+    wanted = selected.without(dependencies.skipped)
+    expected = _expected(connection, wanted, integrity.digests, dependencies)
 
-    expected = _expected(connection, contents, integrity.digests, dependencies, parameters)
-    differing = _differing(connection, components, contents, before, expected, parameters) | dependencies.added
-    changes = {name: difference.changes for name, difference in differing.items()}
+    unequal = [name for name in names if before[name] != expected[name]]
+    differing = differences(connection, components, live, wanted, unequal) | dependencies.added
     affected = shared_impact(
         connection,
         {name: difference.keys for name, difference in differing.items()},
         live=live,
-        target={**captured_contents(components.names), **contents},
+        target=wanted.over(snapshot),
         plug_in_scopes={component.name: component.scope for component in components.plug_ins},
-        parameters=parameters,
     )
     if affected and not request.allow_shared_impact:
         paths = ", ".join(toolset["path"] for toolset in affected)
@@ -105,45 +101,32 @@ def plan_rollback(
         subject=subject,
         target=target,
         current=current,
-        contents=contents,
-        parameters=parameters,
+        wanted=wanted,
+        snapshot=snapshot,
         before=before,
         expected=expected,
-        changes=changes,
+        whole_target=integrity.digests.release if target.source_state_id else target.digest,
+        moved=current is None or not _holds(connection, current, before, components),
+        changes={name: difference.changes for name, difference in differing.items()},
         dependencies=dependencies,
-        warnings=(*integrity.doubts, *_uncaptured(target, wanted, selected), *dependencies.warnings, *_reach(affected)),
-        scopes=frozenset(components[name].scope for name in changes),
+        warnings=(*integrity.doubts, *_uncaptured(target, named, names), *dependencies.warnings, *_reach(affected)),
+        scopes=frozenset(components[name].scope for name in differing),
     )
 
 
 def _expected(
-    connection: Connection,
-    contents: Mapping[str, str],
-    captured: StateDigests,
-    dependencies: Dependencies,
-    parameters: Mapping[str, Any],
+    connection: Connection, wanted: State, captured: StateDigests, dependencies: Dependencies
 ) -> StateDigests:
     """What is to be restored is what was captured, but for what is skipped."""
-    lessened = {name: contents[name] for name in dependencies.skipped}
-    computed = digests(connection, lessened, parameters).components if lessened else {}
-    return StateDigests({**{name: captured[name] for name in contents}, **computed})
+    lessened = wanted.only(dependencies.skipped)
+    computed = lessened.digests(connection).components if dependencies.skipped else {}
+    return StateDigests({**{name: captured[name] for name in wanted.contents}, **computed})
 
 
-def _differing(
-    connection: Connection,
-    components: Components,
-    contents: Mapping[str, str],
-    before: StateDigests,
-    expected: StateDigests,
-    parameters: Mapping[str, Any],
-) -> dict[str, Difference]:
-    """What differs, looked at only where the digests do."""
-    found = {
-        name: differences(connection, components[name], components[name].capture(), content, parameters)
-        for name, content in contents.items()
-        if before[name] != expected[name]
-    }
-    return {name: difference for name, difference in found.items() if difference.changes}
+def _holds(connection: Connection, release: Release, digests: StateDigests, components: Components) -> bool:
+    """The release holds the state of these digests."""
+    held = digests.release == release.digest
+    return held or digests.release == digest_today(connection, release, components.parts)
 
 
 def _uncaptured(target: Release, wanted: Sequence[str], selected: Sequence[str]) -> list[str]:

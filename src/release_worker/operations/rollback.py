@@ -18,14 +18,13 @@ from release_worker.operations.holding import MoreToHold, hold_for_rollback
 from release_worker.operations.plan_rollback import RollbackPlan, plan_rollback
 from release_worker.state.blame import working_for
 from release_worker.state.component import Component, HasLiveRows
-from release_worker.state.live import live_digests
-from release_worker.state.providers import Sources, add
+from release_worker.state.providers import add
 from release_worker.state.registry import Components
-from release_worker.store.captured import captured_contents
+from release_worker.state.states import live_state
 from release_worker.store.capturing import Stamp
 from release_worker.store.engine import single_statement
 from release_worker.store.rollbacks import RollbackRecord, insert_rollback
-from release_worker.store.toolsets import set_current_release, toolset_of_id
+from release_worker.store.toolsets import set_current_release, toolset_of_id, touch_owners
 
 
 def rollback(
@@ -56,6 +55,10 @@ def rollback(
     stamp = Stamp("backup", request.actor, request_id=request_id)
     backup = _back_up(connection, plan, components, stamp)
     _restore(connection, plan, components)
+    touch_owners(connection, plan.subject, plan.scopes)
+    set_current_release(connection, plan.subject, plan.target.id)
+    # What the apps' own triggers do at the commit, they do now, before live state is read back.
+    connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
     after = _read_back(connection, plan, components)
     outcome = _settle(connection, plan, components, after, stamp)
     record = _record(plan, request, backup, request_id)
@@ -72,19 +75,18 @@ def _back_up(connection: Connection, plan: RollbackPlan, components: Components,
 
 def _restore(connection: Connection, plan: RollbackPlan, components: Components) -> None:
     for component in components:
-        if component.name in plan.contents and component.name in plan.changes:
+        if component.name in plan.wanted and component.name in plan.changes:
             with working_for(component):
-                component.restore(connection, plan.contents[component.name], plan.parameters)
-    live = Sources(components["deployment"].capture(), components["system"].capture())
-    captured = captured_contents(("deployment", "system"))
-    snapshot = Sources(captured["deployment"], captured["system"])
-    add(connection, plan.dependencies.additions, live=live, snapshot=snapshot, parameters=plan.parameters)
+                component.restore(connection, plan.wanted[component.name], plan.wanted.parameters)
+    live = live_state(components, plan.subject)
+    add(connection, plan.dependencies.additions, live=live, snapshot=plan.snapshot)
 
 
 def _read_back(connection: Connection, plan: RollbackPlan, components: Components) -> StateDigests:
     """The digests of live state now. Raises VersionConflict if others have changed it meanwhile, and IntegrityMismatch
     if anything else is not as planned."""
-    after = live_digests(connection, components, plan.parameters)
+    live = live_state(components, plan.subject)
+    after = live.digests(connection)
     planned: Mapping[str, str | None] = {**plan.before.components, **plan.expected.components}
     wrong: list[dict[str, Any]] = [
         {"object": name, "stored": digest, "computed": after[name]}
@@ -93,7 +95,7 @@ def _read_back(connection: Connection, plan: RollbackPlan, components: Component
     ]
     wrong += [
         {"object": urn, "stored": "provided again", "computed": "missing"}
-        for urn in still_missing(connection, plan.dependencies, components, plan.parameters)
+        for urn in still_missing(connection, plan.dependencies, live)
     ]
     _refuse_if_moved(connection, plan, components if wrong else [one for one in components if not _held(one, plan)])
     if wrong:
@@ -114,7 +116,7 @@ def _refuse_if_moved(connection: Connection, plan: RollbackPlan, components: Ite
     if not looked_at:
         return
     with single_statement(connection.engine) as outside:
-        committed = live_digests(outside, looked_at, plan.subject.parameters)
+        committed = live_state(looked_at, plan.subject).digests(outside)
     if any(committed[one.name] != plan.before[one.name] for one in looked_at):
         raise VersionConflict(reason="live state was changed meanwhile")
 
@@ -122,12 +124,15 @@ def _refuse_if_moved(connection: Connection, plan: RollbackPlan, components: Ite
 def _settle(
     connection: Connection, plan: RollbackPlan, components: Components, after: StateDigests, stamp: Stamp
 ) -> Release:
-    """Make the release that holds the outcome current: the target, or a new one where the outcome is not all of it."""
+    """The release that holds the outcome, which is current now: the target, or a new one if the outcome is not all of
+    it."""
     outcome = plan.target
-    if after.release != plan.target.digest:
+    if after.release != plan.whole_target:
         notes = f"outcome of a rollback to release {plan.target.release_number} that did not restore all of it"
         outcome = _capture(connection, plan, components, replace(stamp, kind="restored", notes=notes))
-    set_current_release(connection, plan.subject, outcome.id)
+        if outcome.digest != after.release:
+            raise VersionConflict(reason="live state was changed meanwhile")
+        set_current_release(connection, plan.subject, outcome.id)
     return outcome
 
 
@@ -143,7 +148,7 @@ def _record(plan: RollbackPlan, request: Rollback, backup: Release | None, reque
         from_release_id=plan.current.id if plan.current else None,
         to_release_id=plan.target.id,
         backup_release_id=backup.id if backup else None,
-        components=tuple(plan.contents),
+        components=tuple(plan.wanted.contents),
         changes={name: changed.as_json() for name, changed in plan.changes.items()},
         reason=request.reason,
         rolled_back_by=request.actor,
@@ -170,7 +175,7 @@ def _result(
         to_release_number=plan.target.release_number,
         current_release_number=current.release_number if current else None,
         backup_release_number=backup.release_number if backup else None,
-        components=tuple(plan.contents),
+        components=tuple(plan.wanted.contents),
         changes=dict(plan.changes),
         warnings=warnings,
         noop=plan.noop,

@@ -8,9 +8,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
-from release_worker.state.component import Parameters
 from release_worker.state.providers import slugs_of
-from release_worker.store.statements import parsed
+from release_worker.state.states import State
 
 _PATH = """
     SELECT t.id, o.slug || '/' || p.slug || '/' || t.slug AS path
@@ -23,10 +22,9 @@ def shared_impact(
     connection: Connection,
     touched: Mapping[str, Sequence[str] | str],
     *,
-    live: Mapping[str, str],
-    target: Mapping[str, str],
+    live: State,
+    target: State,
     plug_in_scopes: Mapping[str, Scope],
-    parameters: Parameters,
 ) -> list[dict[str, Any]]:
     """`{id, path, components}` of each live toolset, other than the one that is rolled back, that a change of these
     items would reach, by path. `touched` are keys by component, each as a list or a PostgreSQL array.
@@ -55,7 +53,7 @@ def shared_impact(
     )
     given = {f"touched_{place}": touched[component] for place, (component, _) in enumerate(queries)}
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in connection.execute(parsed(query), {**parameters, **given}):
+    for row in live.over(target).query(connection, query, **given):
         found[row.path, str(row.id)].add(row.component)
     return [
         {"id": toolset_id, "path": path, "components": sorted(components)}
@@ -68,7 +66,7 @@ def _numbered(query: str, place: int) -> str:
 
 
 def _queries(
-    touched: Collection[str], live: Mapping[str, str], target: Mapping[str, str], plug_in_scopes: Mapping[str, Scope]
+    touched: Collection[str], live: State, target: State, plug_in_scopes: Mapping[str, Scope]
 ) -> Iterator[tuple[str, str]]:
     """Of each touched component, queries of the toolsets that it reaches; `:touched` are the keys."""
     if "deployment" in touched:

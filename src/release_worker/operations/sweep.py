@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import BrokerUnavailable, InvalidRequest, WorkerLost
 from release_worker.store.engine import ledger_transaction
@@ -17,7 +18,7 @@ class SweepPolicy:
     """`patience`: seconds for which a request may wait before it counts as lost; `limit`: how many one sweep
     publishes."""
 
-    patience: float = 15.0
+    patience: float = DEFAULTS.patience
     limit: int = 200
 
 

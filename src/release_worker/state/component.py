@@ -29,7 +29,8 @@ class Component(Protocol):
         """Who owns the state: the toolset, its project or its organization."""
 
     def capture(self) -> str:
-        """SQL: a scalar expression of the live content."""
+        """SQL: a scalar expression of the live content. A function in it that reads tables must be STABLE: a VOLATILE
+        function, PostgreSQL's default, would see a later moment than the rest of the release."""
 
     def diff(self, before: str, after: str) -> str:
         """SQL: a query of `key text, old jsonb, new jsonb, in_old bool, in_new bool`, a row for each item of content
@@ -47,7 +48,21 @@ class HasLiveRows(Protocol):
 
     def live_rows(self) -> Sequence[str]:
         """SQL: queries of all rows that live content is read from, ready for `FOR UPDATE`, such as
-        `SELECT FROM toolset_tools WHERE toolset_id = :toolset_id`. That of its owner need not be among them."""
+        `SELECT FROM toolset_tools WHERE toolset_id = :toolset_id`; also of rows that could become live content by an
+        update that no foreign key to the component's owner holds off. The owner's own row need not be among them."""
+
+
+@runtime_checkable
+class HasForms(Protocol):
+    """A component whose content has not always looked as it does today. Older releases stay verifiable, comparable and
+    restorable: what they hold is digested as it was written, and lifted to today's form before anything else."""
+
+    @property
+    def form(self) -> int:
+        """The number of today's form; 1 is that of a component which never said."""
+
+    def lift(self, content: str, form: int) -> str:
+        """SQL: the content of form `form + 1` for a `content` of form `form`."""
 
 
 def keyed_diff(items_before: str, items_after: str) -> str:

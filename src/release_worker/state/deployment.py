@@ -11,6 +11,7 @@ from release_worker.store.statements import parsed
 _ACTIVE = "SELECT active_deployment_id FROM projects WHERE id = :project_id"
 _STATUS = "SELECT 'status' AS key, {0} -> 'status' AS item WHERE {0} IS NOT NULL"
 
+_TABLES = ("deployment_assets", "tool_definitions", "resource_definitions")
 _DEFINITIONS = (("tools", "tool_definitions"), ("resources", "resource_definitions"))
 
 
@@ -50,8 +51,7 @@ class Deployment:
         return content_of(f"({_ACTIVE})")
 
     def live_rows(self) -> tuple[str, ...]:
-        tables = ("deployment_assets", "tool_definitions", "resource_definitions")
-        return tuple(f"SELECT FROM {table} WHERE deployment_id = ({_ACTIVE})" for table in tables)
+        return tuple(f"SELECT FROM {table} WHERE deployment_id = ({_ACTIVE})" for table in _TABLES)
 
     @staticmethod
     def moved(original: str) -> str:
@@ -64,7 +64,8 @@ class Deployment:
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
         """Point the project back at deployment `:original_deployment_id` if its content is still `target`, otherwise
-        at a new one that is built from `target`."""
+        at a new one that is built from `target`. The original is held, so that it stays what it is."""
+        _hold_original(connection, parameters)
         original = f"""
             SELECT original.id FROM deployments AS original
             WHERE id = :original_deployment_id AND project_id = :project_id AND {content_of("original.id")} = {target}
@@ -90,6 +91,18 @@ class Deployment:
     def _items(content: str) -> str:
         sections = (members(content, section) for section in ("assets", "tools", "resources"))
         return " UNION ALL ".join((_STATUS.format(content), *sections))
+
+
+def _hold_original(connection: Connection, parameters: Parameters) -> None:
+    """Its own row first: from then on nothing can be added. Raises what says that a row is not free."""
+    hold = "SELECT FROM deployments WHERE id = :original_deployment_id AND project_id = :project_id FOR UPDATE NOWAIT"
+    connection.execute(parsed(hold), parameters)
+    rows = (
+        f"{table} AS MATERIALIZED (SELECT FROM {table} WHERE deployment_id = :original_deployment_id FOR SHARE NOWAIT)"
+        for table in _TABLES
+    )
+    counts = " + ".join(f"(SELECT count(*) FROM {table})" for table in _TABLES)
+    connection.execute(parsed(f"WITH {', '.join(rows)} SELECT {counts}"), parameters)
 
 
 def provide(connection: Connection, deployment: object, content: str, parameters: Parameters) -> None:

@@ -3,61 +3,37 @@ URN."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
-from release_worker.state.component import Parameters
 from release_worker.state.deployment import activate, provide
 from release_worker.state.membership import Membership
+from release_worker.state.states import State
 from release_worker.state.system import restore_prompts
 from release_worker.store.statements import parsed
 
 TOLD = 10  # of the URNs that a warning is about
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """SQL: the contents of `deployment` and `system` at one moment."""
-
-    deployment: str
-    system: str
-
-    def provided(self, kind: str) -> str:
-        """SQL: a query of the URNs that are provided, of kind `tools` or `resources`."""
-        definitions = f"SELECT jsonb_object_keys({self.deployment} -> '{kind}') AS urn"
-        if kind == "resources":
-            return definitions
-        return f"""
-            {definitions}
-            UNION ALL
-            SELECT value ->> 'tool_urn' FROM jsonb_each({self.system} -> 'prompts') WHERE value ->> 'tool_urn' <> ''
-        """
+def unprovided(connection: Connection, kind: str, *, listed: State, sources: State) -> tuple[str, ...]:
+    """The URNs that `listed` lists, of kind `tools` or `resources`, and `sources` do not provide; sorted."""
+    both = listed.over(sources)
+    return tuple(sorted(both.query(connection, _unprovided(kind, listed, sources)).scalars()))
 
 
-def unprovided(
-    connection: Connection, kind: str, *, listed: str, sources: Sources, parameters: Parameters
-) -> tuple[str, ...]:
-    """The URNs of membership content `listed` that `sources` do not provide, sorted."""
-    query = _unprovided(kind, listed, sources)
-    return tuple(sorted(connection.execute(parsed(query), parameters).scalars()))
-
-
-def count_unprovided(
-    connection: Connection, kind: str, *, listed: str, sources: Sources, parameters: Parameters
-) -> tuple[int, Sequence[str]]:
+def count_unprovided(connection: Connection, kind: str, *, listed: State, sources: State) -> tuple[int, Sequence[str]]:
     """How many there are of these, and the first ten."""
     query = f"""
         WITH unprovided AS MATERIALIZED ({_unprovided(kind, listed, sources)})
         SELECT (SELECT count(*) FROM unprovided),
                ARRAY(SELECT urn FROM unprovided ORDER BY urn COLLATE "C" LIMIT {TOLD})
     """
-    number, first = connection.execute(parsed(query), parameters).one()
+    number, first = listed.over(sources).query(connection, query).one()
     return number, first
 
 
-def _unprovided(kind: str, listed: str, sources: Sources) -> str:
-    return f"SELECT urn FROM ({Membership.listed(listed)}) AS listed EXCEPT ({sources.provided(kind)})"
+def _unprovided(kind: str, listed: State, sources: State) -> str:
+    return f"SELECT urn FROM ({Membership.listed(listed[kind])}) AS listed EXCEPT ({sources.provided(kind)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,39 +62,39 @@ def find_additions(
     *,
     tools: tuple[str, ...],
     resources: tuple[str, ...],
-    live: Sources,
-    snapshot: Sources,
-    parameters: Parameters,
+    live: State,
+    snapshot: State,
 ) -> Additions:
     """Which definitions and templates of the snapshot can provide these again; not a template whose name is taken.
 
     An asset comes along if a definition's URN is of its slug, and the active deployment lacks it.
     """
-    wanted: dict[str, Any] = {**parameters, "wanted_tools": list(tools), "wanted_resources": list(resources)}
+    both = snapshot.over(live)
+    wanted = {"wanted_tools": list(tools), "wanted_resources": list(resources)}
 
     def defined(kind: str) -> tuple[str, ...]:
         query = f"""
             SELECT urn FROM unnest(CAST(:wanted_{kind} AS text[])) AS urn
-            WHERE urn IN (SELECT jsonb_object_keys({snapshot.deployment} -> '{kind}'))
+            WHERE urn IN (SELECT jsonb_object_keys({snapshot["deployment"]} -> '{kind}'))
         """
-        return tuple(connection.execute(parsed(query), wanted).scalars())
+        return tuple(both.query(connection, query, **wanted).scalars())
 
     templates = f"""
-        SELECT key, value ->> 'tool_urn' FROM jsonb_each({snapshot.system} -> 'prompts')
+        SELECT key, value ->> 'tool_urn' FROM jsonb_each({snapshot["system"]} -> 'prompts')
         WHERE value ->> 'tool_urn' = ANY (CAST(:wanted_tools AS text[]))
-          AND NOT coalesce({snapshot.deployment} -> 'tools' ? (value ->> 'tool_urn'), false)
+          AND NOT coalesce({snapshot["deployment"]} -> 'tools' ? (value ->> 'tool_urn'), false)
           AND key NOT IN (SELECT name FROM prompt_templates WHERE project_id = :project_id AND deleted_at IS NULL)
     """
-    prompts: dict[str, str] = dict(connection.execute(parsed(templates), wanted).all())
+    prompts: dict[str, str] = dict(both.query(connection, templates, **wanted).all())
     definitions = {"tools": defined("tools"), "resources": defined("resources")}
     urns = [*definitions["tools"], *definitions["resources"]]
     assets = f"""
-        SELECT key FROM jsonb_object_keys({snapshot.deployment} -> 'assets') AS key
-        WHERE key NOT IN (SELECT jsonb_object_keys({live.deployment} -> 'assets'))
+        SELECT key FROM jsonb_object_keys({snapshot["deployment"]} -> 'assets') AS key
+        WHERE key NOT IN (SELECT jsonb_object_keys({live["deployment"]} -> 'assets'))
           AND substring(key FROM position('/' IN key) + 1) IN (
               SELECT slug FROM unnest(CAST(:urns AS text[])) AS urn, LATERAL ({slugs_of("urn")}) AS slugs)
     """
-    found = connection.execute(parsed(assets), {**wanted, "urns": urns}).scalars() if urns else ()
+    found = both.query(connection, assets, urns=urns).scalars() if urns else ()
     return Additions(**definitions, assets=tuple(found), prompts=prompts)
 
 
@@ -131,12 +107,11 @@ def slugs_of(urn: str) -> str:
     """
 
 
-def add(
-    connection: Connection, additions: Additions, *, live: Sources, snapshot: Sources, parameters: Parameters
-) -> None:
+def add(connection: Connection, additions: Additions, *, live: State, snapshot: State) -> None:
     """Provide the additions in a new deployment, a copy of the active one that only gains, and as templates."""
     wanted = {
-        **parameters,
+        **live.parameters,
+        **snapshot.parameters,
         "added_tools": list(additions.tools),
         "added_resources": list(additions.resources),
         "added_assets": list(additions.assets),
@@ -145,12 +120,12 @@ def add(
     if additions.to_deployment:
         clone = f"""
             INSERT INTO deployments (project_id, status, cloned_from)
-            SELECT id, coalesce({live.deployment} ->> 'status', 'completed'), active_deployment_id
+            SELECT id, coalesce({live["deployment"]} ->> 'status', 'completed'), active_deployment_id
             FROM projects WHERE id = :project_id
             RETURNING id
         """
         deployment = connection.execute(parsed(clone), wanted).scalar_one()
-        provide(connection, deployment, live.deployment, wanted)
+        provide(connection, deployment, live["deployment"], wanted)
         provide(connection, deployment, _added_definitions(snapshot), wanted)
         activate(connection, deployment, wanted)
     if additions.prompts:
@@ -158,17 +133,17 @@ def add(
             connection.execute(parsed(statement), wanted)
 
 
-def _added_definitions(snapshot: Sources) -> str:
+def _added_definitions(snapshot: State) -> str:
     def chosen(kind: str) -> str:
         return f"""(
-            SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each({snapshot.deployment} -> '{kind}')
+            SELECT coalesce(jsonb_object_agg(key, value), '{{}}') FROM jsonb_each({snapshot["deployment"]} -> '{kind}')
             WHERE key = ANY (CAST(:added_{kind} AS text[])))"""
 
     sections = ", ".join(f"'{kind}', {chosen(kind)}" for kind in ("assets", "tools", "resources"))
     return f"jsonb_build_object({sections})"
 
 
-def _added_prompts(snapshot: Sources) -> str:
+def _added_prompts(snapshot: State) -> str:
     return f"""(
         SELECT jsonb_build_object('prompts', jsonb_object_agg(key, value))
-        FROM jsonb_each({snapshot.system} -> 'prompts') WHERE key = ANY (CAST(:added_prompts AS text[])))"""
+        FROM jsonb_each({snapshot["system"]} -> 'prompts') WHERE key = ANY (CAST(:added_prompts AS text[])))"""

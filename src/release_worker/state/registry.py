@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 
 from release_worker.domain.digests import BUILT_IN
-from release_worker.state.component import Component
+from release_worker.state.component import Component, HasForms
 from release_worker.state.deployment import deployment
 from release_worker.state.membership import resources, tools
 from release_worker.state.settings import settings
 from release_worker.state.system import system
 from release_worker.state.variations import global_variations, toolset_variations
+from release_worker.store.parts import ComponentState
+from release_worker.store.parts.component_state import component_state
 
 ENTRY_POINTS = "release_worker.components"
 
@@ -49,8 +52,22 @@ class Components:
     def plug_ins(self) -> tuple[Component, ...]:
         return tuple(component for component in self.all if component.name not in BUILT_IN)
 
+    @property
+    def parts(self) -> tuple[ComponentState, ...]:
+        """Of the plug-ins: how the release refers to their states, and reads those of their older forms."""
+        return tuple(_part(component, place) for place, component in enumerate(self.plug_ins))
+
     def __getitem__(self, name: str) -> Component:
         return next(component for component in self.all if component.name == name)
+
+
+def _part(component: Component, place: int) -> ComponentState:
+    lifts = (
+        [partial(component.lift, form=form) for form in range(1, component.form)]
+        if isinstance(component, HasForms)
+        else ()
+    )
+    return component_state(component.name, component.scope, lifts=lifts, place=place)
 
 
 def built_in_components() -> Components:

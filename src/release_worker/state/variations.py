@@ -29,7 +29,10 @@ class Variations:
         return f"(SELECT CAST(json_object_agg(tool_urn, config) AS jsonb) FROM variations WHERE {self._ours})"
 
     def live_rows(self) -> tuple[str, ...]:
-        return (f"SELECT FROM variations WHERE {self._ours}",)
+        """Those too that an app could make ours by an update that no foreign key checks: of the toolset under another
+        organization, and of the organization's toolsets, any of which may become global."""
+        held = "toolset_id = :toolset_id" if self.scope == "toolset" else "organization_id = :organization_id"
+        return (f"SELECT FROM variations WHERE {held}",)
 
     def diff(self, before: str, after: str) -> str:
         return keyed_diff(members(before), members(after))

@@ -10,21 +10,21 @@ from typing import Any
 from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
+from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.messages import AnyRequest
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import (
     IdempotencyConflict,
     InvalidRequest,
     ReleaseWorkerError,
-    ToolsetNotFound,
     VersionConflict,
 )
 from release_worker.store.requests import COLUMNS, get_request
-from release_worker.store.statements import parsed
+from release_worker.store.statements import duration, parsed
 from release_worker.store.toolsets import naming
 
 # For a transaction that uses the same idempotency key.
-PATIENCE = "10s"
+PATIENCE = duration(DEFAULTS.ledger_lock_timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +40,18 @@ def accept_request(
 ) -> Accepted:
     """Write the request down, once: the row of this id, or of the same toolset and idempotency key if there is one.
 
-    A request for a toolset that is not there is written down as failed, with ToolsetNotFound. `patience`: how long to
-    wait for a transaction that uses the same key and has not ended, as PostgreSQL writes times; by default that is left
-    to the caller's own. Raises IdempotencyConflict if the id or the key was used for something else, and
-    VersionConflict.
+    A request for a toolset that is not there is written down as failed, with ToolsetNotFound: a trigger does so.
+    `patience`: how long to wait for a transaction that uses the same key and has not ended, as PostgreSQL writes times;
+    by default that is left to the caller's own. Raises IdempotencyConflict if the id or the key was used for something
+    else, and VersionConflict.
     """
     named, naming_parameters = _named(request)
     bounded = f"set_config('lock_timeout', '{patience}', true)" if patience else "NULL"
     insert = f"""
-        WITH named AS MATERIALIZED ({named}), bounded AS MATERIALIZED (SELECT {bounded}),
-             found AS MATERIALIZED (SELECT (SELECT id FROM named) AS toolset_id FROM bounded)
-        INSERT INTO release_requests (
-            id, kind, toolset_id, idempotency_key, payload, requested_by, status, error, finished_at)
-        SELECT :id, :kind, toolset_id, :idempotency_key, CAST(:payload AS jsonb), :requested_by,
-               CASE WHEN toolset_id IS NULL THEN 'failed' ELSE 'queued' END,
-               CASE WHEN toolset_id IS NULL THEN CAST(:not_found AS jsonb) END,
-               CASE WHEN toolset_id IS NULL THEN clock_timestamp() END
-        FROM found
+        WITH named AS MATERIALIZED ({named}), bounded AS MATERIALIZED (SELECT {bounded})
+        INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
+        SELECT :id, :kind, (SELECT id FROM named), :idempotency_key, CAST(:payload AS jsonb), :requested_by
+        FROM bounded
         ON CONFLICT DO NOTHING
         RETURNING {COLUMNS}, EXISTS (
             SELECT FROM release_requests AS other
@@ -68,7 +63,6 @@ def accept_request(
         "idempotency_key": request.idempotency_key,
         "payload": canonical_json.dumps(request.payload()),
         "requested_by": request.actor,
-        "not_found": canonical_json.dumps(ToolsetNotFound(toolset=request.toolset).as_record()),
         **naming_parameters,
     }
     row = connection.execute(parsed(insert), parameters).one_or_none()

@@ -5,26 +5,24 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from release_worker.domain.digests import BUILT_IN, PARTS, SOURCE_STATE, StateDigests, release_digest
+from release_worker.domain.digests import BUILT_IN, SOURCE_STATE, StateDigests, release_digest
 from release_worker.domain.release import Release
-from release_worker.errors import IntegrityMismatch
+from release_worker.errors import IntegrityMismatch, UnsupportedContent
+from release_worker.store.parts import BUILT_IN_PARTS, ComponentState, Part
+from release_worker.store.parts.component_state import component_state
+from release_worker.store.parts.part import content_as_written, content_today
 from release_worker.store.statements import parsed
 
-_OF_VERSION = "SELECT {} FROM toolset_versions WHERE id = :{}_toolset_version_id"
-_OF_SOURCE = "SELECT {} FROM source_states WHERE id = :{}_source_state_id"
-_OF_VARIATIONS = "SELECT config FROM variation_versions WHERE id = :{}_{}_version_id"
-_OF_PLUG_IN = """
-    SELECT nullif(content, 'null') FROM component_states s JOIN release_components c ON c.component_state_id = s.id
-    WHERE c.release_id = :{}_release_id AND c.component = '{}'
-"""
+PlugIns = Sequence[ComponentState]
+_ROLE = "target"
 
 
-def captured_contents(names: Sequence[str], role: str = "target") -> dict[str, str]:
-    """SQL: the content of each component in the release whose parameters are those of `role`."""
-    return {name: f"({_content(name, role)})" for name in names}
+def captured_contents(names: Sequence[str], plug_ins: PlugIns, role: str = _ROLE) -> dict[str, str]:
+    """SQL: the content of each component in the release whose parameters are those of `role`, in today's form."""
+    return {name: content_today(_part_of(name, plug_ins), name, role) for name in names}
 
 
-def captured_parameters(release: Release, role: str = "target") -> dict[str, object]:
+def captured_parameters(release: Release, role: str = _ROLE) -> dict[str, object]:
     """The parameters that `captured_contents` of the same role refers to."""
     return {
         f"{role}_release_id": release.id,
@@ -35,57 +33,57 @@ def captured_parameters(release: Release, role: str = "target") -> dict[str, obj
     }
 
 
-def _content(name: str, role: str) -> str:
-    match name:
-        case "tools" | "resources":
-            kind = name.removesuffix("s")
-            urns, positions = f"{kind}_urns", f"{kind}_positions"
-            numbered = f"ARRAY(SELECT generate_series(0, cardinality({urns}) - 1))"
-            return _OF_VERSION.format(
-                f"jsonb_build_object('urns', to_jsonb({urns}), 'positions', "
-                f"to_jsonb(coalesce({positions}, {numbered})))",
-                role,
-            )
-        case "settings":
-            return _OF_VERSION.format(
-                "jsonb_build_object('name', name, 'description', description, 'settings', settings)", role
-            )
-        case "deployment":
-            return _OF_SOURCE.format("nullif(deployment_snapshot, 'null')", role)
-        case "system":
-            return _OF_SOURCE.format("system_snapshot", role)
-        case "global_variations" | "toolset_variations":
-            return _OF_VARIATIONS.format(role, name)
-        case _:
-            return _OF_PLUG_IN.format(role, name)
+def _part_of(component: str, plug_ins: PlugIns) -> Part:
+    """The part that holds a component; a plug-in that is not installed here is read as it was written."""
+    for part in (*BUILT_IN_PARTS, *plug_ins):
+        if component in _components(part):
+            return part
+    return component_state(component, "toolset")
+
+
+def _components(part: Part) -> list[str]:
+    return list(dict.fromkeys(name for form in part.forms for name in form.contents))
 
 
 @dataclass(frozen=True, slots=True)
 class Integrity:
-    """The digest of every component's content in a release, recomputed, and warnings."""
+    """The digest of every component's content in a release, recomputed and in today's form, and warnings."""
 
     digests: StateDigests
     doubts: tuple[str, ...]
 
 
-def check_integrity(connection: Connection, release: Release) -> Integrity:
-    """Recompute every digest of a release from what is stored.
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The digest and the form that a row of a part says it has."""
 
-    Raises IntegrityMismatch, naming each object whose stored digest is not that of its content.
+    digest: str
+    form: int
+
+
+def check_integrity(connection: Connection, release: Release, plug_ins: PlugIns) -> Integrity:
+    """Recompute every digest of a release from what is stored, in the form in which each part was written.
+
+    Raises IntegrityMismatch, naming each object whose stored digest is not that of its content, and UnsupportedContent
+    for a part that newer software wrote.
     """
-    stored = _stored_digests(connection, release)
-    computed = _computed_digests(connection, release, [*BUILT_IN, *(name for name in stored if name not in PARTS)])
-    parts = {
-        "toolset_version": computed.toolset_version,
-        "source_state": computed.source_state if release.source_state_id else None,
-        "global_variations": computed["global_variations"],
-        "toolset_variations": computed["toolset_variations"],
+    stored = _stored_parts(connection, release)
+    parts = _parts(stored, plug_ins)
+    _refuse_newer(release, stored, parts)
+    contents = {name: content_as_written(part, name, _ROLE) for part in parts for name in _components(part)}
+    written = _digests(connection, release, contents)
+    computed = {
+        part.name: part.digest(written, part.forms[stored[part.name].form - 1]) if part.name in stored else None
+        for part in parts
     }
-    whole = release_digest(**parts, plug_ins=computed.plug_ins)
+    present = {
+        part.name: str(written[part.name]) for part in parts if part.name not in BUILT_IN_NAMES and written[part.name]
+    }
+    whole = release_digest(**{name: computed[name] for name in BUILT_IN_NAMES}, plug_ins=present)
     wrong = [
-        {"object": f"{name} of release {release.release_number}", "stored": stored.get(name), "computed": digest}
-        for name, digest in (parts | computed.plug_ins).items()
-        if stored.get(name) != digest
+        {"object": f"{name} of release {release.release_number}", "stored": stored[name].digest, "computed": digest}
+        for name, digest in computed.items()
+        if name in stored and stored[name].digest != digest
     ]
     doubts = []
     if whole != release.digest and release.source_state_id is None:
@@ -96,33 +94,64 @@ def check_integrity(connection: Connection, release: Release) -> Integrity:
     if wrong:
         named = ", ".join(str(one["object"]) for one in wrong)
         raise IntegrityMismatch(f"stored content does not have its digest: {named}", objects=wrong)
-    return Integrity(computed, tuple(doubts))
+    return Integrity(
+        written if _is_of_today(stored, parts) else _digests_today(connection, release, parts), tuple(doubts)
+    )
 
 
-def _computed_digests(connection: Connection, release: Release, names: Sequence[str]) -> StateDigests:
-    contents = captured_contents(names)
+BUILT_IN_NAMES = tuple(part.name for part in BUILT_IN_PARTS)
+
+
+def digest_today(connection: Connection, release: Release, plug_ins: PlugIns) -> str:
+    """The digest that the release's content has in today's form: its own, unless older software wrote it. Raises
+    UnsupportedContent for a part that newer software wrote."""
+    stored = _stored_parts(connection, release)
+    parts = _parts(stored, plug_ins)
+    _refuse_newer(release, stored, parts)
+    return release.digest if _is_of_today(stored, parts) else _digests_today(connection, release, parts).release
+
+
+def _parts(stored: Mapping[str, _Stored], plug_ins: PlugIns) -> list[Part]:
+    return [*BUILT_IN_PARTS, *(_part_of(name, plug_ins) for name in stored if name not in BUILT_IN_NAMES)]
+
+
+def _is_of_today(stored: Mapping[str, _Stored], parts: Sequence[Part]) -> bool:
+    return all(stored[part.name].form == len(part.forms) for part in parts if part.name in stored)
+
+
+def _refuse_newer(release: Release, stored: Mapping[str, _Stored], parts: Sequence[Part]) -> None:
+    newer = [part.name for part in parts if part.name in stored and stored[part.name].form > len(part.forms)]
+    if newer:
+        reason = f"newer software wrote {', '.join(newer)} of release {release.release_number}"
+        raise UnsupportedContent(reason=reason)
+
+
+def _digests_today(connection: Connection, release: Release, parts: Sequence[Part]) -> StateDigests:
+    contents = {name: content_today(part, name, _ROLE) for part in parts for name in part.forms[-1].contents}
+    return _digests(connection, release, contents)
+
+
+def _digests(connection: Connection, release: Release, contents: Mapping[str, str]) -> StateDigests:
     columns = ", ".join(f'release_worker_digest({content}) AS "{name}"' for name, content in contents.items())
     row = connection.execute(parsed(f"SELECT {columns}"), captured_parameters(release)).one()
     return StateDigests(dict(zip(contents, row, strict=True)))
 
 
-def _stored_digests(connection: Connection, release: Release) -> Mapping[str, str | None]:
-    parts = """
-        SELECT 'toolset_version', digest FROM toolset_versions WHERE id = :target_toolset_version_id
-        UNION ALL SELECT 'source_state', digest FROM source_states WHERE id = :target_source_state_id
-        UNION ALL SELECT 'global_variations', digest FROM variation_versions
-                  WHERE id = :target_global_variations_version_id
-        UNION ALL SELECT 'toolset_variations', digest FROM variation_versions
-                  WHERE id = :target_toolset_variations_version_id
-        UNION ALL SELECT c.component, s.digest FROM component_states s
-                  JOIN release_components c ON c.component_state_id = s.id WHERE c.release_id = :target_release_id
+def _stored_parts(connection: Connection, release: Release) -> Mapping[str, _Stored]:
+    """By name, those of which there is a row."""
+    built_in = (f"SELECT '{part.name}', digest, form FROM {part.source(_ROLE)}" for part in BUILT_IN_PARTS)
+    plug_ins = """
+        SELECT c.component, s.digest, s.form FROM component_states s
+        JOIN release_components c ON c.component_state_id = s.id WHERE c.release_id = :target_release_id
     """
-    return dict(connection.execute(parsed(parts), captured_parameters(release)).all())
+    query = " UNION ALL ".join((*built_in, plug_ins))
+    rows = connection.execute(parsed(query), captured_parameters(release))
+    return {name: _Stored(digest, form) for name, digest, form in rows}
 
 
 def restorable(connection: Connection, release: Release, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of the components of which the release says something: not deployment and system where it captured no
-    source, not a plug-in that was not there yet."""
+    """Those of the components of which the release says something: not deployment and system if it captured no source,
+    not a plug-in that was not there yet."""
     linked = "SELECT component FROM release_components WHERE release_id = :target_release_id"
     plug_ins = set(connection.execute(parsed(linked), captured_parameters(release)).scalars())
     unknown = () if release.source_state_id else SOURCE_STATE

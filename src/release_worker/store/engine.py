@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, and the kinds of transaction that the worker uses."""
 
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -11,39 +12,50 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, exc, make_url
 
 from release_worker.domain import canonical_json
+from release_worker.domain.limits import DEFAULTS
 from release_worker.errors import NotConfigured
 from release_worker.store.conflicts import lost_a_statement, translated
+from release_worker.store.statements import duration
 
 SETTING = "RELEASE_WORKER_DATABASE_URL"
-CANCEL_TIMEOUT = 5.0  # seconds for which the server is asked to end a statement
 LONGEST_TRUST = 1.0  # seconds for which a connection that lies in the pool is believed to be alive
 
-# Seconds after which PostgreSQL ends a statement by itself, should nobody be there any more to cancel it. Less than the
-# soft time limit of a task.
-STATEMENT_TIMEOUT = 80
+# The option of an engine that says after how many seconds PostgreSQL ends a statement.
+_STATEMENT_TIMEOUT = "release_worker_statement_timeout"
 
 # The bounds are for this transaction only, and travel with its beginning. A worker that is stopped in mid-transaction
 # loses its session, and with it the locks that would keep the others out. Row-level security that would hide rows is an
 # error: a capture of what is left would be no capture.
 _BOUNDS = (
-    "SET LOCAL idle_in_transaction_session_timeout = '30s'; "
-    f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}s'; SET LOCAL row_security = off"
+    f"SET LOCAL idle_in_transaction_session_timeout = '{duration(DEFAULTS.idle_in_transaction_timeout)}'; "
+    "SET LOCAL statement_timeout = '{statement_timeout}'; SET LOCAL row_security = off"
 )
 # Statements of operations sort, join and keep the contents of whole toolsets: at 100,000 tools in memory, not in files.
-_OPERATION_BOUNDS = f"SET LOCAL lock_timeout = '500ms'; {_BOUNDS}; SET LOCAL work_mem = '64MB'"
+_OPERATION_BOUNDS = (
+    f"SET LOCAL lock_timeout = '{duration(DEFAULTS.operation_lock_timeout)}'; {_BOUNDS}; SET LOCAL work_mem = '64MB'"
+)
 _SNAPSHOT = f"BEGIN ISOLATION LEVEL REPEATABLE READ; {_OPERATION_BOUNDS}"
 _LOCKING = f"BEGIN ISOLATION LEVEL READ COMMITTED; {_OPERATION_BOUNDS}"
-_LEDGER = f"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '10s'; {_BOUNDS}"
+_LEDGER = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED; "
+    f"SET LOCAL lock_timeout = '{duration(DEFAULTS.ledger_lock_timeout)}'; {_BOUNDS}"
+)
 
 
 def make_engine(
-    url: str, *, pool_size: int = 5, application_name: str = "release_worker", prepared_statements: bool = True
+    url: str,
+    *,
+    pool_size: int = 5,
+    application_name: str = "release_worker",
+    prepared_statements: bool = True,
+    statement_timeout: float = DEFAULTS.statement_timeout,
 ) -> Engine:
     """An engine for a `postgresql+psycopg://` URL; no connection is opened.
 
     JSON passes as exact text in both directions: decimals as Decimal, never as binary floats. No state is kept in a
     session, so a pooler in transaction mode may stand between; without `prepared_statements`, if it does not keep track
-    of those. Raises NotConfigured for what is no such URL, without a word of it: it may hold a password.
+    of those. PostgreSQL ends each statement of a transaction after `statement_timeout` seconds. Raises
+    NotConfigured for what is no such URL, without a word of it: it may hold a password.
     """
     arguments: dict[str, Any] = {"application_name": application_name, "connect_timeout": 10}
     if not prepared_statements:
@@ -56,6 +68,7 @@ def make_engine(
         json_serializer=canonical_json.dumps,
         json_deserializer=canonical_json.loads,
         connect_args=arguments,
+        execution_options={_STATEMENT_TIMEOUT: statement_timeout},
     )
     _ping_after_rest(engine)
     _survive_lost_statements(engine)
@@ -99,11 +112,18 @@ def _ping_after_rest(engine: Engine) -> None:
     event.listen(engine, "checkout", wake)
 
 
+# SQLAlchemy ends the password at the first @, and looks for a host whose name is the rest of it.
+_TWO_ATS = re.compile(r"[^:]+://[^:/?#]*:[^@]*@[^?@]*@")
+
+
 def _postgresql(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (exc.ArgumentError, ValueError):
         parsed = None
+    if _TWO_ATS.match(url) or (parsed is not None and "@" in (parsed.host or "")):
+        message = f"{SETTING} has an @ too many: write %40 for each @ of the password"
+        raise NotConfigured(message, setting=SETTING)
     if parsed is None or parsed.drivername != "postgresql+psycopg":
         message = f"{SETTING} is not the URL of a PostgreSQL database (postgresql://user:password@host/name)"
         raise NotConfigured(message, setting=SETTING)
@@ -155,7 +175,8 @@ def _transaction(engine: Engine, begin: str) -> Iterator[Connection]:
     with translated(), engine.connect() as connection:
         connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         with connection.begin(), _cancelled_if_left(connection):
-            connection.exec_driver_sql(begin)
+            bound = connection.get_execution_options().get(_STATEMENT_TIMEOUT, DEFAULTS.statement_timeout)
+            connection.exec_driver_sql(begin.format(statement_timeout=duration(bound)))
             yield connection
 
 
@@ -169,6 +190,6 @@ def _cancelled_if_left(connection: Connection) -> Iterator[None]:
         driver: Any = None if connection.invalidated or connection.closed else connection.connection.dbapi_connection
         if isinstance(driver, psycopg.Connection) and driver.info.transaction_status is TransactionStatus.ACTIVE:
             with suppress(psycopg.Error):
-                driver.cancel_safe(timeout=CANCEL_TIMEOUT)
+                driver.cancel_safe(timeout=DEFAULTS.cancel_timeout)
             connection.invalidate()
         raise

@@ -6,9 +6,9 @@ from sqlalchemy import Connection
 
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
-from release_worker.errors import ReleaseNotFound, ToolsetNotFound
+from release_worker.errors import ReleaseNotFound, VersionConflict
 from release_worker.store.statements import parsed
-from release_worker.store.toolsets import PATH
+from release_worker.store.toolsets import PATH, toolset_of_id
 
 _SELECT = """
     SELECT r.id, r.toolset_id, r.release_number, r.kind, r.toolset_version_id, v.version AS toolset_version,
@@ -82,7 +82,7 @@ def current_and_numbered(connection: Connection, subject: Subject, number: int) 
 
 
 def hold_for_release(connection: Connection, toolset_id: UUID) -> tuple[Subject, Release | None]:
-    """As `hold_toolset`, and read the toolset's current release, as a rule in the same round trip."""
+    """As `hold_toolset`, with the same errors, and read the toolset's current release in the same round trip."""
     query = f"""
         SELECT t.id, t.project_id, t.organization_id, {PATH}, t.current_release_id, r.id AS release_id,
                r.release_number, r.kind, r.toolset_version_id, v.version AS toolset_version, r.source_state_id,
@@ -96,7 +96,8 @@ def hold_for_release(connection: Connection, toolset_id: UUID) -> tuple[Subject,
     """
     row = connection.execute(parsed(query), {"toolset_id": toolset_id}).one_or_none()
     if row is None:
-        raise ToolsetNotFound(toolset=str(toolset_id))
+        toolset_of_id(connection, toolset_id)
+        raise VersionConflict(reason="the toolset was moved meanwhile")
     subject = Subject(toolset_id=row[0], project_id=row[1], organization_id=row[2], path=row[3])
     if row.release_id != row.current_release_id:
         # The row was waited for and has changed meanwhile; what it is joined with is from before the wait.

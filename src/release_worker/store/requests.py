@@ -88,14 +88,14 @@ def claim_next(
         FROM head
         WHERE request.id = head.id
           AND (status = 'queued' AND coalesce(next_attempt_at <= now(), true)
-               OR status = 'running' AND lease_until < now() AND attempts < :attempts)
+               OR status = 'running' AND lease_until < now() AND attempts - attempts_before < :attempts)
           AND NOT EXISTS (
               SELECT FROM release_requests AS other
               WHERE toolset_id = :toolset_id AND status = 'running' AND lease_until >= now())
           AND EXISTS (
               SELECT FROM release_requests AS own
               WHERE own.id = :id AND own.toolset_id = :toolset_id AND own.status IN ('queued', 'running') {said})
-        RETURNING request.id, kind, attempts, payload, toolset_id
+        RETURNING request.id, kind, attempts, payload, toolset_id, attempts - attempts_before
     """
     parameters = {
         "id": asked.id,

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.subject import Subject
+from release_worker.store.parts import GARBAGE
 from release_worker.store.statements import parsed
 
 _OPEN = "SET LOCAL release_worker.pruning = 'on'"
@@ -68,19 +69,21 @@ def delete_releases(connection: Connection, subject: Subject, release_ids: Seque
 
 
 def collect_garbage(connection: Connection, subject: Subject) -> None:
-    """Delete content of the toolset, its project and its organization that no release refers to. The newest version of
-    each kind stays: the next one is compared with it and numbered after it."""
+    """Delete content of the toolset, its project and its organization that no release refers to and nothing else needs:
+    each part says what that is."""
     connection.exec_driver_sql(_OPEN)
-    for table, scope, unused in _CHAINS:
-        doomed = connection.execute(
-            parsed(f"SELECT id FROM {table} AS content WHERE {scope} AND {unused}"), subject.parameters
-        )
-        parameters = {**subject.parameters, "doomed": list(doomed.scalars())}
-        if parameters["doomed"]:
-            connection.execute(parsed(_mended(table, scope)), parameters)
-            connection.execute(parsed(f"DELETE FROM {table} WHERE id = ANY (CAST(:doomed AS uuid[]))"), parameters)
-    for statement in _UNUSED:
-        connection.execute(parsed(statement), subject.parameters)
+    for garbage in GARBAGE:
+        unneeded = f"{garbage.ours} AND {garbage.unused}"
+        if garbage.chained:
+            query = f"SELECT id FROM {garbage.table} AS content WHERE {unneeded}"
+            doomed = list(connection.execute(parsed(query), subject.parameters).scalars())
+            parameters = {**subject.parameters, "doomed": doomed}
+            if doomed:
+                connection.execute(parsed(_mended(garbage.table, garbage.ours)), parameters)
+                delete = f"DELETE FROM {garbage.table} WHERE id = ANY (CAST(:doomed AS uuid[]))"
+                connection.execute(parsed(delete), parameters)
+        else:
+            connection.execute(parsed(f"DELETE FROM {garbage.table} AS content WHERE {unneeded}"), subject.parameters)
     connection.exec_driver_sql(_CLOSE)
 
 
@@ -98,43 +101,3 @@ def _mended(table: str, scope: str) -> str:
         FROM back
         WHERE kept.id = back.id AND coalesce(back.predecessor_id <> ALL (CAST(:doomed AS uuid[])), true)
     """
-
-
-# Table, the rows that the subject's releases may refer to, and which of them are not needed.
-_CHAINS = (
-    (
-        "toolset_versions",
-        "toolset_id = :toolset_id",
-        """
-        NOT EXISTS (SELECT FROM toolset_releases WHERE toolset_version_id = content.id)
-        AND EXISTS (
-            SELECT FROM toolset_versions AS newer
-            WHERE newer.toolset_id = content.toolset_id AND newer.version > content.version)
-        """,
-    ),
-    (
-        "variation_versions",
-        "organization_id = :organization_id AND (toolset_id = :toolset_id OR toolset_id IS NULL)",
-        """
-        NOT EXISTS (
-            SELECT FROM toolset_releases
-            WHERE content.id IN (global_variations_version_id, toolset_variations_version_id))
-        AND EXISTS (
-            SELECT FROM variation_versions AS newer
-            WHERE newer.organization_id = content.organization_id
-              AND newer.toolset_id IS NOT DISTINCT FROM content.toolset_id AND newer.version > content.version)
-        """,
-    ),
-)
-_UNUSED = (
-    """
-    DELETE FROM source_states AS content
-    WHERE project_id = :project_id
-      AND NOT EXISTS (SELECT FROM toolset_releases WHERE source_state_id = content.id)
-    """,
-    """
-    DELETE FROM component_states AS content
-    WHERE scope_id IN (:toolset_id, :project_id, :organization_id)
-      AND NOT EXISTS (SELECT FROM release_components WHERE component_state_id = content.id)
-    """,
-)

@@ -40,7 +40,8 @@ def fail_exhausted(
         SET status = 'failed', error = coalesce(error, CAST(:error AS jsonb)), finished_at = clock_timestamp()
         WHERE id IN (
             SELECT id FROM release_requests
-            WHERE {mailbox} AND status = 'running' AND lease_until < now() AND attempts >= :attempts
+            WHERE {mailbox} AND status = 'running' AND lease_until < now()
+                  AND attempts - attempts_before >= :attempts
             FOR UPDATE SKIP LOCKED)
         RETURNING id
     """
@@ -53,10 +54,11 @@ def fail_exhausted(
 
 
 def requeue_failed(connection: Connection, request_id: str) -> bool:
-    """Bring a failed request back, with all its attempts; False where it is not failed."""
+    """Bring a failed request back, with as many attempts again; False if it is not failed. The count goes on: a number
+    that is given twice would let a worker of the first attempts act in the name of a later one."""
     requeue = """
         UPDATE release_requests
-        SET status = 'queued', attempts = 0, next_attempt_at = NULL, finished_at = NULL, worker = NULL,
+        SET status = 'queued', attempts_before = attempts, next_attempt_at = NULL, finished_at = NULL, worker = NULL,
             lease_until = NULL, published_at = now()
         WHERE id = :id AND status = 'failed'
     """

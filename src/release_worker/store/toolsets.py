@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from release_worker.domain.subject import Scope, Subject
 from release_worker.errors import ToolsetNotFound, VersionConflict
@@ -12,6 +13,7 @@ from release_worker.store.conflicts import translated
 from release_worker.store.statements import parsed
 
 # SQL: a toolset's path; `o`, `p` and `t` are its organization, its project and itself.
+TRIES = 5  # to find a toolset by a name that changes hands meanwhile
 PATH = "o.slug || '/' || p.slug || '/' || t.slug AS path"
 _UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
 
@@ -41,7 +43,11 @@ def toolset_of_id(connection: Connection, toolset_id: UUID) -> Subject:
 def naming(reference: str, organization: str | None) -> tuple[str, dict[str, object]]:
     """SQL: the condition that `t`, `p` and `o` are the live toolset of this name; and its parameters."""
     if reference.count("/") == 2:
-        where = "t.deleted_at IS NULL AND o.slug = :organization AND p.slug = :project AND t.slug = :toolset"
+        # The project's organization, too: only so does a path mean one toolset, whatever a toolset's own column says.
+        where = """
+            t.deleted_at IS NULL AND o.slug = :organization AND p.organization_id = o.id AND p.slug = :project
+            AND t.slug = :toolset
+        """
         slugs = zip(("organization", "project", "toolset"), reference.split("/"), strict=True)
         parameters: dict[str, object] = dict(slugs)
     else:
@@ -78,23 +84,42 @@ def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection
     Raises VersionConflict if a row is not free, ToolsetNotFound if the toolset is gone.
     """
     query = f"""
-        WITH held AS MATERIALIZED (
-            SELECT t.id AS toolset_id, t.project_id, t.organization_id, {PATH}, p.active_deployment_id
-            FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
-            WHERE t.id = :toolset_id AND t.deleted_at IS NULL
-            FOR UPDATE OF t
-            {_strength("project", written)} OF p NOWAIT
-            {_strength("organization", written)} OF o NOWAIT),
-        deployment AS MATERIALIZED (
-            SELECT d.id FROM deployments d JOIN held ON d.id = held.active_deployment_id
-            WHERE {"true" if "project" in written else "false"}
-            FOR UPDATE OF d NOWAIT)
-        SELECT toolset_id, project_id, organization_id, path FROM held LEFT JOIN deployment ON true
+        SELECT t.id AS toolset_id, t.project_id, t.organization_id, {PATH}
+        FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
+        WHERE t.id = :toolset_id AND t.deleted_at IS NULL
+        FOR UPDATE OF t
+        {_strength("project", written)} OF p NOWAIT
+        {_strength("organization", written)} OF o NOWAIT
     """
     row = connection.execute(parsed(query), {"toolset_id": toolset_id}).one_or_none()
-    if row is None:
-        raise ToolsetNotFound(toolset=str(toolset_id))
-    return Subject(**row._mapping)
+    subject = _found(connection, row, toolset_id)
+    if "project" in written:
+        # By itself: the statement above sees deployments as they were before it waited.
+        active = """
+            SELECT FROM deployments
+            WHERE id = (SELECT active_deployment_id FROM projects WHERE id = :project_id)
+            FOR UPDATE NOWAIT
+        """
+        connection.execute(parsed(active), subject.parameters)
+    return subject
+
+
+def _found(connection: Connection, row: Row[Any] | None, toolset_id: UUID) -> Subject:
+    """Raises VersionConflict if the row that was waited for has moved to another owner meanwhile, ToolsetNotFound if it
+    is gone."""
+    if row is not None:
+        return Subject(**row._mapping)
+    toolset_of_id(connection, toolset_id)
+    raise VersionConflict(reason="the toolset was moved meanwhile")
+
+
+def touch_owners(connection: Connection, subject: Subject, scopes: Collection[Scope]) -> None:
+    """Write the rows of these owners with what they have. An app that waits for such a row in REPEATABLE READ or
+    SERIALIZABLE would otherwise go on with what it saw before; so it gets a serialization failure."""
+    for scope, table in (("organization", "organizations"), ("project", "projects")):
+        if scope in scopes:
+            touch = f"UPDATE {table} SET name = name WHERE id = :{scope}_id"
+            connection.execute(parsed(touch), subject.parameters)
 
 
 def _strength(scope: Scope, written: Collection[Scope]) -> str:
@@ -121,10 +146,7 @@ def hold_toolset(connection: Connection, toolset_id: UUID) -> Subject:
         WHERE t.id = :toolset_id AND t.deleted_at IS NULL
         FOR NO KEY UPDATE OF t
     """
-    row = connection.execute(parsed(query), {"toolset_id": toolset_id}).one_or_none()
-    if row is None:
-        raise ToolsetNotFound(toolset=str(toolset_id))
-    return Subject(**row._mapping)
+    return _found(connection, connection.execute(parsed(query), {"toolset_id": toolset_id}).one_or_none(), toolset_id)
 
 
 def hold_for_editing(
@@ -133,9 +155,9 @@ def hold_for_editing(
     """Hold the row whose owner's live state an app is about to edit, until the app's transaction ends, and wait for it
     as long as the app's settings say.
 
-    The rows above it are held first, so weakly that only a rollback that writes there, or another such edit, is kept
-    out: the foreign keys of what the app will insert take the same locks, and taken after those of a row below they
-    could end in a deadlock. Raises ToolsetNotFound, also for a toolset of another organization than `organization`.
+    The organization's row is held first, so weakly that only those are kept out who write there: the foreign key of a
+    variation takes the same lock, and taken after that of a row below it could end in a deadlock of two apps.
+    Raises ToolsetNotFound, also for a toolset of another organization than `organization`.
     """
     where, parameters = naming(reference, organization)
     query = f"""
@@ -144,17 +166,19 @@ def hold_for_editing(
         WHERE {where}
         {_EDITING[scope]}
     """
-    row = connection.execute(parsed(query), parameters).one_or_none()
-    if row is None:
-        raise ToolsetNotFound(toolset=reference)
-    return Subject(**row._mapping)
+    for _ in range(TRIES):
+        row = connection.execute(parsed(query), parameters).one_or_none()
+        if row is not None:
+            return Subject(**row._mapping)
+        find_toolset(connection, reference, organization=organization)  # renamed or moved while it was waited for?
+    raise VersionConflict(reason="the toolset was renamed or moved again and again")
 
 
 # PostgreSQL takes the locks of a row in the order of these clauses.
 _EDITING: Mapping[Scope, str] = {
     "organization": "FOR UPDATE OF o",
     "project": "FOR KEY SHARE OF o FOR UPDATE OF p",
-    "toolset": "FOR KEY SHARE OF o FOR KEY SHARE OF p FOR UPDATE OF t",
+    "toolset": "FOR KEY SHARE OF o FOR UPDATE OF t",
 }
 
 
@@ -169,7 +193,7 @@ def wait_for_owners(connection: Connection, toolset_id: UUID, *, longest: str) -
             WITH bounded AS MATERIALIZED (SELECT set_config('lock_timeout', :longest, true))
             SELECT owner.id FROM bounded, {owner} AS owner
             WHERE owner.id = (SELECT {column} FROM toolsets WHERE id = :toolset_id)
-            FOR NO KEY UPDATE OF owner
+            FOR UPDATE OF owner
         """
         with suppress(VersionConflict), translated():
             connection.execute(parsed(query), {"toolset_id": toolset_id, "longest": longest})

@@ -9,11 +9,11 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging, worker_process_shutdown
 
+from release_worker.broker.careful_transport import CarefulAMQP
 from release_worker.worker.config import defaults
 from release_worker.worker.logs import configure_logs
 from release_worker.worker.runtime import close_runtime
 from release_worker.worker.tasks import register_tasks
-from release_worker.worker.transport import CarefulAMQP
 
 
 def make_app() -> Celery:

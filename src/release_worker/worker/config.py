@@ -4,15 +4,15 @@ from typing import Any
 
 from kombu import Exchange, Queue
 
-from release_worker.domain.routing import (
+from release_worker.broker.routing import (
     MAINTENANCE,
     QUEUE_NAMES,
     QUEUES,
     SHARED,
     SWEEP,
     TASKS,
-    TRANSPORT_OPTIONS,
     addresses,
+    transport_options,
 )
 from release_worker.settings import Settings, read_settings
 
@@ -24,6 +24,7 @@ def defaults() -> dict[str, Any]:
 
 def worker_settings(settings: Settings) -> dict[str, Any]:
     """The settings of a worker that serves all queues unless it is told otherwise."""
+    limits = settings.limits
     return {
         **SHARED,
         **addresses(settings.require("broker_url")),
@@ -37,15 +38,15 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "task_retry_on_worker_lost": True,
         # Room for the failures that the ledger sees first; hard-limit handlers run in the parent, so no work is done
         # there.
-        "task_soft_time_limit": 90,
-        "task_time_limit": 120,
+        "task_soft_time_limit": limits.soft_time_limit,
+        "task_time_limit": limits.hard_time_limit,
         # TERM (with REMAP_SIGTERM=SIGQUIT) and QUIT let what runs finish, then give back the rest.
-        "worker_soft_shutdown_timeout": 60,
+        "worker_soft_shutdown_timeout": limits.soft_shutdown_timeout,
         "worker_enable_soft_shutdown_on_idle": True,
         # A task that runs twice is harmless here; killing one in its commit is not needed.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         # A lost connection must not end a worker that has a task running.
-        "worker_consumer": "release_worker.worker.consumer:SteadyConsumer",
+        "worker_consumer": "release_worker.broker.steady_consumer:SteadyConsumer",
         # Wait for the broker for ever: whoever runs the worker decides when it has waited enough.
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
@@ -58,10 +59,14 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "task_routes": {SWEEP: {"queue": MAINTENANCE}}
         | {TASKS[kind]: {"queue": queue} for kind, queue in QUEUES.items()},
         # A rollback's queue is looked at before the releases that wait, every time.
-        "broker_transport_options": {**TRANSPORT_OPTIONS, "queue_order_strategy": "priority"},
+        "broker_transport_options": {**transport_options(limits), "queue_order_strategy": "priority"},
         # Whatever the broker lost is published again; any number of beats may tick, and late ticks are dropped.
         "beat_schedule": {
-            "sweep": {"task": SWEEP, "schedule": 5.0, "options": {"queue": MAINTENANCE, "expires": 5}},
+            "sweep": {
+                "task": SWEEP,
+                "schedule": limits.sweep_interval,
+                "options": {"queue": MAINTENANCE, "expires": limits.sweep_interval},
+            },
         },
         # Flower and the events of Celery show nothing without these.
         "worker_send_task_events": True,

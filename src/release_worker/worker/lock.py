@@ -27,10 +27,10 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from release_worker.domain.limits import DEFAULTS
 from release_worker.errors import LockUnavailable
 
 CONNECT_TIMEOUT = 2.0  # seconds
-SOCKET_TIMEOUT = 5.0  # seconds
 HEALTH_CHECK_INTERVAL = 30  # seconds
 SHORTEST_BLOCK = 0.01  # seconds; Redis 6.2 makes 0 of less than a millisecond, and 0 blocks for ever
 SIGNAL_EXPIRY = 1000  # milliseconds; bridges the moment between a refusal and blocking on the list
@@ -228,7 +228,7 @@ def toolset_lock_client(url: str) -> Redis:
     return Redis.from_url(
         _in_redis_words(url),
         retry=Retry(NoBackoff(), 0),
-        socket_timeout=SOCKET_TIMEOUT,
+        socket_timeout=DEFAULTS.lock_socket_timeout,
         socket_connect_timeout=CONNECT_TIMEOUT,
         health_check_interval=HEALTH_CHECK_INTERVAL,
     )
@@ -246,5 +246,5 @@ def _longest_block(redis: Redis) -> float:
 
     Redis ends a block some 0.1 s late (it looks `hz` times a second), so a timeout that short would not do.
     """
-    socket_timeout = redis.get_connection_kwargs().get("socket_timeout", SOCKET_TIMEOUT)
+    socket_timeout = redis.get_connection_kwargs().get("socket_timeout", DEFAULTS.lock_socket_timeout)
     return math.inf if socket_timeout is None else socket_timeout / 2

@@ -199,10 +199,10 @@ class Mailbox:
 
     def _postpone(self, claim: Claim, error: TransientError) -> None:
         """Queue it again, or fail it where its attempts are used up."""
-        if claim.attempt >= self._retry.attempts:
+        if claim.tries >= self._retry.attempts:
             self._fail(claim, error)
             return
-        delay = self._retry.delay(claim.attempt - 1)
+        delay = self._retry.delay(claim.tries - 1)
         with ledger_transaction(self._engine) as connection:
             written = postpone(connection, claim, error, delay_seconds=delay)
         self._note_lost_claim(claim, written)

@@ -1,4 +1,4 @@
-"""When to try again, how often, and how long to wait. Two layers, both here.
+"""When to try again, how often, and how long to wait, with the numbers of `domain.limits`. Two layers, both here.
 
 A serialization failure or a deadlock says that another transaction was first: the same work is tried again at once, a
 few times. Whatever is still transient then goes back to the queue, and Celery brings it again after a growing delay.
@@ -7,10 +7,10 @@ few times. Whatever is still transient then goes back to the queue, and Celery b
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, fields
+from typing import Self, TypeVar
 
-from release_worker.domain.routing import ATTEMPTS
+from release_worker.domain.limits import DEFAULTS, Limits
 from release_worker.errors import VersionConflict
 
 T = TypeVar("T")
@@ -18,14 +18,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Times in seconds. A delay doubles with each retry up to `longest_delay`; jitter takes up to half of it away."""
+    """The limits of these names. A delay doubles with each retry up to `longest_delay`; jitter takes up to half of it
+    away."""
 
-    immediate_tries: int = 5
-    immediate_delay: float = 0.005
-    attempts: int = ATTEMPTS
-    retries: int = 40  # of the Celery task, most of them spent waiting for another worker: some ten minutes
-    first_delay: float = 0.2
-    longest_delay: float = 20.0
+    immediate_tries: int = DEFAULTS.immediate_tries
+    immediate_delay: float = DEFAULTS.immediate_delay
+    attempts: int = DEFAULTS.attempts
+    retries: int = DEFAULTS.retries
+    first_delay: float = DEFAULTS.first_delay
+    longest_delay: float = DEFAULTS.longest_delay
+
+    @classmethod
+    def within(cls, limits: Limits) -> Self:
+        """The policy of a deployment."""
+        return cls(**{field.name: getattr(limits, field.name) for field in fields(cls)})
 
     def delay(self, retries: int) -> float:
         """How long to wait before retry number `retries`, counted from 0."""
@@ -44,9 +50,14 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class LeasePolicy:
-    """How long a worker keeps a toolset. In seconds."""
+    """How long a worker keeps a toolset: the limits of these names."""
 
-    lease: float = 15.0  # that a silent worker is believed to be at work
-    renew_every: float = 5.0
-    lock_wait: float = 2.0  # that a task occupies its slot for, when the toolset is busy
-    turn: float = 20.0  # after which a task that still has others before it goes to the back of the queue
+    lease: float = DEFAULTS.lease
+    renew_every: float = DEFAULTS.renew_every
+    lock_wait: float = DEFAULTS.lock_wait
+    turn: float = DEFAULTS.turn
+
+    @classmethod
+    def within(cls, limits: Limits) -> Self:
+        """The policy of a deployment."""
+        return cls(**{field.name: getattr(limits, field.name) for field in fields(cls)})

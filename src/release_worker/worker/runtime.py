@@ -12,7 +12,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from release_worker.domain.request_record import RequestRecord
-from release_worker.operations.sweep import Swept, sweep
+from release_worker.operations.sweep import SweepPolicy, Swept, sweep
 from release_worker.settings import Settings, read_settings
 from release_worker.state.registry import installed_components
 from release_worker.store.engine import make_engine
@@ -49,13 +49,16 @@ class Runtime:
         self, settings: Settings, *, retry: RetryPolicy | None = None, leases: LeasePolicy | None = None
     ) -> None:
         self._process_id = os.getpid()
-        self.retry = retry or RetryPolicy()
-        leases = leases or LeasePolicy()
+        limits = settings.limits
+        self.retry = retry or RetryPolicy.within(limits)
+        leases = leases or LeasePolicy.within(limits)
         self._engine: Engine = make_engine(
             settings.require("database_url"),
             application_name="release_worker worker",
             prepared_statements=settings.prepared_statements,
+            statement_timeout=limits.statement_timeout,
         )
+        self._sweeping = SweepPolicy(patience=limits.patience)
         self._redis: Redis | None = toolset_lock_client(settings.lock_url) if settings.lock_url else None
         self.inbox = Inbox(self._engine)
         self.mailbox = Mailbox(
@@ -74,7 +77,7 @@ class Runtime:
 
     def sweep(self, publish: Callable[[RequestRecord], None]) -> Swept:
         """Publish again what the broker has lost."""
-        return sweep(self._engine, publish, attempts=self.retry.attempts)
+        return sweep(self._engine, publish, attempts=self.retry.attempts, policy=self._sweeping)
 
     def close(self) -> None:
         """Close what was opened."""

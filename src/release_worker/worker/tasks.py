@@ -9,14 +9,14 @@ from typing import Any, NoReturn
 import structlog
 from celery import Celery, Task
 from celery.exceptions import Retry
-from kombu.exceptions import OperationalError
 
+from release_worker.broker.publishing import message_again, publish
+from release_worker.broker.routing import IN_LEDGER, SWEEP, TASKS, TOOLSET
 from release_worker.domain import canonical_json
+from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.request_record import RequestRecord
-from release_worker.domain.routing import IN_LEDGER, SWEEP, TASKS, TOOLSET, envelope
-from release_worker.errors import BrokerUnavailable, ReleaseWorkerError, TransientError
+from release_worker.errors import ReleaseWorkerError, TransientError
 from release_worker.worker.inbox import Message
-from release_worker.worker.policy import RetryPolicy
 from release_worker.worker.runtime import runtime_of
 
 logger = structlog.get_logger(__name__)
@@ -73,8 +73,8 @@ def register_tasks(app: Celery) -> None:
             bind=True,
             typing=False,
             throws=(ReleaseWorkerError,),
-            max_retries=RetryPolicy().retries,
-            default_retry_delay=5,
+            max_retries=DEFAULTS.retries,
+            default_retry_delay=DEFAULTS.delay_after_loss,
         )
     app.task(sweep, name=SWEEP, bind=True, ignore_result=True)
 
@@ -115,13 +115,10 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
 def sweep(task: Task) -> None:
     """Publish again what the broker has lost; a tick of the static beat schedule."""
 
-    def publish(record: RequestRecord) -> None:
-        try:
-            task.app.send_task(**envelope(record.kind, record.id, record.arguments, in_ledger=True))
-        except (OperationalError, OSError, AttributeError) as error:  # the last as kombu 5.7 loses its connection
-            raise BrokerUnavailable(reason=str(error), request_id=record.id) from error
+    def publish_again(record: RequestRecord) -> None:
+        publish(task.app, message_again(record), kept=True)
 
-    swept = runtime_of(task.app).sweep(publish)
+    swept = runtime_of(task.app).sweep(publish_again)
     if swept.published or swept.given_up or swept.refused:
         logger.warning("requests_swept", published=swept.published, given_up=swept.given_up, refused=swept.refused)
 
@@ -131,5 +128,8 @@ def _try_again_later(task: Task, request_id: str, error: TransientError) -> NoRe
     if task.request.retries >= runtime.retry.retries:
         runtime.mailbox.abandon(request_id, error)
         raise error
-    retry: Retry = task.retry(exc=error, countdown=runtime.retry.delay(task.request.retries), throw=False)
+    policy = runtime.retry
+    retry: Retry = task.retry(
+        exc=error, countdown=policy.delay(task.request.retries), max_retries=policy.retries, throw=False
+    )
     raise retry

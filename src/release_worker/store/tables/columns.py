@@ -6,6 +6,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     MetaData,
+    SmallInteger,
     Text,
     Uuid,
     text,
@@ -55,3 +56,8 @@ def json_column(name: str) -> Column[object]:
 
 def one_of(column: str, *values: str) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
+
+
+def form_column() -> Column[object]:
+    """The form in which the row's content was written: see `store.parts`."""
+    return Column("form", SmallInteger, nullable=False, server_default=text("1"))

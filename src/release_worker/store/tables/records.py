@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from release_worker.store.tables.columns import (
+    form_column,
     id_column,
     json_column,
     metadata,
@@ -44,6 +45,7 @@ toolset_versions = Table(
     text_column("digest"),
     reference("predecessor_id", "toolset_versions", nullable=True),
     time_column("created_at"),
+    form_column(),
     UniqueConstraint("toolset_id", "version"),
     Index(None, "predecessor_id"),
 )
@@ -58,6 +60,7 @@ source_states = Table(
     Column("system_snapshot", JSONB(none_as_null=False), nullable=False),
     text_column("digest"),
     time_column("created_at"),
+    form_column(),
     UniqueConstraint("project_id", "digest"),
 )
 
@@ -73,6 +76,7 @@ variation_versions = Table(
     text_column("digest"),
     reference("predecessor_id", "variation_versions", nullable=True),
     time_column("created_at"),
+    form_column(),
     UniqueConstraint("organization_id", "toolset_id", "version", postgresql_nulls_not_distinct=True),
     one_of("scope", "global", "toolset"),
     CheckConstraint("(scope = 'toolset') = (toolset_id IS NOT NULL)", name="scope_names_toolset"),
@@ -118,6 +122,7 @@ component_states = Table(
     json_column("content"),
     text_column("digest"),
     time_column("created_at"),
+    form_column(),
     UniqueConstraint("component", "scope_id", "digest"),
 )
 
@@ -156,7 +161,7 @@ _UNFINISHED = {
     "requested_by": "char_length(requested_by) BETWEEN 1 AND 200",
     "attempts": "attempts >= 0",
     "payload": "jsonb_typeof(payload) = 'object' AND octet_length(payload::text) <= 1000000"
-    " AND NOT jsonb_path_exists(payload, 'strict $.**{201}')",
+    " AND NOT jsonb_path_exists(payload, 'strict $.**{251}')",
 }
 
 release_requests = Table(
@@ -170,6 +175,8 @@ release_requests = Table(
     json_column("payload"),
     text_column("status", "queued"),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
+    # Those that were used before a person brought the request back.
+    Column("attempts_before", Integer, nullable=False, server_default=text("0")),
     time_column("next_attempt_at", nullable=True),
     time_column("published_at", nullable=True),
     # While a request runs: who runs it, and until when that is believed without news of them.

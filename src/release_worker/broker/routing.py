@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from release_worker.domain.limits import DEFAULTS, Limits
+
 TASKS: Mapping[str, str] = {
     "create_release": "release_worker.create_release",
     "rollback": "release_worker.rollback",
@@ -12,8 +14,6 @@ TASKS: Mapping[str, str] = {
     "prune": "release_worker.prune",
 }
 SWEEP = "release_worker.sweep"
-# How often an operation is tried in all, over all workers, before its request fails.
-ATTEMPTS = 10
 QUEUES: Mapping[str, str] = {
     "create_release": "releases",
     "rollback": "rollbacks",
@@ -25,18 +25,24 @@ MAINTENANCE = "maintenance"
 # The order in which a worker looks at them: a rollback goes before the releases that wait.
 QUEUE_NAMES = ("rollbacks", "releases", "maintenance")
 
-# Celery reads these from `broker_transport_options` alone (celery#9339), and the shortest visibility timeout of any
-# consumer wins: whatever consumes from this broker, Flower included, should have the same.
-TRANSPORT_OPTIONS: Mapping[str, Any] = {
-    "visibility_timeout": 300,  # seconds; more than twice countdown + lock wait + hard time limit
-    "unacked_restore_interval": 5,  # recovery takes the visibility timeout and one of these
-    "unacked_restore_throttle": 1,
-    "unacked_mutex_expire": 60,  # a worker that dies while it restores keeps the others from it for so long
-    "socket_timeout": 15,  # without these four, a half-open connection hangs a publish
-    "socket_connect_timeout": 5,
-    "socket_keepalive": True,
-    "health_check_interval": 15,
-}
+
+def transport_options(limits: Limits) -> dict[str, Any]:
+    """What kombu is told of this broker.
+
+    Celery reads these from `broker_transport_options` alone (celery#9339), and the shortest visibility timeout of any
+    consumer wins: whatever consumes from this broker, Flower included, should have the same.
+    """
+    return {
+        "visibility_timeout": limits.visibility_timeout,
+        "unacked_restore_interval": limits.restore_interval,
+        "unacked_restore_throttle": 1,
+        "unacked_mutex_expire": limits.restore_mutex,
+        "socket_timeout": 15,  # without these four, a half-open connection hangs a publish
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+    }
+
 
 # What a producer and a worker have in common.
 SHARED: Mapping[str, Any] = {
@@ -49,7 +55,7 @@ SHARED: Mapping[str, Any] = {
     "result_expires": 86_400,  # the ledger keeps history
     "result_backend_always_retry": True,
     "result_backend_max_retries": 10,  # without a bound it pins a worker's child
-    "broker_transport_options": dict(TRANSPORT_OPTIONS),
+    "broker_transport_options": transport_options(DEFAULTS),
     "redis_socket_connect_timeout": 5,
     "redis_socket_timeout": 15,
 }
@@ -60,8 +66,12 @@ BEHIND_OTHERS = 6
 
 
 def addresses(broker_url: str) -> dict[str, str]:
-    """The broker for both directions. Only so does it hold against a `CELERY_BROKER_URL` in the environment, which is
-    meant for somebody else's Celery app."""
+    """The broker for both directions.
+
+    Upstream (Celery 5.7): a `CELERY_BROKER_URL` in the environment, which is meant for somebody else's Celery app, wins
+    over an app's own `broker_url`, but not over the addresses for reading and writing.
+    Remove when an app's own `broker_url` wins.
+    """
     return {"broker_url": broker_url, "broker_read_url": broker_url, "broker_write_url": broker_url}
 
 

@@ -1,5 +1,9 @@
-"""What arrives on a queue may be anything. kombu's Redis transport lets bytes that are no message, and messages without
-what Celery takes for granted, end the worker that took them; here they are dropped, with a line in the log.
+"""kombu's Redis transport as a worker uses it: what arrives on a queue may be anything, and the worker lives.
+
+Upstream (kombu 5.7, Celery 5.7): bytes on a queue that are no message, and messages without what Celery takes for
+granted, raise in the loop of the worker that took them, and end it; the next worker takes the next. Here
+they are dropped, with a line in the log.
+Remove when kombu rejects what it cannot decode, and Celery what its protocol does not allow, by themselves.
 """
 
 from queue import Empty
@@ -10,8 +14,8 @@ from celery.app.amqp import AMQP
 from kombu.transport import redis
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from release_worker.domain.routing import QUEUE_NAMES
-from release_worker.transport import SharingChannel, SharingConnection, SharingTransport
+from release_worker.broker.routing import QUEUE_NAMES
+from release_worker.broker.sharing_transport import SharingChannel, SharingConnection, SharingTransport
 
 logger = structlog.get_logger(__name__)
 
@@ -86,7 +90,7 @@ class CarefulTransport(SharingTransport):
     Channel = CarefulChannel
 
     def _deliver(self, message: Any, queue: str) -> None:
-        """Overrides kombu's dispatch. Raises ValidationError where a worker could trip over the message."""
+        """Overrides kombu's dispatch. Raises ValidationError if a worker could trip over the message."""
         if queue in QUEUE_NAMES:
             _Message.model_validate(message)
         super()._deliver(message, queue)

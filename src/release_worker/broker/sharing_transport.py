@@ -1,7 +1,9 @@
-"""kombu's Redis transport as both ends use it: with one client where kombu makes one for every command that it sends.
+"""kombu's Redis transport as both ends use it: a channel makes one client.
 
-A client is a wrapper around a pool of connections, safe to share between threads, and making one takes longer than
+Upstream (kombu 5.7): `Channel._create_client` makes a new redis-py client for every command that the channel sends. A
+client is a wrapper around a pool of connections, safe to share between threads, and making one takes longer than
 sending the command.
+Remove when kombu keeps the client of a channel's pool.
 """
 
 from typing import Any
@@ -32,7 +34,7 @@ class SharingTransport(redis.Transport):
 
 
 class SharingConnection(Connection):
-    """kombu's connection, with another transport where it would use its Redis one."""
+    """kombu's connection, with another transport if it would use its Redis one."""
 
     redis_transport: type[redis.Transport] = SharingTransport
 

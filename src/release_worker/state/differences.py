@@ -1,27 +1,15 @@
-"""Live state as a whole: its digests, and what differs between it and a release."""
+"""What differs between two states, live or captured."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from release_worker.domain.changes import TOLD_ITEMS, TOLD_KEYS, ComponentChanges, ItemDifference, describe, sort_of
-from release_worker.domain.digests import StateDigests
 from release_worker.state.blame import working_for
-from release_worker.state.component import Component, Parameters
-from release_worker.store.statements import parsed
-
-
-def digests(connection: Connection, contents: Mapping[str, str], parameters: Parameters) -> StateDigests:
-    """The digest of each content, a SQL expression by component name, in one statement. The content stays there."""
-    columns = ", ".join(f'release_worker_digest({content}) AS "{name}"' for name, content in contents.items())
-    row = connection.execute(parsed(f"SELECT {columns}"), parameters).one()
-    return StateDigests(dict(zip(contents, row, strict=True)))
-
-
-def live_digests(connection: Connection, components: Iterable[Component], parameters: Parameters) -> StateDigests:
-    """The digest of every component's live content."""
-    return digests(connection, {one.name: one.capture() for one in components}, parameters)
+from release_worker.state.component import Component
+from release_worker.state.registry import Components
+from release_worker.state.states import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +22,26 @@ class Difference:
 
 
 def differences(
-    connection: Connection, component: Component, before: str, after: str, parameters: Parameters
-) -> Difference:
-    """What differs from content `before` to content `after`. Only that leaves the database, and items only of what is
-    told."""
+    connection: Connection, components: Components, before: State, after: State, names: Iterable[str]
+) -> dict[str, Difference]:
+    """What differs from `before` to `after` in these components; those in which nothing does are left out."""
+    both = {**before.parameters, **after.parameters}
+    found = {
+        name: _difference(connection, components[name], State({"old": before[name], "new": after[name]}, both))
+        for name in names
+    }
+    return {name: difference for name, difference in found.items() if difference.changes}
+
+
+def _difference(connection: Connection, component: Component, both: State) -> Difference:
+    """Only what differs leaves the database, and items only of what is told."""
     changed, shared = "in_old AND in_new", "false" if component.scope == "toolset" else "true"
     told = f"place <= CASE WHEN {changed} THEN {TOLD_ITEMS} ELSE {TOLD_KEYS} END"
     query = f"""
         WITH differing AS MATERIALIZED (
             SELECT key, CASE WHEN {changed} THEN old END AS old, CASE WHEN {changed} THEN new END AS new,
                    in_old, in_new, row_number() OVER (PARTITION BY in_old, in_new ORDER BY key COLLATE "C") AS place
-            FROM ({component.diff(before, after)}) AS differing)
+            FROM ({component.diff(both["old"], both["new"])}) AS differing)
         SELECT key, {_shown("old", component)}, {_shown("new", component)}, in_old, in_new, 1 AS number, true AS told,
                place
         FROM differing WHERE {told}
@@ -56,7 +53,7 @@ def differences(
         ORDER BY told NULLS FIRST, place
     """
     with working_for(component):
-        rows = iter(connection.execute(parsed(query), parameters))
+        rows = iter(both.query(connection, query))
     keys = next(rows).key or "{}"
     omitted: dict[str, int] = {}
 

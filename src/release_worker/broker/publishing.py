@@ -1,0 +1,63 @@
+"""Publishing requests: what the client and the sweeper share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from release_worker.broker.routing import envelope
+from release_worker.domain.request_record import RequestRecord
+from release_worker.errors import BrokerUnavailable
+
+# Publishing tries for some seconds and then says that it could not, rather than hang in a caller's request.
+PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
+
+# RuntimeError: the result backend is away. AttributeError: see `_send`.
+_AWAY = (OperationalError, OSError, RuntimeError, AttributeError)
+
+
+def publish(app: Celery, message: Mapping[str, Any], *, kept: bool) -> None:
+    """Send a message, the arguments of Celery's `send_task`. `kept`: its request is in the ledger.
+
+    Raises BrokerUnavailable, with `request_id` if the request is kept.
+    """
+    try:
+        _send(app, message)
+    except _AWAY as error:
+        reason = " ".join(str(error).split())
+        raise BrokerUnavailable(
+            f"the broker cannot be reached: {reason}" + ("; the request is kept in the ledger" if kept else ""),
+            reason=reason,
+            request_id=message["task_id"] if kept else None,
+        ) from error
+
+
+def message_of(record: RequestRecord, *, behind_others: bool = False) -> dict[str, Any]:
+    """The message of a request that was just written into the ledger."""
+    return envelope(
+        record.kind,
+        record.id,
+        record.arguments,
+        in_ledger=True,
+        toolset_id=record.toolset_id,
+        behind_others=behind_others,
+    )
+
+
+def message_again(record: RequestRecord) -> dict[str, Any]:
+    """The message of a request whose first message may be lost. A worker looks at the row before it claims."""
+    return envelope(record.kind, record.id, record.arguments, in_ledger=True)
+
+
+def _send(app: Celery, message: Mapping[str, Any]) -> None:
+    """Publish, and once more after an AttributeError.
+
+    Upstream (kombu 5.7): if the connection breaks while the queue is declared, kombu makes a new connection, and then
+    publishes on the channel of the old one: an AttributeError. The next try has the new one.
+    Remove when `Producer.publish` takes the new channel after such a repair.
+    """
+    try:
+        app.send_task(**message, retry=True, retry_policy=PUBLISH_RETRIES)
+    except AttributeError:
+        app.send_task(**message, retry=True, retry_policy=PUBLISH_RETRIES)
