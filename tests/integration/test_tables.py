@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from release_worker.components import TableComponent
+from release_worker.components import TableComponent, UnlinkedTableComponent
 from release_worker.errors import ComponentFailed
 from tests.support.billing import a_full_toolset
 from tests.support.exact_json import Json, parsed
@@ -21,7 +21,7 @@ ODD_SESSION = """
     SET LOCAL TimeZone = 'Asia/Kathmandu'; SET LOCAL DateStyle = 'SQL, DMY'; SET LOCAL IntervalStyle = 'sql_standard';
     SET LOCAL bytea_output = 'escape'; SET LOCAL extra_float_digits = -3
 """
-ALL_TYPES = TableComponent(
+ALL_TYPES = UnlinkedTableComponent(
     name="things",
     table="things",
     key=("region", "number"),
@@ -43,31 +43,31 @@ def run(engine: Engine, statement: str, **values: Any) -> list[Any]:
         return list(result) if result.returns_rows else []
 
 
-def captured(connection: Connection, component: TableComponent, owner: UUID) -> str | None:
+def captured(connection: Connection, component: UnlinkedTableComponent, owner: UUID) -> str | None:
     query = text(f"SELECT CAST({component.capture()} AS text)")
     content: str | None = connection.execute(query, {f"{component.scope}_id": owner}).scalar()
     return content
 
 
-def content(engine: Engine, component: TableComponent, owner: UUID) -> Json:
+def content(engine: Engine, component: UnlinkedTableComponent, owner: UUID) -> Json:
     with engine.connect() as connection:
         found = captured(connection, component, owner)
     return None if found is None else parsed(found)
 
 
-def restore(connection: Connection, component: TableComponent, owner: UUID, target: str | None) -> None:
+def restore(connection: Connection, component: UnlinkedTableComponent, owner: UUID, target: str | None) -> None:
     component.restore(connection, "CAST(:target AS jsonb)", {f"{component.scope}_id": owner, "target": target})
 
 
-def restored(engine: Engine, component: TableComponent, owner: UUID, target: str | None) -> None:
+def restored(engine: Engine, component: UnlinkedTableComponent, owner: UUID, target: str | None) -> None:
     with engine.begin() as connection:
         restore(connection, component, owner, target)
 
 
-def words(**changes: Any) -> TableComponent:
+def words(**changes: Any) -> UnlinkedTableComponent:
     """Of a table `words (owner, word, meaning)`."""
     given = {"table": "words", "key": "word", "scope": "toolset", "scope_column": "owner", "values": ("meaning",)}
-    return TableComponent(name="words", **{**given, **changes})
+    return UnlinkedTableComponent(name="words", **{**given, **changes})
 
 
 def test_values_of_every_type_come_back_exactly_whatever_the_session_is_set_to(engine: Engine) -> None:
@@ -213,11 +213,23 @@ COLUMN_TYPES = ("uuid", "text", "text", "timestamptz", "int")
     ],
 )
 def test_a_table_that_cannot_be_restored_is_not_captured(
-    engine: Engine, definition: str, component: TableComponent, reason: str
+    engine: Engine, definition: str, component: UnlinkedTableComponent, reason: str
 ) -> None:
     table(engine, definition)
     billing = a_full_toolset(engine)
     assert reason in failure(engine, billing, component).details["reason"]
+
+
+@pytest.mark.parametrize("column", ["uuid", "uuid REFERENCES projects"])
+def test_a_table_without_a_foreign_key_to_its_owner_is_not_captured_as_one_with(engine: Engine, column: str) -> None:
+    table(engine, f"words (owner {column}, word text, meaning text)")
+    linked = TableComponent(
+        name="words", table="words", key="word", scope="toolset", scope_column="owner", values=("meaning",)
+    )
+    assert (
+        "column owner has no foreign key to toolsets"
+        in failure(engine, a_full_toolset(engine), linked).details["reason"]
+    )
 
 
 @pytest.mark.parametrize(("rows", "reason"), [("'a', 'a', 'b'", "two rows have the key a"), ("NULL", "null")])
@@ -228,7 +240,7 @@ def test_rows_that_the_key_does_not_tell_apart_are_not_captured(engine: Engine, 
     assert reason in failure(engine, billing, words()).details["reason"]
 
 
-def failure(engine: Engine, billing: Toolset, component: TableComponent) -> ComponentFailed:
+def failure(engine: Engine, billing: Toolset, component: UnlinkedTableComponent) -> ComponentFailed:
     done = mailbox(engine, components=with_plug_ins(component)).work_until_done(ask(engine, billing))
     with pytest.raises(ComponentFailed) as failed:
         done.outcome()

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
-from release_worker.components import TableComponent
+from release_worker.components import UnlinkedTableComponent
 from tests.support.exact_json import exact, parsed, written
 from tests.support.strategies import JSON_VALUES, TEXT, examples_in_one_database
 from tests.support.tables import NOT_IN_ARRAYS, TYPES, column_names, create_table_of_all_types
 
 COLUMNS = column_names()
-THINGS = TableComponent(
+THINGS = UnlinkedTableComponent(
     name="things",
     table="things",
     key=("region", "number"),

@@ -51,6 +51,7 @@ def test_what_a_plug_in_imports_is_there_and_stays() -> None:
         "Parameters",
         "Scope",
         "TableComponent",
+        "UnlinkedTableComponent",
         "keyed_diff",
         "members",
         "once",
