@@ -1,19 +1,20 @@
 """Rows of any table are captured, compared and restored exactly, without a line of SQL by the author."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from release_worker.components import TableComponent, UnlinkedTableComponent
+from release_worker.components import Parameters, TableComponent, UnlinkedTableComponent
 from release_worker.errors import ComponentFailed
 from tests.support.billing import a_full_toolset
 from tests.support.exact_json import Json, parsed
 from tests.support.ledger import ask, mailbox
 from tests.support.operations import drift, release, roll_back
-from tests.support.plug_ins import with_plug_ins
+from tests.support.plug_ins import Once, with_plug_ins
 from tests.support.tables import NOT_IN_ARRAYS, TYPES, column_names, create_table_of_all_types, rows_as_text
 from tests.support.world import Toolset
 
@@ -267,3 +268,33 @@ def test_a_table_is_released_compared_and_rolled_back(engine: Engine) -> None:
     roll_back(engine, billing, 1, registry=registry)
     assert rows_as_text(engine, "words", "owner", billing.id) == before
     assert not drift(engine, billing, registry=registry).drifted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added(UnlinkedTableComponent):
+    """Before the first restore, another app adds a row that the plan has not seen."""
+
+    add: Once
+
+    def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
+        self.add()
+        UnlinkedTableComponent.restore(self, connection, target, parameters)
+
+
+def test_a_row_that_is_added_during_a_rollback_is_not_lost_without_a_foreign_key(engine: Engine) -> None:
+    table(engine, "words (owner uuid, word text, meaning text)")
+    billing = a_full_toolset(engine)
+    insert = "INSERT INTO words (owner, word) VALUES (:owner, :word)"
+    add = Once(lambda: run(engine, insert, owner=billing.id, word="added"))
+    added = Added(
+        name="words", table="words", key="word", scope="toolset", scope_column="owner", values=("meaning",), add=add
+    )
+    registry = with_plug_ins(added)
+    release(engine, billing, registry=registry)
+    run(engine, insert, owner=billing.id, word="unreleased")
+    done = roll_back(engine, billing, 1, attempts=2, registry=registry)
+    assert content(engine, words(), billing.id) is None
+    assert done.changes["words"].removed == ("added", "unreleased")
+    assert done.backup_release_number is not None
+    roll_back(engine, billing, done.backup_release_number, registry=registry)
+    assert content(engine, words(), billing.id) == {"added": {}, "unreleased": {}}
