@@ -179,7 +179,7 @@ class BrokerUnavailable(TransientError):
 class ResultTimeout(TransientError):
     """Request `request_id` has not finished within `timeout` seconds; it is still `status`, and goes on.
 
-    The ledger adds `attempts` and, if it is to be tried again, `next_attempt_at` and `last_error`, a record of an error.
+    The ledger adds `attempts` and, if it is to be tried again, `next_attempt_at` and `last_error`, an error's record.
     """
 
     sentence = "request {request_id} has not finished after {timeout} s; it is {status}"
