@@ -192,6 +192,11 @@ def test_a_request_that_is_tried_again_says_when_and_why(
     assert shown.endswith("It is tried again at 2999-01-01 19:48:08 UTC.\n")
 
 
+def test_a_sweep_counts_what_it_did(nobody_works: CommandLine) -> None:
+    counted = nobody_works("requests", "sweep").out
+    assert re.fullmatch(r"Published again: \d+\. Given up: \d+\. Not valid as requests: 0\.\n", counted)
+
+
 def test_what_succeeded_is_not_tried_again(run: CommandLine, billing: Toolset) -> None:
     run("release", billing.path)
     request_id = run("requests", "list", "--json").document[0]["id"]
