@@ -95,7 +95,7 @@ class RequestNotFound(PermanentError):
 
 
 class IdempotencyConflict(PermanentError):
-    """`idempotency_key` was used before, by request `request_id`, for something else."""
+    """`idempotency_key` was used before, by request `request_id`, for something else: `differing` names the fields."""
 
     sentence = "idempotency key {idempotency_key!r} was used before with another payload, by request {request_id}"
 
@@ -155,7 +155,7 @@ class LockUnavailable(TransientError):
 
 
 class VersionConflict(TransientError):
-    """Another transaction changed the same rows first (`reason`)."""
+    """Another transaction changed the same rows first, or holds a row of `relation` (`reason`)."""
 
     sentence = "another transaction changed the same rows first: {reason}"
 
@@ -177,7 +177,10 @@ class BrokerUnavailable(TransientError):
 
 
 class ResultTimeout(TransientError):
-    """Request `request_id` has not finished within `timeout` seconds; it is still `status`."""
+    """Request `request_id` has not finished within `timeout` seconds; it is still `status`, and goes on.
+
+    The ledger adds `attempts` and, if it is to be tried again, `next_attempt_at` and `last_error`, an error's record.
+    """
 
     sentence = "request {request_id} has not finished after {timeout} s; it is {status}"
 

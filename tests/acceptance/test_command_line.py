@@ -150,7 +150,7 @@ def test_ctrl_c_stops_the_wait_and_not_the_request(
 
     assert waiting.returncode == 130
     # Nothing where the signal came before the wait had begun.
-    assert not err or err.startswith("Stopped waiting. The request itself goes on: ")
+    assert not err or err.startswith("Stopped waiting. The request is kept and will be done: do not ask again. ")
     assert _statuses(nobody_works, billing) == ["queued"]
 
 

@@ -116,7 +116,9 @@ def test_dev_is_all_that_a_newcomer_needs_and_keeps_the_data_and_ends_with_its_p
 
         second = CommandLine({}).as_process("dev", "--directory", str(directory))
         assert second.status == 1
-        assert second.err == f"error: {directory} is in use by another release-worker, process {dev.process.pid}\n"
+        user = f"another release-worker, process {dev.process.pid}"
+        told = f"error: {directory} is in use by {user}: stop that one, or use another directory (--directory PATH)\n"
+        assert second.err == told
 
         assert dev.stop(signal.SIGINT) == 0
         assert dev.printed.endswith("\nStopping …\n")

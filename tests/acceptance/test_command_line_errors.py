@@ -5,11 +5,13 @@ import re
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from release_worker.embedded import EmbeddedServers
 from tests.support.billing import INVOICE
-from tests.support.command_line import CommandLine, settings
+from tests.support.command_line import PROGRAM, CommandLine, settings
 from tests.support.databases import temporary_database
+from tests.support.workers import Service
 from tests.support.world import Toolset
 
 LONG_URN = "tools:http:github:actions_add_custom_labels_to_self_hosted_runner_for_repo"
@@ -26,7 +28,7 @@ def test_without_a_worker_a_timeout_says_where_to_look(nobody_works: CommandLine
     assert f"requests show {request_id}" in ended.err
     shown = nobody_works("requests", "show", request_id).out
     assert re.search(r"^status +queued$", shown, re.MULTILINE)
-    assert "It waits for a worker." in shown
+    assert shown.endswith("It waits for a worker. Is one running? Start one: celery -A release_worker worker\n")
 
 
 def test_a_refused_rollback_lists_what_stands_in_its_way(run: CommandLine, billing: Toolset) -> None:
@@ -99,7 +101,7 @@ def test_a_database_is_made_checked_and_found_wanting(servers: EmbeddedServers) 
         _execute(url, "ALTER TABLE release_requests DROP COLUMN worker")
         differs = run("db", "check")
         assert differs.status == 1
-        assert "add column release_requests worker" in differs.out
+        assert "column worker of table release_requests is missing" in differs.out
         assert not json.loads(run("db", "check", "--json").out)["ok"]
 
         _execute(url, "UPDATE release_worker_alembic_version SET version_num = '9999_future'")
@@ -119,21 +121,33 @@ def test_a_check_names_what_else_is_missing_from_the_schema(servers: EmbeddedSer
         _execute(url, "DROP FUNCTION release_worker_digest")
         differs = run("db", "check")
         assert differs.status == 1
-        assert differs.out.splitlines()[1:] == [
-            "  add function release_worker_digest",
-            "  add trigger toolset_releases.toolset_releases_immutable",
-            "  enable foreign keys toolset_tools",
-            "  enable trigger source_states.source_states_immutable",
+        assert _without_path(differs.out).splitlines()[1:] == [
+            "  foreign keys of table toolset_tools are disabled",
+            "  function release_worker_digest is missing",
+            "  trigger source_states_immutable on table source_states is disabled",
+            "  trigger toolset_releases_immutable on table toolset_releases is missing",
+            "Enable what is disabled: ALTER TABLE … ENABLE TRIGGER ALL, as the owner (foreign keys: a superuser).",
+            "Mend the rest by hand. To see how it must be: `release-worker db upgrade` in an empty database, then"
+            " `pg_dump --schema-only`.",
         ]
+        upgraded = run("db", "upgrade")
+        assert upgraded.status == 1
+        assert upgraded.out.splitlines()[1:] == differs.out.splitlines()
+        assert run("db", "upgrade", "--json").status == 1
 
 
 def test_an_upgrade_says_what_is_in_its_way(servers: EmbeddedServers) -> None:
     with temporary_database(servers.postgres, template="template0") as url:
         run = CommandLine(settings(database_url=url))
+        _execute(url, "CREATE TABLE invoices (id int CONSTRAINT organizations_slug_key UNIQUE)")
+        said = "his database already has an index organizations_slug_key that release-worker did not make."
+        assert f"error: t{said}" in run("db", "upgrade").err
         _execute(url, "CREATE TABLE projects (id int)")
-        refused = run("db", "upgrade")
-        assert (refused.status, refused.out, len(refused.err.splitlines())) == (1, "", 2)
-        assert refused.err.startswith("error: the database has a table projects that release-worker did not make")
+        said = "his database already has a table projects, and 1 more, that release-worker did not make."
+        refused, checked = run("db", "upgrade"), run("db", "check")
+        assert (refused.status, refused.out, checked.status, checked.err) == (1, "", 1, "")
+        assert refused.err == f"error: t{said} Use a database of its own. Nothing was changed.\n"
+        assert checked.out == f"T{said} Use a database of its own.\n"
 
 
 def test_who_lacks_a_privilege_is_told_so(servers: EmbeddedServers) -> None:
@@ -142,9 +156,58 @@ def test_who_lacks_a_privilege_is_told_so(servers: EmbeddedServers) -> None:
         run = CommandLine(settings(database_url=url.replace("postgres@", "stranger@")))
         refused = run("requests", "list")
         assert refused.status == 1
-        assert "permission denied for table release_requests" in refused.err
-        assert "release-worker db grants" in refused.err.splitlines()[1]
-        assert "Does PostgreSQL run" not in refused.err
+        complaint, advice = _without_path(refused.err).splitlines()
+        told = "error: the database role stranger lacks a privilege: permission denied for table release_requests"
+        assert complaint == told
+        assert advice == "  What each role needs: release-worker db grants"
+
+
+def test_a_database_that_does_not_exist_is_told_as_such(servers: EmbeddedServers) -> None:
+    url = make_url(servers.database_url).set(database="nowhere").render_as_string(hide_password=False)
+    refused = CommandLine(settings(database_url=url))("requests", "list")
+    assert refused.err.splitlines()[0] == "error: the database nowhere does not exist"
+    assert "Does PostgreSQL run" not in refused.err
+
+
+def test_a_request_that_is_tried_again_says_when_and_why(
+    nobody_works: CommandLine, served: Service, billing: Toolset
+) -> None:
+    """And does not ask whether a worker runs, nor offer to start servers beside those that are set."""
+    request_id = nobody_works("release", billing.path, "--no-wait", "--idempotency-key", "k", "--json").document
+    error = {"type": "VersionConflict", "message": "a row of projects is held by another transaction", "details": {}}
+    url = nobody_works.environment["RELEASE_WORKER_DATABASE_URL"]
+    _execute(
+        url,
+        "UPDATE release_requests SET attempts = 3, next_attempt_at = '2999-01-01 19:48:08+00',"
+        f" error = '{json.dumps(error)}'",
+    )
+    ended = nobody_works("release", billing.path, "--idempotency-key", "k", "--timeout", 0)
+    follow = f"requests show {request_id['request_id']}"
+    again = "next try 2999-01-01 19:48:08 UTC"
+    assert ended.err.splitlines()[1] == f"  It was tried 3 times: {error['message']}; {again}."
+    assert ended.err.splitlines()[2].startswith("  The request is kept and will be done: do not ask again. Follow it: ")
+    assert ended.err.endswith(f"{follow}\n")
+    assert "Is a worker running" not in ended.err
+    shown = nobody_works("requests", "show", request_id["request_id"]).out
+    assert shown.endswith("It is tried again at 2999-01-01 19:48:08 UTC.\n")
+
+
+def test_a_sweep_counts_what_it_did(nobody_works: CommandLine) -> None:
+    counted = nobody_works("requests", "sweep").out
+    assert re.fullmatch(r"Published again: \d+\. Given up: \d+\. Not valid as requests: 0\.\n", counted)
+
+
+def test_what_succeeded_is_not_tried_again(run: CommandLine, billing: Toolset) -> None:
+    run("release", billing.path)
+    request_id = run("requests", "list", "--json").document[0]["id"]
+    refused = run("requests", "retry", request_id)
+    told = f"error: request {request_id} has succeeded already: only a failed request can be tried again\n"
+    assert (refused.status, refused.err) == (2, told)
+
+
+def _without_path(text: str) -> str:
+    """A command to type begins with the program's path if it is not on the shell's."""
+    return text.replace(f"{PROGRAM.parent}/", "")
 
 
 def _execute(url: str, statement: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from release_worker.domain.messages import validate_request
 from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
-from release_worker.errors import VersionConflict
+from release_worker.errors import ResultTimeout, VersionConflict
 from release_worker.store.accepting import PATIENCE, Accepted, accept_request
 from release_worker.store.engine import single_statement
 from tests.support.billing import a_full_toolset
@@ -68,3 +68,20 @@ def test_a_client_whose_connection_died_asks_on_a_new_one(served: Service) -> No
             assert connection.execute(text(END_SESSIONS)).scalars().all() == [True]
         client.create_release(billing.path, actor="tester")
     assert len(ledger(served.engine)) == 2
+
+
+@pytest.mark.parametrize("read", ["a wait", "a handle"])
+def test_a_client_whose_connection_died_reads_on_a_new_one(
+    served: Service, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    monkeypatch.setattr("release_worker.store.engine.LONGEST_TRUST", 60.0)
+    billing = a_full_toolset(served.engine)
+    with served.client() as client:
+        asked = client.create_release(billing.path, actor="tester")
+        with served.engine.connect() as connection:
+            assert connection.execute(text(END_SESSIONS)).scalars().all() == [True]
+        if read == "a wait":
+            with pytest.raises(ResultTimeout):
+                asked.result(0)
+        else:
+            assert client.handle(asked.id).kind == "create_release"

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 import release_worker.testing
-from release_worker.components import Scope, TableComponent
+from release_worker.components import HasLiveRows, Scope, TableComponent, UnlinkedTableComponent
 from release_worker.state.registry import built_in_components
 from release_worker.testing import exercise_component
 from tests.support.component_edits import BUILT_IN_EDITS, edit, flag_edits
@@ -26,11 +26,11 @@ def test_the_example_from_outside_keeps_the_rules(engine: Engine, scope: Scope) 
 
 
 @pytest.mark.parametrize("scope", ["toolset", "project", "organization"])
-def test_a_table_keeps_the_rules(engine: Engine, scope: Scope) -> None:
-    create_flags_table(engine)
-    flags = TableComponent(
-        name="flags", table="flags", key="name", scope=scope, scope_column="owner_id", values=("value",)
-    )
+@pytest.mark.parametrize("kind", [TableComponent, UnlinkedTableComponent])
+def test_a_table_keeps_the_rules(engine: Engine, scope: Scope, kind: type[UnlinkedTableComponent]) -> None:
+    create_flags_table(engine, owners=f"{scope}s" if kind is TableComponent else None)
+    flags = kind(name="flags", table="flags", key="name", scope=scope, scope_column="owner_id", values=("value",))
+    assert isinstance(flags, HasLiveRows) == (kind is TableComponent)
     exercise_component(flags, engine=engine, edits=flag_edits(scope))
 
 
@@ -38,8 +38,9 @@ def test_a_table_with_soft_deletion_and_a_key_of_two_columns_keeps_the_rules(eng
     with engine.begin() as connection:
         connection.execute(
             text(
-                "CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, project uuid, region text,"
-                " number int, body text, seen timestamptz, deleted_at timestamptz)"
+                "CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+                " project uuid REFERENCES projects, region text, number int, body text, seen timestamptz,"
+                " deleted_at timestamptz)"
             )
         )
     notes = TableComponent(

@@ -221,7 +221,10 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "restore that commits": ({"restoring": committing}, "must never commit"),
     "restore that commits in SQL": ({"restoring": running("COMMIT")}, "must never commit"),
     "restore on a connection of its own": ({"restoring": elsewhere}, "still there after a rollback"),
-    "live rows that are not all": ({"rows": (f"SELECT FROM flags WHERE {OURS} AND name = 'b'",)}, "live_rows do not"),
+    "live rows that are not all": (
+        {"rows": (f"SELECT FROM flags WHERE {OURS} AND name <> 'a'",)},
+        "changing is not held off",
+    ),
     "live rows of everybody": ({"rows": ("SELECT FROM flags",)}, "live_rows hold rows of another owner"),
     "live rows that cannot be held": ({"rows": ("SELECT count(*) FROM flags",)}, "FOR UPDATE failed"),
 }
@@ -229,21 +232,27 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_broken_component_is_convicted(engine: Engine, fault: str) -> None:
-    create_flags_table(engine)
+    create_flags_table(engine, owners="toolsets")
     broken, complaint = FAULTS[fault]
     with pytest.raises(AssertionError, match=f"component (flags|Flags): .*({complaint})"):
         exercise_component(Suspect(**broken), engine=engine, edits=flag_edits("toolset"))
 
 
 def test_the_component_without_a_fault_is_not(engine: Engine) -> None:
-    create_flags_table(engine)
+    create_flags_table(engine, owners="toolsets")
     exercise_component(Suspect(), engine=engine, edits=flag_edits("toolset"))
 
 
 def test_a_shared_component_that_depends_on_the_toolset_is_convicted(engine: Engine) -> None:
-    create_flags_table(engine)
+    create_flags_table(engine, owners="toolsets")
     with pytest.raises(AssertionError, match="two toolsets of one project have different content"):
         exercise_component(Suspect(scope="project", content=OWN_ID), engine=engine, edits=flag_edits("project"))
+
+
+def test_live_rows_of_a_table_to_which_others_can_add_are_convicted(engine: Engine) -> None:
+    create_flags_table(engine)
+    with pytest.raises(AssertionError, match="adding is not held off by live_rows and the owner's row"):
+        exercise_component(Suspect(), engine=engine, edits=flag_edits("toolset"))
 
 
 def test_without_edits_nothing_is_proved(engine: Engine) -> None:

@@ -6,15 +6,15 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Engine, text
 
-from release_worker.components import TableComponent
+from release_worker.components import UnlinkedTableComponent
 
 EARLIER, LATER = "2026-01-01 10:00+00", "2026-01-02 10:00+00"
 
 
-def words(**changes: Any) -> TableComponent:
+def words(**changes: Any) -> UnlinkedTableComponent:
     """Of a table `words (owner, word, meaning)`."""
     given = {"table": "words", "key": "word", "scope": "toolset", "scope_column": "owner", "values": ("meaning",)}
-    return TableComponent(name="words", **{**given, **changes})
+    return UnlinkedTableComponent(name="words", **{**given, **changes})
 
 
 SOFTLY = words(deleted_at="deleted_at")
@@ -30,7 +30,7 @@ def run(engine: Engine, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in result] if result.returns_rows else []
 
 
-def restore(engine: Engine, component: TableComponent, owner: UUID, target: str) -> None:
+def restore(engine: Engine, component: UnlinkedTableComponent, owner: UUID, target: str) -> None:
     with engine.begin() as connection:
         component.restore(connection, "CAST(:target AS jsonb)", {"toolset_id": owner, "target": target})
 

@@ -1,19 +1,20 @@
 """Rows of any table are captured, compared and restored exactly, without a line of SQL by the author."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from release_worker.components import TableComponent
+from release_worker.components import Parameters, TableComponent, UnlinkedTableComponent
 from release_worker.errors import ComponentFailed
 from tests.support.billing import a_full_toolset
 from tests.support.exact_json import Json, parsed
 from tests.support.ledger import ask, mailbox
 from tests.support.operations import drift, release, roll_back
-from tests.support.plug_ins import with_plug_ins
+from tests.support.plug_ins import Once, with_plug_ins
 from tests.support.tables import NOT_IN_ARRAYS, TYPES, column_names, create_table_of_all_types, rows_as_text
 from tests.support.world import Toolset
 
@@ -21,7 +22,7 @@ ODD_SESSION = """
     SET LOCAL TimeZone = 'Asia/Kathmandu'; SET LOCAL DateStyle = 'SQL, DMY'; SET LOCAL IntervalStyle = 'sql_standard';
     SET LOCAL bytea_output = 'escape'; SET LOCAL extra_float_digits = -3
 """
-ALL_TYPES = TableComponent(
+ALL_TYPES = UnlinkedTableComponent(
     name="things",
     table="things",
     key=("region", "number"),
@@ -43,31 +44,31 @@ def run(engine: Engine, statement: str, **values: Any) -> list[Any]:
         return list(result) if result.returns_rows else []
 
 
-def captured(connection: Connection, component: TableComponent, owner: UUID) -> str | None:
+def captured(connection: Connection, component: UnlinkedTableComponent, owner: UUID) -> str | None:
     query = text(f"SELECT CAST({component.capture()} AS text)")
     content: str | None = connection.execute(query, {f"{component.scope}_id": owner}).scalar()
     return content
 
 
-def content(engine: Engine, component: TableComponent, owner: UUID) -> Json:
+def content(engine: Engine, component: UnlinkedTableComponent, owner: UUID) -> Json:
     with engine.connect() as connection:
         found = captured(connection, component, owner)
     return None if found is None else parsed(found)
 
 
-def restore(connection: Connection, component: TableComponent, owner: UUID, target: str | None) -> None:
+def restore(connection: Connection, component: UnlinkedTableComponent, owner: UUID, target: str | None) -> None:
     component.restore(connection, "CAST(:target AS jsonb)", {f"{component.scope}_id": owner, "target": target})
 
 
-def restored(engine: Engine, component: TableComponent, owner: UUID, target: str | None) -> None:
+def restored(engine: Engine, component: UnlinkedTableComponent, owner: UUID, target: str | None) -> None:
     with engine.begin() as connection:
         restore(connection, component, owner, target)
 
 
-def words(**changes: Any) -> TableComponent:
+def words(**changes: Any) -> UnlinkedTableComponent:
     """Of a table `words (owner, word, meaning)`."""
     given = {"table": "words", "key": "word", "scope": "toolset", "scope_column": "owner", "values": ("meaning",)}
-    return TableComponent(name="words", **{**given, **changes})
+    return UnlinkedTableComponent(name="words", **{**given, **changes})
 
 
 def test_values_of_every_type_come_back_exactly_whatever_the_session_is_set_to(engine: Engine) -> None:
@@ -158,7 +159,7 @@ def test_keys_of_several_columns_cannot_be_mistaken_for_each_other(engine: Engin
     assert rows_as_text(engine, "words", "owner", owner) == before
 
 
-HOSTILE = ['a"b', "a:toolset_id", "%s %(x)s", "{pinned}{}", "it's", "a\\:b\\", "naïve 😀", "SELECT", "target", "live"]
+HOSTILE = ['a"b', "a :toolset_id", "%s %(x)s", "{pinned}{}", "it's", "a\\:b\\", "naïve 😀", "SELECT", "target", "live"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -213,11 +214,23 @@ COLUMN_TYPES = ("uuid", "text", "text", "timestamptz", "int")
     ],
 )
 def test_a_table_that_cannot_be_restored_is_not_captured(
-    engine: Engine, definition: str, component: TableComponent, reason: str
+    engine: Engine, definition: str, component: UnlinkedTableComponent, reason: str
 ) -> None:
     table(engine, definition)
     billing = a_full_toolset(engine)
     assert reason in failure(engine, billing, component).details["reason"]
+
+
+@pytest.mark.parametrize("column", ["uuid", "uuid REFERENCES projects"])
+def test_a_table_without_a_foreign_key_to_its_owner_is_not_captured_as_one_with(engine: Engine, column: str) -> None:
+    table(engine, f"words (owner {column}, word text, meaning text)")
+    linked = TableComponent(
+        name="words", table="words", key="word", scope="toolset", scope_column="owner", values=("meaning",)
+    )
+    assert (
+        "column owner has no foreign key to toolsets"
+        in failure(engine, a_full_toolset(engine), linked).details["reason"]
+    )
 
 
 @pytest.mark.parametrize(("rows", "reason"), [("'a', 'a', 'b'", "two rows have the key a"), ("NULL", "null")])
@@ -228,7 +241,7 @@ def test_rows_that_the_key_does_not_tell_apart_are_not_captured(engine: Engine, 
     assert reason in failure(engine, billing, words()).details["reason"]
 
 
-def failure(engine: Engine, billing: Toolset, component: TableComponent) -> ComponentFailed:
+def failure(engine: Engine, billing: Toolset, component: UnlinkedTableComponent) -> ComponentFailed:
     done = mailbox(engine, components=with_plug_ins(component)).work_until_done(ask(engine, billing))
     with pytest.raises(ComponentFailed) as failed:
         done.outcome()
@@ -255,3 +268,33 @@ def test_a_table_is_released_compared_and_rolled_back(engine: Engine) -> None:
     roll_back(engine, billing, 1, registry=registry)
     assert rows_as_text(engine, "words", "owner", billing.id) == before
     assert not drift(engine, billing, registry=registry).drifted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added(UnlinkedTableComponent):
+    """Before the first restore, another app adds a row that the plan has not seen."""
+
+    add: Once
+
+    def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
+        self.add()
+        UnlinkedTableComponent.restore(self, connection, target, parameters)
+
+
+def test_a_row_that_is_added_during_a_rollback_is_not_lost_without_a_foreign_key(engine: Engine) -> None:
+    table(engine, "words (owner uuid, word text, meaning text)")
+    billing = a_full_toolset(engine)
+    insert = "INSERT INTO words (owner, word) VALUES (:owner, :word)"
+    add = Once(lambda: run(engine, insert, owner=billing.id, word="added"))
+    added = Added(
+        name="words", table="words", key="word", scope="toolset", scope_column="owner", values=("meaning",), add=add
+    )
+    registry = with_plug_ins(added)
+    release(engine, billing, registry=registry)
+    run(engine, insert, owner=billing.id, word="unreleased")
+    done = roll_back(engine, billing, 1, attempts=2, registry=registry)
+    assert content(engine, words(), billing.id) is None
+    assert done.changes["words"].removed == ("added", "unreleased")
+    assert done.backup_release_number is not None
+    roll_back(engine, billing, done.backup_release_number, registry=registry)
+    assert content(engine, words(), billing.id) == {"added": {}, "unreleased": {}}

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
-from release_worker.components import TableComponent
+from release_worker.components import UnlinkedTableComponent
 from tests.support.exact_json import exact, parsed, written
 from tests.support.strategies import JSON_VALUES, TEXT, examples_in_one_database
 from tests.support.tables import NOT_IN_ARRAYS, TYPES, column_names, create_table_of_all_types
 
 COLUMNS = column_names()
-THINGS = TableComponent(
+THINGS = UnlinkedTableComponent(
     name="things",
     table="things",
     key=("region", "number"),
@@ -60,7 +60,7 @@ def steps(draw: st.DrawFn) -> Step:
     region, number = draw(st.sampled_from(REGIONS)), draw(st.integers(0, 2))
     if not draw(st.integers(0, 3)):
         return Step(region, number)
-    kinds = draw(st.lists(st.sampled_from(list(TYPES)), max_size=4, unique=True))
+    kinds = draw(st.lists(st.sampled_from(list(TYPES)), min_size=3, max_size=12, unique=True))
     values: dict[str, str | Sequence[str | None]] = {}
     for kind in kinds:
         place = list(TYPES).index(kind)
@@ -72,6 +72,7 @@ def steps(draw: st.DrawFn) -> Step:
 
 
 HISTORIES = st.lists(steps(), max_size=6)
+BEGINNINGS = st.lists(steps(), min_size=1, max_size=6)
 
 
 def edit(connection: Connection, owner: UUID, step: Step) -> None:
@@ -84,13 +85,15 @@ def edit(connection: Connection, owner: UUID, step: Step) -> None:
         return
     new = f"SELECT :owner, :region, :number WHERE NOT EXISTS (SELECT FROM things {where})"
     connection.execute(text(f"INSERT INTO things (owner, region, number) {new}"), key)
-    for column, value in step.values.items():
-        kind = COLUMNS[column]
-        bound = f"CAST(CAST(:value AS text) AS {kind})"
-        if not isinstance(value, str):
-            bound = f"ARRAY(SELECT CAST(one AS {kind.removesuffix('[]')}) FROM unnest(CAST(:value AS text[])) AS one)"
-        given_value = value if isinstance(value, str) else list(value)
-        connection.execute(text(f"UPDATE things SET {column} = {bound} {where}"), {**key, "value": given_value})
+    assigned = ", ".join(f"{column} = {_bound(column, value)}" for column, value in step.values.items())
+    connection.execute(text(f"UPDATE things SET {assigned} {where}"), {**key, **step.values})
+
+
+def _bound(column: str, value: str | Sequence[str | None]) -> str:
+    kind = COLUMNS[column]
+    if isinstance(value, str):
+        return f"CAST(CAST(:{column} AS text) AS {kind})"
+    return f"ARRAY(SELECT CAST(one AS {kind.removesuffix('[]')}) FROM unnest(CAST(:{column} AS text[])) AS one)"
 
 
 def rows(connection: Connection, owner: UUID) -> list[tuple[str | None, ...]]:
@@ -119,7 +122,7 @@ def things(engine: Engine) -> Engine:
 
 
 @examples_in_one_database(100)
-@given(before=HISTORIES, after=HISTORIES, others=HISTORIES)
+@given(before=BEGINNINGS, after=HISTORIES, others=HISTORIES)
 def test_every_history_is_restored_exactly(
     things: Engine, before: list[Step], after: list[Step], others: list[Step]
 ) -> None:

@@ -1,6 +1,7 @@
 """Asking within the caller's transaction: no commit, no request; and what was kept is published in the end."""
 
 import gc
+import json
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from release_worker.errors import (
     NotConfigured,
     RequestNotFound,
     ResultTimeout,
+    VersionConflict,
 )
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset
@@ -99,11 +102,44 @@ def test_a_result_is_waited_for_while_the_callers_transaction_is_open(
 ) -> None:
     session.execute(text("SELECT 1"))
     handle = client.create_release(billing.path, actor=ACTOR, session=session)
-    with pytest.raises(ResultTimeout, match="unknown"):
-        handle.result(0.1)
+    with ThreadPoolExecutor(1) as another_thread, pytest.raises(ResultTimeout, match="unknown"):
+        another_thread.submit(handle.result, 0.1).result(LONG)
     session.commit()
     with pytest.raises(ResultTimeout, match="queued"):
         handle.result(0.1)
+
+
+def test_the_thread_that_has_to_commit_a_request_is_told_so_instead_of_waiting_for_ever(
+    served: Service, client: ReleaseClient, billing: Toolset, session: Session
+) -> None:
+    handle = client.create_release(billing.path, actor=ACTOR, session=session)
+    with pytest.raises(InvalidRequest, match=r"^commit the transaction that made this request first$"):
+        handle.result(LONG)
+
+
+def test_a_timeout_tells_what_became_of_the_request_so_far(
+    served: Service, client: ReleaseClient, billing: Toolset
+) -> None:
+    handle = client.create_release(billing.path, actor=ACTOR)
+    with pytest.raises(ResultTimeout) as waited:
+        handle.result(0)
+    assert waited.value.details == {"request_id": handle.id, "timeout": 0, "status": "queued", "attempts": 0}
+    conflict = VersionConflict(reason="deadlock")
+    due = datetime.now(UTC) + timedelta(hours=1)
+    with served.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE release_requests SET attempts = 2, error = CAST(:error AS jsonb), next_attempt_at = :due"),
+            {"error": json.dumps(conflict.as_record()), "due": due},
+        )
+    with pytest.raises(ResultTimeout) as waited:
+        handle.result(0)
+    told = waited.value.details
+    assert (told["attempts"], told["last_error"], told["next_attempt_at"]) == (2, conflict.as_record(), due.isoformat())
+
+
+def test_a_handle_shows_what_it_stands_for(served: Service, client: ReleaseClient, billing: Toolset) -> None:
+    handle = client.create_release(billing.path, actor=ACTOR)
+    assert repr(handle) == f"RequestHandle(kind='create_release', id='{handle.id}', published=True)"
 
 
 def test_the_wait_for_a_result_ends_when_the_callers_transaction_is_undone(
@@ -198,7 +234,7 @@ class AsyncSession:
     ("make", "complaint"),
     [
         (lambda engine: Session(engine, twophase=True), "two-phase commit"),
-        (lambda engine: AsyncSession(), "not AsyncSession"),
+        (lambda engine: AsyncSession(), "not AsyncSession; use `await session.run_sync(...)`"),
         (lambda engine: scoped_session(sessionmaker(bind=engine)), "not scoped_session"),
         (lambda engine: engine, "not Engine"),
     ],
@@ -282,7 +318,7 @@ def test_a_key_that_stands_for_something_else_does_not_end_the_callers_transacti
     first = client.create_release(billing.path, actor=ACTOR, idempotency_key="k", session=session)
     with pytest.raises(IdempotencyConflict) as conflict:
         client.create_release(billing.path, actor=ACTOR, idempotency_key="k", notes="other", session=session)
-    assert conflict.value.details == {"idempotency_key": "k", "request_id": first.id}
+    assert conflict.value.details == {"idempotency_key": "k", "request_id": first.id, "differing": ["notes"]}
     session.commit()
     assert ids(served) == [first.id]
 
@@ -328,7 +364,10 @@ def test_without_a_broker_the_request_is_kept_and_the_call_says_so(
     servers: EmbeddedServers, served: Service, client: ReleaseClient, billing: Toolset
 ) -> None:
     client.create_release(billing.path, actor=ACTOR)  # with a connection that then breaks
-    with broker_down(servers), pytest.raises(BrokerUnavailable, match="kept in the ledger") as down:
+    with (
+        broker_down(servers),
+        pytest.raises(BrokerUnavailable, match="kept and will be done: do not ask again") as down,
+    ):
         client.create_release(billing.path, actor=ACTOR)
     request_id = down.value.details["request_id"]
     assert record(served.engine, request_id).status == "queued"

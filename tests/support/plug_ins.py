@@ -64,11 +64,14 @@ def interrupted_by(action: Callable[[], object]) -> Components:
     return with_plug_ins(Interruption(action))
 
 
-def create_flags_table(engine: Engine) -> None:
-    """A table of an app's own: feature flags of a toolset, a project or an organization, by its id."""
+def create_flags_table(engine: Engine, *, owners: str | None = None) -> None:
+    """A table of an app's own: feature flags of a toolset, a project or an organization, by its id; with a foreign key
+    to the table `owners`, if it is given."""
     create = "CREATE TABLE flags (owner_id uuid, name text, value jsonb NOT NULL, PRIMARY KEY (owner_id, name))"
     with engine.begin() as connection:
         connection.execute(text(create))
+        if owners is not None:
+            connection.execute(text(f"ALTER TABLE flags ADD FOREIGN KEY (owner_id) REFERENCES {owners}"))
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,7 @@ def test_an_invalid_request_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -
         ("42501", "release-worker db grants"),
         ("42P01", "release-worker db upgrade"),
         ("42703", "release-worker db upgrade"),
+        ("3D000", "createdb"),
         ("57P03", "Does PostgreSQL run"),
         (None, "Does PostgreSQL run"),
     ],

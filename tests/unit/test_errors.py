@@ -19,7 +19,7 @@ FIELDS: dict[type[ReleaseWorkerError], dict[str, Any]] = {
     errors.ToolsetNotFound: {"toolset": "acme/payments/billing"},
     errors.ReleaseNotFound: {"toolset": "acme/payments/billing", "release_number": 7},
     errors.RequestNotFound: {"request_id": "r-1"},
-    errors.IdempotencyConflict: {"idempotency_key": "build-1", "request_id": "r-1"},
+    errors.IdempotencyConflict: {"idempotency_key": "build-1", "request_id": "r-1", "differing": ["notes"]},
     errors.StaleState: {"expected_current_release": 3, "current_release_number": None},
     errors.MissingDependencies: {"tools": ["tools:a"], "resources": []},
     errors.SharedStateImpact: {"toolsets": [{"id": "1", "path": "a/b/c", "components": ["system"]}]},
@@ -33,7 +33,7 @@ FIELDS: dict[type[ReleaseWorkerError], dict[str, Any]] = {
     errors.DatabaseUnavailable: {"reason": "gone", "sqlstate": None},
     errors.OperationTimeout: {},
     errors.BrokerUnavailable: {"reason": "gone"},
-    errors.ResultTimeout: {"request_id": "r-1", "timeout": 2.5, "status": "queued"},
+    errors.ResultTimeout: {"request_id": "r-1", "timeout": 2.5, "status": "queued", "attempts": 0},
 }
 
 PERMANENT = {

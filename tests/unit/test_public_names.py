@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import get_args
 
 import release_worker
+from release_worker import components, testing
 from release_worker.broker.routing import QUEUE_NAMES, QUEUES, TASKS
 from release_worker.domain.messages import _POSITIONAL, REQUESTS, RESULTS, Kind
 from release_worker.settings import PREFIX, Settings
@@ -53,3 +54,22 @@ def test_the_components_are_those_of_the_contract_in_its_order() -> None:
 
 def test_plug_ins_are_found_under_the_entry_point_group_of_the_contract() -> None:
     assert ENTRY_POINTS == "release_worker.components"
+
+
+def test_what_a_plug_in_imports_is_there_and_stays() -> None:
+    assert set(components.__all__) == {
+        "Component",
+        "HasForms",
+        "HasLiveRows",
+        "Parameters",
+        "Scope",
+        "TableComponent",
+        "UnlinkedTableComponent",
+        "keyed_diff",
+        "members",
+        "once",
+    }
+    assert set(testing.__all__) == {"Edit", "Owner", "exercise_component"}
+    for module in (components, testing):
+        for name in module.__all__:
+            assert getattr(module, name) is not None

@@ -200,3 +200,10 @@ def test_a_subject_gives_components_the_ids_that_their_sql_may_refer_to() -> Non
 def test_the_broker_is_told_for_both_directions() -> None:
     url = "redis://broker.test/0"
     assert addresses(url) == {"broker_url": url, "broker_read_url": url, "broker_write_url": url}
+
+
+def test_the_fields_that_differ_are_named_but_for_how_the_toolset_is_named() -> None:
+    assert request(notes="n").differing(request()) == ["notes"]
+    assert request(notes="n").differing(request(actor="y", labels={"a": 1})) == ["actor", "notes", "labels"]
+    assert request().differing(request(toolset="a/b/c", organization="a", idempotency_key="k")) == []
+    assert request().differing(request("check_drift")) == ["kind"]

@@ -27,7 +27,8 @@ def publish(app: Celery, message: Mapping[str, Any], *, kept: bool) -> None:
     except _AWAY as error:
         reason = " ".join(str(error).split())
         raise BrokerUnavailable(
-            f"the broker cannot be reached: {reason}" + ("; the request is kept in the ledger" if kept else ""),
+            f"the broker cannot be reached: {reason}"
+            + ("; the request is kept and will be done: do not ask again" if kept else ""),
             reason=reason,
             request_id=message["task_id"] if kept else None,
         ) from error

@@ -1,5 +1,6 @@
 """`db upgrade|check|grants`: the tables in PostgreSQL."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -16,19 +17,28 @@ app = typer.Typer(help="Create, upgrade and check the tables in PostgreSQL.")
 
 @app.command()
 def upgrade(as_json: AsJson = False) -> None:
-    """Create the tables, or bring them to this version. Does nothing when they are there already."""
-    from release_worker.operations.schema import upgrade_schema
+    """Create the tables, or bring them to this version. Does nothing when they are there already.
+
+    Ends with what `db check` finds: exit status 1 if the tables differ from what this version needs.
+    """
+    from release_worker.operations.schema import check_schema, upgrade_schema
     from release_worker.settings import read_settings
 
-    done = upgrade_schema(read_settings().require("database_url"))
+    url = read_settings().require("database_url")
+    done = upgrade_schema(url)
+    state = check_schema(url)
     if as_json:
-        print_json(done)
+        print_json({"before": done.before, "after": done.after, "differences": state.differences})
     elif done.before == done.after:
         say(f"The database is at revision {done.after} already.")
     elif done.before is None:
         say(f"The tables are made: revision {done.after}.")
     else:
         say(f"The database is upgraded from revision {done.before} to {done.after}.")
+    if not state.ok:
+        if not as_json:
+            say(*_findings(state))
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -61,10 +71,25 @@ def _fields(state: "SchemaState") -> dict[str, object]:
 def _findings(state: "SchemaState") -> list[str]:
     if state.ok:
         return [f"The database is as this version needs it: revision {state.revision}."]
+    if state.in_the_way is not None:
+        return [state.in_the_way[0].upper() + state.in_the_way[1:]]
     if state.revision is None:
         return [f"The database has no tables of release-worker yet: {command_line('db', 'upgrade')}"]
     if state.revision != state.needed:
         behind = f"The database is at revision {state.revision}, and this version needs {state.needed}"
         return [f"{behind}: {command_line('db', 'upgrade')}"]
     found = listed(state.differences, 20)
-    return [f"The database is at revision {state.revision}, but differs from it:", *(f"  {line}" for line in found)]
+    differs = f"The database is at revision {state.revision}, but differs from it:"
+    return [differs, *(f"  {line}" for line in found), *_mending(state.differences)]
+
+
+def _mending(differences: Sequence[str]) -> list[str]:
+    lines = []
+    if any(line.endswith("disabled") for line in differences):
+        lines.append(
+            "Enable what is disabled: ALTER TABLE … ENABLE TRIGGER ALL, as the owner (foreign keys: a superuser)."
+        )
+    if not all(line.endswith("disabled") for line in differences):
+        fresh = f"`{command_line('db', 'upgrade')}` in an empty database, then `pg_dump --schema-only`"
+        lines.append(f"Mend the rest by hand. To see how it must be: {fresh}.")
+    return lines

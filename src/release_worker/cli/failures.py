@@ -4,6 +4,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
@@ -11,7 +12,7 @@ import typer
 from rich.text import Text
 
 from release_worker import errors
-from release_worker.cli.render import command_line, listed, one_line, print_json, say
+from release_worker.cli.render import command_line, count, exact_moment, listed, one_line, print_json, say
 
 DONE = 0
 FAILED = 1
@@ -85,6 +86,8 @@ def _details(error: errors.ReleaseWorkerError) -> list[str]:
 def _advice(error: errors.ReleaseWorkerError) -> list[str]:
     details = error.details
     match error:
+        case errors.NotConfigured() if "found" in details:  # the database is there, and is somebody else's
+            return []
         case errors.NotConfigured() if str(details.get("setting")).startswith("RELEASE_WORKER_"):
             started = command_line("dev")
             return [f"Set it to your own server, or start `{started}` and copy the `export` lines that it prints."]
@@ -95,8 +98,7 @@ def _advice(error: errors.ReleaseWorkerError) -> list[str]:
         case errors.SharedStateImpact():
             return ["--allow-shared-impact does it all the same; --component NAME restores only what you name."]
         case errors.ResultTimeout() | errors.BrokerUnavailable() if details.get("request_id"):
-            follow = command_line("requests", "show", str(details["request_id"]))
-            return [f"Is a worker running, and can it reach the broker? The request is kept: {follow}"]
+            return [*_progress(details), kept(str(details["request_id"]))]
         case errors.DatabaseUnavailable():
             return _about_the_database(error)
         case errors.BrokerUnavailable():
@@ -105,12 +107,32 @@ def _advice(error: errors.ReleaseWorkerError) -> list[str]:
             return []
 
 
+def kept(request_id: str) -> str:
+    """That there is no need to ask again, for whoever stopped waiting or could not reach the broker."""
+    follow = command_line("requests", "show", request_id)
+    return f"The request is kept and will be done: do not ask again. Follow it: {follow}"
+
+
+def _progress(details: dict[str, Any]) -> list[str]:
+    """What became of the request so far, as a ResultTimeout tells."""
+    attempts, last = details.get("attempts"), details.get("last_error")
+    if "status" in details and not attempts:
+        return ["Is a worker running, and can it reach the broker?"]
+    if not isinstance(last, dict):
+        return []
+    due = details.get("next_attempt_at")
+    again = f"; next try {exact_moment(datetime.fromisoformat(due))}" if isinstance(due, str) else ""
+    return [f"It was tried {count(attempts or 0, 'time')}: {one_line(str(last.get('message')), 500)}{again}."]
+
+
 def _about_the_database(error: errors.DatabaseUnavailable) -> list[str]:
     match error.details.get("sqlstate"):
         case "42501":
             return [f"What each role needs: {command_line('db', 'grants')}"]
         case "42P01" | "42703" | "42883" | "3F000":
             return [f"The tables of this version: {command_line('db', 'upgrade')}"]
+        case "3D000":
+            return ["Make it first (createdb), or name another one in RELEASE_WORKER_DATABASE_URL."]
         case _:
             return ["Does PostgreSQL run where RELEASE_WORKER_DATABASE_URL says?"]
 

@@ -27,7 +27,14 @@ Labels = Annotated[
 OnlyIfChanged = Annotated[
     bool, typer.Option("--only-if-changed", help="Make none if nothing differs from the current release.")
 ]
-Plan = Annotated[bool, typer.Option("--plan", "--dry-run", help="Only show what would change; change nothing.")]
+Plan = Annotated[
+    bool,
+    typer.Option(
+        "--plan",
+        "--dry-run",
+        help="Only show what would change; change nothing. Waits its turn in the toolset's queue.",
+    ),
+]
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the records.")]
 Components = Annotated[
     list[str] | None,

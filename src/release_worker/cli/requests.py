@@ -1,6 +1,7 @@
 """`requests list|show|retry|sweep`: what was asked for, how far it is, and another try."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,14 +110,17 @@ def retry(request_id: RequestId, organization: Organization = None, as_json: AsJ
 
 @app.command()
 def sweep(as_json: AsJson = False) -> None:
-    """Publish again what the broker has lost, and give up what has no attempts left; beat does so all the time."""
+    """Publish again what the broker has lost, and give up what has no attempts left.
+
+    A request counts as lost only after it has waited for 15 seconds. Beat sweeps all the time.
+    """
     with client_from_environment(waits=True) as client:
         swept = client.sweep()
     if as_json:
         print_json(swept)
     else:
         counts = (len(swept.published), len(swept.given_up), len(swept.refused))
-        say("Published again: {}. Given up: {}. Refused as no requests: {}.".format(*counts))
+        say("Published again: {}. Given up: {}. Not valid as requests: {}.".format(*counts))
 
 
 def _table(records: "list[RequestRecord]") -> Table:
@@ -212,4 +216,16 @@ def _show_result(record: "RequestRecord") -> None:
 
             say(canonical_json.dumps(dict(record.result or {})))
     elif record.status == "queued":
-        say("", f"It waits for a worker. Is one running? Start one, or all there is: {command_line('dev')}")
+        say("", _waits_for(record))
+
+
+def _waits_for(record: "RequestRecord") -> str:
+    from release_worker.settings import read_settings
+
+    if record.next_attempt_at is not None and record.next_attempt_at > datetime.now(UTC):
+        return f"It is tried again at {exact_moment(record.next_attempt_at)}."
+    if record.attempts:
+        return "It is due to be tried again."
+    if read_settings().database_url is not None:
+        return "It waits for a worker. Is one running? Start one: celery -A release_worker worker"
+    return f"It waits for a worker. Is one running? Start one, or all there is: {command_line('dev')}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from release_worker.cli.failures import INTERRUPTED
+from release_worker.cli.failures import INTERRUPTED, kept
 from release_worker.cli.render import command_line, console, print_json, say
 from release_worker.errors import NotConfigured, ReleaseWorkerError
 
@@ -47,8 +47,7 @@ def result_of(handle: "RequestHandle[R]", *, timeout: float) -> R:
         error.details.setdefault("request_id", handle.id)
         raise
     except KeyboardInterrupt:
-        follow = command_line("requests", "show", handle.id)
-        say(f"Stopped waiting. The request itself goes on: {follow}", stderr=True)
+        say(f"Stopped waiting. {kept(handle.id)}", stderr=True)
         raise typer.Exit(INTERRUPTED) from None
 
 

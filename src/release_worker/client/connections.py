@@ -6,13 +6,27 @@ the answers. What a child inherits is kept as it is, so that nothing closes it: 
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from release_worker.broker.producer import close_app, make_app
+from release_worker.errors import DatabaseUnavailable
 from release_worker.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+
+T = TypeVar("T")
+
+
+def twice(work: Callable[[], T]) -> T:
+    """Do it, once more if that raises DatabaseUnavailable: a connection may have died in the pool, or have lost a
+    prepared statement behind a pooler."""
+    try:
+        return work()
+    except DatabaseUnavailable:
+        return work()
 
 
 class Connections:

@@ -1,6 +1,6 @@
 """Asks a release worker, through its broker."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -9,7 +9,7 @@ from uuid_utils import uuid7
 
 from release_worker.broker.publishing import message_again, message_of, publish
 from release_worker.broker.routing import envelope
-from release_worker.client.connections import ConnectionsByProcess
+from release_worker.client.connections import ConnectionsByProcess, twice
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.messages import (
@@ -23,13 +23,14 @@ from release_worker.domain.messages import (
     RollbackResult,
     validate_request,
 )
-from release_worker.errors import DatabaseUnavailable, NotConfigured, ResultTimeout
+from release_worker.errors import NotConfigured, ResultTimeout
 from release_worker.settings import given_settings, read_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
+    from release_worker.client.writing_down import OpenTransaction
     from release_worker.domain.request_record import RequestRecord
     from release_worker.domain.subject import Scope, Subject
     from release_worker.operations.sweep import Swept
@@ -214,8 +215,11 @@ class ReleaseClient:
             from release_worker.operations.find_request import find_request
             from release_worker.store.engine import single_statement
 
-            with single_statement(engine) as connection:
-                kind = find_request(connection, request_id, organization=organization).kind
+            def look() -> str:
+                with single_statement(engine) as connection:
+                    return find_request(connection, request_id, organization=organization).kind
+
+            kind = twice(look)
         return Handle(self._wait, request_id, kind, published=True)
 
     def _submit(self, kind: str, fields: Mapping[str, Any], session: "Session | None") -> Handle:
@@ -229,10 +233,7 @@ class ReleaseClient:
                 handle, envelope(kind, request_id, request.model_dump(mode="json"), in_ledger=False), kept=False
             )
             return handle
-        try:
-            accepted = self._write_down(request, request_id)
-        except DatabaseUnavailable:  # a connection that died where it lay; what did arrive is found under its id
-            accepted = self._write_down(request, request_id)
+        accepted = twice(lambda: self._write_down(request, request_id))  # what did arrive is found under its id
         handle = self._handle_of(accepted)
         if not accepted.record.finished:
             self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
@@ -246,12 +247,12 @@ class ReleaseClient:
             return accept_request(connection, request, request_id=request_id, patience=PATIENCE)
 
     def _submit_in_session(self, request: AnyRequest, request_id: str, session: "Session") -> Handle:
-        from release_worker.client.writing_down import after_commit, joined, open_transaction_of
+        from release_worker.client.writing_down import OpenTransaction, after_commit, joined
         from release_worker.store.accepting import accept_request
 
         connection = joined(session)
         accepted = accept_request(connection, request, request_id=request_id)
-        handle = self._handle_of(accepted, undecided=open_transaction_of(connection))
+        handle = self._handle_of(accepted, made_in=OpenTransaction(connection))
 
         def publish_kept() -> None:
             self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
@@ -260,10 +261,10 @@ class ReleaseClient:
             after_commit(session, publish_kept)
         return handle
 
-    def _handle_of(self, accepted: "Accepted", undecided: Callable[[], bool] | None = None) -> Handle:
+    def _handle_of(self, accepted: "Accepted", made_in: "OpenTransaction | None" = None) -> Handle:
         if accepted.record.toolset_id is None:
             raise accepted.record.stored_error()
-        record, wait = accepted.record, partial(self._wait, undecided=undecided)
+        record, wait = accepted.record, partial(self._wait, made_in=made_in)
         return Handle(wait, record.id, record.kind, published=record.finished)
 
     def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool) -> None:
@@ -271,12 +272,12 @@ class ReleaseClient:
         handle.published = True
 
     def _wait(
-        self, request_id: str, kind: str, timeout: float | None, *, undecided: Callable[[], bool] | None = None
+        self, request_id: str, kind: str, timeout: float | None, *, made_in: "OpenTransaction | None" = None
     ) -> AnyResult:
         if self._settings.database_url is not None:
             from release_worker.client.writing_down import wait_for_ledger
 
-            return wait_for_ledger(self._engine(), request_id, timeout, undecided)
+            return wait_for_ledger(self._engine(), request_id, timeout, made_in)
         if self._settings.result_backend is None:
             raise NotConfigured(
                 "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND",

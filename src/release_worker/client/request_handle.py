@@ -11,8 +11,8 @@ Wait = Callable[[str, str, float | None], AnyResult]
 
 
 class RequestHandle(Generic[R]):
-    """`id` is that of the request's row in the ledger and of its Celery task. `published` is False where the broker
-    could not be reached, or where the caller's transaction has not ended yet."""
+    """`id` is that of the request's row in the ledger and of its Celery task. `published` is False if the broker
+    could not be reached, or if the caller's transaction has not ended yet."""
 
     def __init__(self, wait: Wait, request_id: str, kind: str, *, published: bool = False) -> None:
         self._wait = wait
@@ -20,11 +20,15 @@ class RequestHandle(Generic[R]):
         self.kind = kind
         self.published = published
 
+    def __repr__(self) -> str:
+        return f"RequestHandle(kind={self.kind!r}, id={self.id!r}, published={self.published!r})"
+
     def result(self, timeout: float | None = None) -> R:
         """Wait `timeout` seconds at most (None: for ever) and return the result.
 
         Raises the error of a request that failed, ResultTimeout, after which the request goes on, and RequestNotFound
-        if the ledger has no such request and no transaction of this process is about to write it. Without a database, a
+        if the ledger has no such request and no transaction of this process is about to write it. Raises InvalidRequest
+        if this very thread has to end that transaction first: the wait would never end. Without a database, a
         request that does not exist is waited for like any other.
         """
         return cast(R, self._wait(self.id, self.kind, timeout))

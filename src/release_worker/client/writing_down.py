@@ -1,14 +1,19 @@
 """The database's half of asking: the request's row, and its end. Imported only where there is a database."""
 
+import threading
 import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC
+from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, SessionTransaction
 
+from release_worker.client.connections import twice
 from release_worker.domain.messages import AnyResult, validate_request
+from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.subject import ALL_SCOPES, Scope, Subject
 from release_worker.errors import BrokerUnavailable, InvalidRequest, RequestNotFound, ResultTimeout
 from release_worker.store.engine import ledger_transaction
@@ -22,7 +27,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger
 def joined(session: object) -> Connection:
     """The connection of a caller's session, in its transaction. Raises InvalidRequest for what cannot be joined."""
     if not isinstance(session, Session):
-        raise _refused(f"it must be a sqlalchemy.orm.Session, not {type(session).__name__}")
+        kind = type(session).__name__
+        instead = "; use `await session.run_sync(...)`" if "Async" in kind else ""
+        raise _refused(f"it must be a sqlalchemy.orm.Session, not {kind}{instead}")
     if session.twophase:
         raise _refused("it must not use two-phase commit: a request cannot be published when it is only prepared")
     connection = session.connection()
@@ -44,16 +51,24 @@ def hold_what_is_edited(session: Session, toolset: str, scope: Scope, organizati
     return hold_for_editing(joined(session), named.toolset, scope, organization=named.organization)
 
 
-def open_transaction_of(connection: Connection) -> Callable[[], bool]:
-    """Tells whether the transaction that the connection is in now has not ended yet; does not keep it from ending."""
-    transaction = connection.get_transaction()
-    known = None if transaction is None else weakref.ref(transaction)
+class OpenTransaction:
+    """The transaction that a connection is in, and the thread that began it; does not keep it from ending."""
 
-    def is_open() -> bool:
-        found = None if known is None else known()
+    def __init__(self, connection: Connection) -> None:
+        transaction = connection.get_transaction()
+        self._known = None if transaction is None else weakref.ref(transaction)
+        self._thread = threading.get_ident()
+
+    def is_open(self) -> bool:
+        """Whether it has not ended yet."""
+        found = None if self._known is None else self._known()
         return found is not None and found.is_active
 
-    return is_open
+    def refuse_to_wait_for_it(self) -> None:
+        """Raises InvalidRequest in its own thread, which cannot end it while it waits."""
+        if self._thread == threading.get_ident():
+            problem = "commit the transaction that made this request first"
+            raise InvalidRequest(problem, problems=[{"field": "session", "problem": problem}])
 
 
 def after_commit(session: Session, publish: Callable[[], None]) -> None:
@@ -87,22 +102,40 @@ def _forget_waiting(session: Session, ended: SessionTransaction) -> None:
 
 
 def wait_for_ledger(
-    engine: Engine, request_id: str, timeout: float | None, undecided: Callable[[], bool] | None = None
+    engine: Engine, request_id: str, timeout: float | None, made_in: OpenTransaction | None = None
 ) -> AnyResult:
     """The result of a request, when the ledger has it. Raises its error, ResultTimeout, and RequestNotFound if there is
-    no such request, which may yet come for as long as it is `undecided`."""
+    no such request. It may yet come while the transaction that it was `made_in` is open, but not if this thread has to
+    commit that: InvalidRequest."""
+
+    def look() -> RequestRecord | None:
+        with ledger_transaction(engine) as connection:
+            return get_request(connection, request_id)
+
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = FIRST_PAUSE
     while True:
-        may_come = undecided is not None and undecided()  # asked first: what was decided by then can be seen
-        with ledger_transaction(engine) as connection:
-            record = get_request(connection, request_id)
-        if record is None and not may_come:
+        may_come = made_in is not None and made_in.is_open()  # asked first: what was decided by then can be seen
+        record = twice(look)
+        if record is None and made_in is not None and may_come:
+            made_in.refuse_to_wait_for_it()
+        elif record is None:
             raise RequestNotFound(request_id=request_id)
         if record is not None and record.finished:
             return record.outcome()
         if deadline is not None and time.monotonic() >= deadline:
-            status = "unknown" if record is None else record.status
-            raise ResultTimeout(request_id=request_id, timeout=timeout, status=status)
+            raise ResultTimeout(request_id=request_id, timeout=timeout, **_progress(record))
         time.sleep(pause)
         pause = min(pause * 1.3, LONGEST_PAUSE)
+
+
+def _progress(record: RequestRecord | None) -> dict[str, Any]:
+    """How far a request is that has not finished; a last error only if it is to be tried again."""
+    if record is None:
+        return {"status": "unknown"}
+    told: dict[str, Any] = {"status": record.status, "attempts": record.attempts}
+    if record.error is not None:
+        told["last_error"] = record.error
+    if record.next_attempt_at is not None:
+        told["next_attempt_at"] = record.next_attempt_at.astimezone(UTC).isoformat()
+    return told

@@ -6,8 +6,19 @@ An installed package adds its components through the entry-point group `release_
 `release_worker.testing.exercise_component`.
 """
 
-from release_worker.components.table import TableComponent
+from release_worker.components.table import TableComponent, UnlinkedTableComponent
 from release_worker.domain.subject import Scope
-from release_worker.state.component import Component, HasLiveRows, Parameters, keyed_diff, members, once
+from release_worker.state.component import Component, HasForms, HasLiveRows, Parameters, keyed_diff, members, once
 
-__all__ = ["Component", "HasLiveRows", "Parameters", "Scope", "TableComponent", "keyed_diff", "members", "once"]
+__all__ = [
+    "Component",
+    "HasForms",
+    "HasLiveRows",
+    "Parameters",
+    "Scope",
+    "TableComponent",
+    "UnlinkedTableComponent",
+    "keyed_diff",
+    "members",
+    "once",
+]

@@ -47,6 +47,18 @@ def refusal(table: Sequence[str], key: Sequence[str], values: Sequence[str]) -> 
         LIMIT 1)"""
 
 
+def unlinked(table: Sequence[str], column: str, owners: str) -> str:
+    """SQL: an expression that is NULL, or fails if the column has no foreign key to the table `owners`."""
+    return f"""(
+        SELECT CAST(concat('column ', attname, ' has no foreign key to {owners}: see UnlinkedTableComponent')
+            AS boolean)
+        FROM pg_attribute
+        WHERE attrelid = {registered(table)} AND attname = {literal(column)} AND NOT EXISTS (
+            SELECT FROM pg_constraint
+            WHERE conrelid = attrelid AND contype = 'f' AND attnum = ANY (conkey)
+              AND confrelid = CAST('{owners}' AS regclass)))"""
+
+
 def read_columns(connection: Connection, component: str, table: Sequence[str], names: Sequence[str]) -> Columns:
     """The types of these columns. Raises ComponentFailed if one is not there."""
     query = f"""

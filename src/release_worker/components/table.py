@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sqlalchemy import Connection
 
-from release_worker.components.columns import Columns, read_columns, refusal
+from release_worker.components.columns import Columns, read_columns, refusal, unlinked
 from release_worker.components.exact_text import as_json, as_key, as_text, pinned, pinning
 from release_worker.components.naming import checked, literal, qualified, quoted
 from release_worker.domain.digests import BUILT_IN
@@ -18,27 +19,11 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableComponent:
-    """The rows of `table` that belong to a toolset, a project or an organization.
+class UnlinkedTableComponent:
+    """A TableComponent for a table whose rows have no foreign key to their owner.
 
-    - `table`: its name, `schema.name`, or the two as a sequence if one of them has a dot.
-    - `key`: the column, or the columns, that tell the rows of an owner apart.
-    - `scope`, `scope_column`: who owns a row, and the column that holds the owner's id.
-    - `values`: the columns that are captured and restored. All others are left alone, and have their defaults in a row
-      that comes back.
-    - `deleted_at`: the column that says when a row was deleted, if rows are deleted softly. Such a row is not there. Of
-      those with the key of a row that is to come back, the one that was deleted last comes back.
-
-    Content: `{key: {column: value}}`, NULL if there are no rows. The key is the text of its column, or a JSON array as
-    text for several columns: `["eu", 3]`. Booleans, integers, numerics and `jsonb` are JSON values, numbers equal by
-    value; each other value is the text that PostgreSQL writes for it, times in UTC. A column that is SQL NULL is left
-    out; JSON null is null.
-
-    Generated columns cannot be listed; an identity column GENERATED ALWAYS can be in the key only. A unique constraint
-    on `values` must be DEFERRABLE if rows of one owner may exchange their values.
-
-    Raises ValueError for arguments that no table can have. Capturing or restoring a table that does not fit, or two
-    rows with one key, is a ComponentFailed.
+    Nothing holds off rows that others add while a rollback runs, so this has no `live_rows`: instead, the table is
+    compared again from outside before a rollback commits. Prefer a foreign key and TableComponent.
     """
 
     name: str
@@ -48,6 +33,7 @@ class TableComponent:
     scope_column: str
     values: Sequence[str]
     deleted_at: str | None = None
+    _linked: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name) or self.name in BUILT_IN:
@@ -76,6 +62,7 @@ class TableComponent:
         return pinned(f"""
             SELECT CASE
                 WHEN {refusal(self._table, self._key, self._values)} THEN NULL
+                WHEN {self._unlinked} THEN NULL
                 WHEN max(place) > 1
                 THEN to_jsonb(CAST('two rows have the key ' || min(key) FILTER (WHERE place > 1) AS boolean))
                 ELSE CAST(json_object_agg(key, item) AS jsonb)
@@ -85,10 +72,6 @@ class TableComponent:
                 FROM (
                     SELECT {self._live_key} AS key, {self._live_item} AS item
                     FROM {{pinned}} CROSS JOIN {self._live} WHERE {self._ours}) AS items) AS items""")
-
-    def live_rows(self) -> tuple[str, ...]:
-        """Deleted rows too: an app could bring them back."""
-        return (f"SELECT FROM {self._live} WHERE {self._owned}",)
 
     def diff(self, before: str, after: str) -> str:
         return keyed_diff(members(before), members(after))
@@ -141,6 +124,10 @@ class TableComponent:
         """
 
     @property
+    def _unlinked(self) -> str:
+        return unlinked(self._table, self.scope_column, f"{self.scope}s") if self._linked else "NULL"
+
+    @property
     def _table(self) -> tuple[str, ...]:
         return tuple(self.table.split(".")) if isinstance(self.table, str) else tuple(self.table)
 
@@ -190,6 +177,39 @@ class TableComponent:
         return f"""(
             SELECT coalesce(json_object_agg(name, value), '{{}}')
             FROM (VALUES {", ".join(members_of)}) AS listed (name, value) WHERE value IS NOT NULL)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableComponent(UnlinkedTableComponent):
+    """The rows of `table` that belong to a toolset, a project or an organization.
+
+    - `table`: its name, `schema.name`, or the two as a sequence if one of them has a dot.
+    - `key`: the column, or the columns, that tell the rows of an owner apart.
+    - `scope`, `scope_column`: who owns a row, and the column that holds the owner's id, with a foreign key to
+      `toolsets`, `projects` or `organizations`: it holds off rows that others add while a rollback runs. Without such a
+      key, use UnlinkedTableComponent.
+    - `values`: the columns that are captured and restored. All others are left alone, and have their defaults in a row
+      that comes back.
+    - `deleted_at`: the column that says when a row was deleted, if rows are deleted softly. Such a row is not there. Of
+      those with the key of a row that is to come back, the one that was deleted last comes back.
+
+    Content: `{key: {column: value}}`, NULL if there are no rows. The key is the text of its column, or a JSON array as
+    text for several columns: `["eu", 3]`. Booleans, integers, numerics and `jsonb` are JSON values, numbers equal by
+    value; each other value is the text that PostgreSQL writes for it, times in UTC. A column that is SQL NULL is left
+    out; JSON null is null.
+
+    Generated columns cannot be listed; an identity column GENERATED ALWAYS can be in the key only. A unique constraint
+    on `values` must be DEFERRABLE if rows of one owner may exchange their values.
+
+    Raises ValueError for arguments that no table can have. Capturing or restoring a table that does not fit, or two
+    rows with one key, is a ComponentFailed.
+    """
+
+    _linked: ClassVar[bool] = True
+
+    def live_rows(self) -> tuple[str, ...]:
+        """Deleted rows too: an app could bring them back."""
+        return (f"SELECT FROM {self._live} WHERE {self._owned}",)
 
 
 def _of_live(column: str) -> str:

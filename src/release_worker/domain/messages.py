@@ -104,9 +104,16 @@ class Request(BaseModel):
 
     def asks_the_same(self, other: "Request") -> bool:
         """Whether both ask for the same of a toolset, however each of them names it."""
+        return not self.differing(other)
+
+    def differing(self, other: "Request") -> list[str]:
+        """The names of the fields in which they ask for different things, however each of them names its toolset;
+        `kind` alone if they are of two kinds."""
+        if self.kind != other.kind:
+            return ["kind"]
         naming = {"toolset", "organization", "idempotency_key"}
         ours, theirs = (one.model_dump(mode="json", exclude=naming) for one in (self, other))
-        return self.kind == other.kind and canonical_json.dumps(ours) == canonical_json.dumps(theirs)
+        return [name for name in ours if canonical_json.dumps(ours[name]) != canonical_json.dumps(theirs[name])]
 
     def names_the_same(self, other: "Request") -> bool:
         """Whether both name their toolset in the same words."""

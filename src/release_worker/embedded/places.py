@@ -63,7 +63,8 @@ def kept_home(directory: Path, identity: Identity) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            message = f"{home} is in use by another release-worker, process {lock.read()}"
+            user = f"another release-worker, process {lock.read()}"
+            message = f"{home} is in use by {user}: stop that one, or use another directory (--directory PATH)"
             raise errors.NotConfigured(message, setting="directory") from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

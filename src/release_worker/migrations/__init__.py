@@ -39,12 +39,12 @@ def head_revision() -> str:
 
 
 def differences(connection: Connection) -> list[object]:
-    """What would have to be done for the database to be as the code has it: Alembic's tuples for tables, then such as
-    `("add", "trigger …")`. Empty if they agree."""
+    """How the database differs from what the code has: Alembic's tuples for tables, then sentences about functions and
+    triggers. Empty if they agree."""
     context = MigrationContext.configure(
         connection, opts={"version_table": VERSION_TABLE, "include_name": _is_ours, "compare_type": True}
     )
-    return [*compare_metadata(context, metadata), *(tuple(one.split(" ", 1)) for one in objects.without(connection))]
+    return [*compare_metadata(context, metadata), *objects.without(connection)]
 
 
 def grants() -> str:

@@ -41,16 +41,17 @@ TRIGGERS = (
 
 _HERE = "current_schema()::regnamespace"
 _WITHOUT = f"""
-    SELECT 'add function ' || name FROM unnest(CAST(:functions AS text[])) AS name
+    SELECT format('function %s is missing', name) FROM unnest(CAST(:functions AS text[])) AS name
     WHERE NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = {_HERE} AND proname = name)
     UNION ALL
-    SELECT 'add trigger ' || name FROM unnest(CAST(:triggers AS text[])) AS name
+    SELECT format('trigger %s on table %s is missing', split_part(name, '.', 2), split_part(name, '.', 1))
+    FROM unnest(CAST(:triggers AS text[])) AS name
     WHERE NOT EXISTS (
         SELECT FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
         WHERE relnamespace = {_HERE} AND relname || '.' || tgname = name)
     UNION ALL
-    SELECT DISTINCT CASE WHEN tgisinternal THEN 'enable foreign keys ' || relname
-                         ELSE 'enable trigger ' || relname || '.' || tgname END
+    SELECT DISTINCT CASE WHEN tgisinternal THEN format('foreign keys of table %s are disabled', relname)
+                         ELSE format('trigger %s on table %s is disabled', tgname, relname) END
     FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
     WHERE relnamespace = {_HERE} AND relname = ANY (CAST(:tables AS text[])) AND tgenabled NOT IN ('O', 'A')
       AND (tgisinternal OR relname || '.' || tgname = ANY (CAST(:triggers AS text[])))
@@ -71,13 +72,15 @@ _TAKEN = f"""
 
 
 def without(connection: Connection) -> list[str]:
-    """What would have to be done about what somebody has removed or disabled: `add trigger …`, `enable trigger …`."""
+    """What somebody has removed or disabled, in words: `trigger … on table … is missing`."""
     return list(connection.execute(text(_WITHOUT), _parameters()).scalars())
 
 
 def taken(connection: Connection) -> list[str]:
-    """What has one of our names, such as `table projects`: in a database that was never upgraded, it is not ours."""
-    return list(connection.execute(text(_TAKEN), _parameters()).scalars())
+    """What has one of our names, tables first, such as `table projects`: in a database that was never upgraded, it is
+    not ours."""
+    found = list(connection.execute(text(_TAKEN), _parameters()).scalars())
+    return sorted(found, key=lambda one: not one.startswith("table "))
 
 
 def _parameters() -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from release_worker.domain.messages import CheckDriftResult
 from release_worker.state.differences import differences
 from release_worker.state.registry import Components
 from release_worker.state.states import captured_state, live_state
-from release_worker.store.captured import digest_today, restorable
+from release_worker.store.captured import digest_today, said_by
 from release_worker.store.releases import current_release
 from release_worker.store.toolsets import toolset_of_id
 
@@ -30,7 +30,8 @@ def check_drift(connection: Connection, *, toolset_id: UUID, components: Compone
     changes = {}
     if drifted:
         captured = captured_state(current, components)
-        names = restorable(connection, current, components.names)
+        said = said_by(connection, current)
+        names = [name for name in components.names if name in said]
         found = differences(connection, components, captured, live, names)
         changes = {name: difference.changes for name, difference in found.items()}
     return CheckDriftResult(

@@ -18,8 +18,8 @@ from release_worker.operations.shared_impact import shared_impact
 from release_worker.state.differences import differences
 from release_worker.state.registry import Components
 from release_worker.state.states import State, captured_state, live_state
-from release_worker.store.captured import check_integrity, digest_today, restorable
-from release_worker.store.releases import current_and_numbered, original_deployment
+from release_worker.store.captured import check_integrity, digest_today
+from release_worker.store.releases import current_and_numbered
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,15 @@ def plan_rollback(
     was decided from the same state. Raises ReleaseNotFound, StaleState, IntegrityMismatch, MissingDependencies and
     SharedStateImpact.
     """
-    current, target = current_and_numbered(connection, subject, request.release_number)
+    current, target, original_deployment = current_and_numbered(connection, subject, request.release_number)
     check_expected_release(request.expected_current_release, current)
     live = live_state(components, subject)
     before = live.digests(connection)
     integrity = check_integrity(connection, target, components.parts)
 
     named = request.components or components.names
-    names = restorable(connection, target, [name for name in components.names if name in named])
-    original = {"original_deployment_id": original_deployment(connection, target)}
+    names = [name for name in components.names if name in named and name in integrity.said]
+    original = {"original_deployment_id": original_deployment}
     captured = captured_state(target, components)
     snapshot = State(captured.contents, {**subject.parameters, **captured.parameters, **original})
     selected = snapshot.only(names)

@@ -166,7 +166,7 @@ def _result(
 ) -> RollbackResult:
     warnings = plan.warnings
     if request.dry_run and plan.moved and plan.changes:
-        warnings = (*warnings, "live state is held by no release: it would be kept in a backup first")
+        warnings = (*warnings, "live state has edits that no release contains; a backup keeps them first")
     current = outcome or plan.current
     return RollbackResult(
         rollback_id=rollback_id,

@@ -24,11 +24,14 @@ class SchemaUpgrade:
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """What the database has and what this version needs. `differences` is empty where the revisions already differ."""
+    """What the database has and what this version needs. `differences` is empty if the revisions already differ.
+
+    `in_the_way` is a sentence about tables of our names that are somebody else's, if there are any."""
 
     revision: str | None
     needed: str
     differences: tuple[str, ...]
+    in_the_way: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -54,12 +57,14 @@ def _refuse_what_is_not_ours(connection: Connection) -> None:
     """A migration would stop half-way at a name that is taken, or replace what an app has."""
     found = migrations.objects.taken(connection)
     if found:
-        others = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        message = (
-            f"the database has a {found[0]}{others} that release-worker did not make, but would have to: nothing was"
-            " changed"
-        )
-        raise NotConfigured(message, setting=SETTING, found=found)
+        raise NotConfigured(f"{_in_the_way(found)} Nothing was changed.", setting=SETTING, found=found)
+
+
+def _in_the_way(found: list[str]) -> str:
+    article = "an" if found[0].startswith("index") else "a"
+    others = f", and {len(found) - 1} more," if len(found) > 1 else ""
+    already = f"this database already has {article} {found[0]}{others} that release-worker did not make."
+    return f"{already} Use a database of its own."
 
 
 def check_schema(database_url: str) -> SchemaState:
@@ -67,7 +72,9 @@ def check_schema(database_url: str) -> SchemaState:
     with _connected(database_url) as connection:
         revision, needed = migrations.current_revision(connection), migrations.head_revision()
         found = migrations.differences(connection) if revision == needed else []
-    return SchemaState(revision, needed, tuple(_described(difference) for difference in found))
+        others = migrations.objects.taken(connection) if revision is None else []
+    differences = tuple(_described(difference) for difference in found)
+    return SchemaState(revision, needed, differences, _in_the_way(others) if others else None)
 
 
 @contextmanager
@@ -82,11 +89,22 @@ def _connected(database_url: str) -> Iterator[Connection]:
 
 
 def _described(difference: Any) -> str:
-    """One of Alembic's tuples, such as `("remove_index", Index(…))`, or its list of changes to one column, in words."""
+    """A sentence as it is; one of Alembic's tuples, such as `("remove_index", Index(…))`, or its list of changes to one
+    column, in words."""
+    if isinstance(difference, str):
+        return difference
     if isinstance(difference, list):
         return "; ".join(_described(one) for one in difference)
     action, *things = difference
     names = [
         str(getattr(thing, "name", thing)) for thing in things if thing is not None and not isinstance(thing, dict)
     ]
-    return f"{action.replace('_', ' ')} {' '.join(names)}"
+    match action, names:
+        case "add_table", [table]:
+            return f"table {table} is missing"
+        case "add_column", [table, column]:
+            return f"column {column} of table {table} is missing"
+        case "remove_column", [table, column]:
+            return f"column {column} of table {table} is not of release-worker"
+        case _:
+            return f"{action.replace('_', ' ')} {' '.join(names)}"

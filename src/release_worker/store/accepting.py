@@ -117,8 +117,15 @@ def _if_same(record: RequestRecord, request: AnyRequest, request_id: str, *, nam
         written = record.request()
     except InvalidRequest:  # whoever wrote that row did not mean this
         written = None
-    if written is None or not written.asks_the_same(request) or not (named or written.names_the_same(request)):
-        raise IdempotencyConflict(idempotency_key=request.idempotency_key or request_id, request_id=record.id)
+    if written is None:
+        differing = ["kind"]
+    elif not (named or written.names_the_same(request)):  # what else it asks for is not told: it may be another's
+        differing = ["toolset"]
+    else:
+        differing = written.differing(request)
+    if differing:
+        key = request.idempotency_key or request_id
+        raise IdempotencyConflict(idempotency_key=key, request_id=record.id, differing=differing)
     return record
 
 

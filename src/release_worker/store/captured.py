@@ -47,9 +47,11 @@ def _components(part: Part) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Integrity:
-    """The digest of every component's content in a release, recomputed and in today's form, and warnings."""
+    """The digest of every component's content in a release, recomputed and in today's form; the components of which the
+    release says something; and warnings."""
 
     digests: StateDigests
+    said: frozenset[str]
     doubts: tuple[str, ...]
 
 
@@ -94,9 +96,8 @@ def check_integrity(connection: Connection, release: Release, plug_ins: PlugIns)
     if wrong:
         named = ", ".join(str(one["object"]) for one in wrong)
         raise IntegrityMismatch(f"stored content does not have its digest: {named}", objects=wrong)
-    return Integrity(
-        written if _is_of_today(stored, parts) else _digests_today(connection, release, parts), tuple(doubts)
-    )
+    today = written if _is_of_today(stored, parts) else _digests_today(connection, release, parts)
+    return Integrity(today, _said(release, stored), tuple(doubts))
 
 
 BUILT_IN_NAMES = tuple(part.name for part in BUILT_IN_PARTS)
@@ -149,10 +150,12 @@ def _stored_parts(connection: Connection, release: Release) -> Mapping[str, _Sto
     return {name: _Stored(digest, form) for name, digest, form in rows}
 
 
-def restorable(connection: Connection, release: Release, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of the components of which the release says something: not deployment and system if it captured no source,
-    not a plug-in that was not there yet."""
-    linked = "SELECT component FROM release_components WHERE release_id = :target_release_id"
-    plug_ins = set(connection.execute(parsed(linked), captured_parameters(release)).scalars())
-    unknown = () if release.source_state_id else SOURCE_STATE
-    return tuple(name for name in names if name not in unknown and (name in BUILT_IN or name in plug_ins))
+def said_by(connection: Connection, release: Release) -> frozenset[str]:
+    """The components of which the release says something: not deployment and system if it captured no source, not a
+    plug-in that was not there yet."""
+    return _said(release, _stored_parts(connection, release))
+
+
+def _said(release: Release, stored: Mapping[str, _Stored]) -> frozenset[str]:
+    plug_ins = stored.keys() - set(BUILT_IN_NAMES)
+    return frozenset(BUILT_IN) - (frozenset() if release.source_state_id else frozenset(SOURCE_STATE)) | plug_ins

@@ -1,5 +1,6 @@
 """What PostgreSQL says when it refuses, in our words: SQLSTATE to errors, at the edge that meets them."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,8 +22,10 @@ _CONFLICTS = {
     "40P01": "deadlock",
     "23505": "unique violation",
     "23503": "a row that this refers to was deleted meanwhile",
-    "55P03": "lock not available",
 }
+_BUSY = "55P03"  # lock_not_available
+# In PostgreSQL's words about a row that is held; the word before the name depends on its language.
+_NAMED = re.compile(r'["„“«](\w+)["“”»]')
 # Our own, raised by the functions of migration 0010 with the place as its detail.
 _TOO_DEEP = "RW001"
 # The connection or the server is going away, or is not there yet, or not ready for us: an operator is at work.
@@ -35,22 +38,27 @@ _UNAVAILABLE = {
 }
 # The schema is not ours yet, or not for this role; said after PostgreSQL's own words.
 _NOT_READY = {
-    "42501": "see release-worker db grants",
     "42P01": "run release-worker db upgrade",
     "42703": "run release-worker db upgrade",
     "42883": "run release-worker db upgrade",
     "3F000": "run release-worker db upgrade",
 }
+_LACKS_PRIVILEGE = "42501"
+# Said when a connection is refused, without an SQLSTATE.
+_NO_DATABASE = re.compile(r'database "([^"]+)" does not exist')
 _EXEMPT = "it would hide rows, so give the worker's role BYPASSRLS, or the table no such policy"
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn SQLAlchemy's errors into VersionConflict and DatabaseUnavailable; others are bugs and pass unchanged."""
+def translated(role: str | None = None) -> Iterator[None]:
+    """Turn SQLAlchemy's errors into VersionConflict and DatabaseUnavailable; others are bugs and pass unchanged.
+
+    `role` is the database role of the connection, to be named if it lacks a privilege.
+    """
     try:
         yield
     except exc.DBAPIError as error:
-        ours = translate(error)
+        ours = translate(error, role)
         if ours is None:
             raise
         raise ours from error
@@ -58,11 +66,13 @@ def translated() -> Iterator[None]:
         raise DatabaseUnavailable(reason="no free connection in the pool") from error
 
 
-def translate(error: exc.DBAPIError) -> ReleaseWorkerError | None:
-    """The error of ours that `error` stands for, None where there is none."""
+def translate(error: exc.DBAPIError, role: str | None = None) -> ReleaseWorkerError | None:
+    """The error of ours that `error` stands for; None if there is none."""
     state: str | None = getattr(error.orig, "sqlstate", None)
     if state in _CONFLICTS:
         return VersionConflict(reason=_CONFLICTS[state], sqlstate=state)
+    if state == _BUSY:
+        return _held_by_another(error)
     if state == _TOO_DEEP:
         place: str = getattr(getattr(error.orig, "diag", None), "message_detail", None) or "a part of it"
         return UnsupportedContent(reason=f"{place} is nested more than {DEEPEST} levels deep", place=place)
@@ -70,19 +80,52 @@ def translate(error: exc.DBAPIError) -> ReleaseWorkerError | None:
         return UnsupportedContent(reason="nested too deeply")
     if state == "57014":  # its statement_timeout, or somebody cancelled it
         return OperationTimeout()
+    return _unavailable(error, state, role)
+
+
+def _unavailable(error: exc.DBAPIError, state: str | None, role: str | None) -> DatabaseUnavailable | None:
     if lost_a_statement(error):
         hint = f": {_BEHIND_A_POOLER}" if state in _LOST_STATEMENT else ""
         return DatabaseUnavailable(reason=f"{first_line(error)}{hint}", sqlstate=state)
     if state in _UNAVAILABLE:
         return DatabaseUnavailable(reason=_UNAVAILABLE[state], sqlstate=state)
+    if state == _LACKS_PRIVILEGE:
+        return _refused(error, role)
     if state in _NOT_READY:
-        hint = _EXEMPT if _hides_rows(error) else _NOT_READY[state]
-        return DatabaseUnavailable(reason=f"{first_line(error)}: {hint}", sqlstate=state)
+        return DatabaseUnavailable(reason=f"{first_line(error)}: {_NOT_READY[state]}", sqlstate=state)
+    if state is None and (missing := _NO_DATABASE.search(str(error.orig))):
+        reason = f"the database {missing[1]} does not exist"
+        return DatabaseUnavailable(reason, reason=reason, sqlstate="3D000")
     # Without a state: never connected, or the socket broke.
     broken = state is None and isinstance(error, (exc.OperationalError, exc.InterfaceError))
     if broken or error.connection_invalidated or (state or "")[:2] in _UNAVAILABLE_CLASSES:
         return DatabaseUnavailable(reason=first_line(error), sqlstate=state)
     return None
+
+
+def _held_by_another(error: exc.DBAPIError) -> VersionConflict:
+    """PostgreSQL names the relation in its message if it did not wait, and in its context if it waited in vain."""
+    diagnostics = getattr(error.orig, "diag", None)
+    said = (getattr(diagnostics, part, None) or "" for part in ("message_primary", "context"))
+    found = next(filter(None, map(_NAMED.search, said)), None)
+    relation = None if found is None else found[1]
+    if relation is None:
+        row = "something that is needed"
+    elif relation == "toolsets":
+        row = "the toolset's row"
+    else:
+        row = f"a row of {relation}"
+    reason = f"{row} is held by another transaction"
+    return VersionConflict(reason, reason=reason, sqlstate=_BUSY, relation=relation)
+
+
+def _refused(error: exc.DBAPIError, role: str | None) -> DatabaseUnavailable:
+    """It stays so until somebody grants the privilege; the request is then tried again."""
+    if _hides_rows(error):
+        return DatabaseUnavailable(reason=f"{first_line(error)}: {_EXEMPT}", sqlstate=_LACKS_PRIVILEGE)
+    named = "the database role" if role is None else f"the database role {role}"
+    reason = f"{named} lacks a privilege: {first_line(error)}"
+    return DatabaseUnavailable(reason, reason=reason, sqlstate=_LACKS_PRIVILEGE)
 
 
 def lost_a_statement(error: exc.DBAPIError) -> bool:

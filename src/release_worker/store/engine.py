@@ -166,13 +166,13 @@ def single_statement(engine: Engine) -> Iterator[Connection]:
 
     Raises VersionConflict and DatabaseUnavailable.
     """
-    with translated(), engine.connect() as connection, _cancelled_if_left(connection):
+    with translated(engine.url.username), engine.connect() as connection, _cancelled_if_left(connection):
         yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager
 def _transaction(engine: Engine, begin: str) -> Iterator[Connection]:
-    with translated(), engine.connect() as connection:
+    with translated(engine.url.username), engine.connect() as connection:
         connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         with connection.begin(), _cancelled_if_left(connection):
             bound = connection.get_execution_options().get(_STATEMENT_TIMEOUT, DEFAULTS.statement_timeout)

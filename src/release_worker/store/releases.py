@@ -18,13 +18,16 @@ _SELECT = """
 """
 
 
-# SQL: the deployment that was active at the target; if it is gone, the one that its content was captured from first.
-ORIGINAL_DEPLOYMENT = """
-    coalesce(
-        (SELECT deployments.id FROM deployments JOIN toolset_releases r ON r.deployment_id = deployments.id
-         WHERE r.id = :target_release_id),
-        (SELECT deployment_id FROM source_states WHERE id = :target_source_state_id))
-"""
+def original_deployment(at_release: str, captured_first: str) -> str:
+    """SQL: the deployment that was active at a release if it is still there, else the one that its content was captured
+    from first."""
+    return f"coalesce((SELECT id FROM deployments WHERE id = {at_release}), {captured_first})"
+
+
+ORIGINAL_DEPLOYMENT = original_deployment(
+    "(SELECT deployment_id FROM toolset_releases WHERE id = :target_release_id)",
+    "(SELECT deployment_id FROM source_states WHERE id = :target_source_state_id)",
+)
 
 
 def find_release(connection: Connection, subject: Subject, number: int) -> Release:
@@ -59,26 +62,35 @@ def look_for(connection: Connection, toolset_id: UUID, number: int) -> tuple[Sub
     return None if row is None else (Subject(*row[:4]), Release(*row[4:]))
 
 
-def current_and_numbered(connection: Connection, subject: Subject, number: int) -> tuple[Release | None, Release]:
-    """The toolset's current release, None if it has none, and its release of this number, in one round trip.
+def current_and_numbered(
+    connection: Connection, subject: Subject, number: int
+) -> tuple[Release | None, Release, UUID | None]:
+    """The toolset's current release, None if it has none; its release of this number; and the deployment that was
+    active at the latter, or if that is gone the one that its content was captured from first, which may be gone too.
 
-    Raises ReleaseNotFound.
+    In one round trip. Raises ReleaseNotFound.
     """
     where = """
         JOIN toolsets t ON t.id = r.toolset_id
         WHERE t.id = :toolset_id AND (r.release_number = :number OR r.id = t.current_release_id)
     """
-    pointed = _SELECT.replace("r.created_at", "r.created_at, r.id = t.current_release_id AS current")
-    current = numbered = None
-    for row in connection.execute(parsed(pointed + where), {"toolset_id": subject.toolset_id, "number": number}):
+    more = "r.created_at, r.id = t.current_release_id AS current, deployments.original"
+    original = f"""
+        LEFT JOIN source_states s ON s.id = r.source_state_id
+        CROSS JOIN LATERAL (
+            SELECT {original_deployment("r.deployment_id", "s.deployment_id")} AS original) AS deployments
+    """
+    query = _SELECT.replace("r.created_at", more) + original + where
+    current, numbered = None, None
+    for row in connection.execute(parsed(query), {"toolset_id": subject.toolset_id, "number": number}):
         fields = dict(row._mapping)
-        is_current = fields.pop("current")
+        is_current, deployment = fields.pop("current"), fields.pop("original")
         release = Release(**fields)
         current = release if is_current else current
-        numbered = release if release.release_number == number else numbered
+        numbered = (release, deployment) if release.release_number == number else numbered
     if numbered is None:
         raise ReleaseNotFound(toolset=subject.path, release_number=number)
-    return current, numbered
+    return current, *numbered
 
 
 def hold_for_release(connection: Connection, toolset_id: UUID) -> tuple[Subject, Release | None]:
@@ -105,11 +117,3 @@ def hold_for_release(connection: Connection, toolset_id: UUID) -> tuple[Subject,
     if row.release_id is None:
         return subject, None
     return subject, Release(row.release_id, row[0], *row[6:])
-
-
-def original_deployment(connection: Connection, release: Release) -> UUID | None:
-    """The deployment that was active at the release; where it is gone, the one with the same content that was captured
-    first. That may be gone too."""
-    parameters = {"target_release_id": release.id, "target_source_state_id": release.source_state_id}
-    found: UUID | None = connection.execute(parsed(f"SELECT {ORIGINAL_DEPLOYMENT}"), parameters).scalar()
-    return found
