@@ -7,6 +7,10 @@ READY  := $(VENV)/.ready
 BENCH_VENV  := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
+# What tests the judge of the fault runs: run by `make faults`, before it judges.
+JUDGE := tests/faults/test_verdict.py tests/faults/test_verdict_of_held_edits.py \
+	tests/faults/test_verdict_of_retention.py tests/faults/test_held_edits.py
+
 MUTANTS_VENV  := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready
 
@@ -33,12 +37,13 @@ integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' pr
 	$(BIN)/python -m pytest -n 4 --dist worksteal tests/integration $(TESTS)
 
 test: $(READY)  ## all tests but the long fault runs, and a selection of the interleavings
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal $(addprefix --ignore=,$(JUDGE))
 
 interleavings: $(READY)  ## each pair of operations and edits, stopped at each statement; PAIRS="-k 'prune and deploy'" for some
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/interleavings --every-pair $(PAIRS)
 
-faults: $(READY)  ## two minutes of load and faults; FAULTS='--seed 7 --requests 500' for another run
+faults: $(READY)  ## does the judge of the fault runs convict? then two minutes of load and faults; FAULTS='--seed 7 --requests 500' for another run
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(JUDGE)
 	$(BIN)/python -m tests.faults $(FAULTS)
 
 bench: $(BENCH_READY)  ## what the machine allows, what others need, and us; BENCH='--quick' for a minute's smoke

@@ -218,4 +218,6 @@ def test_whatever_lies_on_a_queue_the_worker_lives_imports_nothing_and_goes_on(
     assert len(numbers) == len(good)
     assert numbers <= {row.release_number for row in releases_of(served.engine, billing)}
     assert len(made_by_raw) <= len(hostile)
-    assert all(row.status in ("succeeded", "failed") for row in ledger(served.engine))
+    # A request that found the toolset busy is on its way again, perhaps between two queues.
+    ended = ("succeeded", "failed")
+    assert eventually(lambda: all(row.status in ended for row in ledger(served.engine)), within=LONG)

@@ -126,7 +126,7 @@ ROUNDS = st.builds(Round, st.lists(EDITS, min_size=1, max_size=2), COMPONENTS, s
     variations=st.fixed_dictionaries({urn: st.sampled_from([GONE, *VARIATIONS]) for urn in TOOLS}),
     rounds=st.lists(ROUNDS, min_size=3, max_size=3),
 )
-@examples_in_one_database(100)
+@examples_in_one_database(35)
 def test_exactly_those_are_named_who_would_serve_something_else(
     engine: Engine, before: Shared, listed: set[str], variations: Mapping[str, Any], rounds: list[Round]
 ) -> None:

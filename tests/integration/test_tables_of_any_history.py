@@ -121,7 +121,7 @@ def things(engine: Engine) -> Engine:
     return engine
 
 
-@examples_in_one_database(100)
+@examples_in_one_database(40)
 @given(before=BEGINNINGS, after=HISTORIES, others=HISTORIES)
 def test_every_history_is_restored_exactly(
     things: Engine, before: list[Step], after: list[Step], others: list[Step]
