@@ -44,7 +44,7 @@ def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     localedef = shutil.which("localedef")
     if localedef is None:
         pytest.skip("localedef, which makes a locale of another order, is not installed")
-    with tempfile.TemporaryDirectory(prefix="release-worker-locale-") as directory:
+    with tempfile.TemporaryDirectory(prefix="release-worker-locale-", dir="/tmp") as directory:
         Path(directory).chmod(0o755)  # as root, PostgreSQL runs as another user
         command = [localedef, "-i", LANGUAGE.partition(".")[0], "-f", "UTF-8", f"{directory}/{LANGUAGE}"]
         made = subprocess.run(command, capture_output=True, text=True)

@@ -70,7 +70,7 @@ def pooler(database_url: str, *, server_lifetime: int = 3600) -> Iterator[Pooler
     each transaction has a session of its own."""
     assert PROGRAM is not None
     behind, identity = make_url(database_url), unprivileged_identity()
-    with tempfile.TemporaryDirectory(prefix="release-worker-pgbouncer-") as made:
+    with tempfile.TemporaryDirectory(prefix="release-worker-pgbouncer-", dir="/tmp") as made:
         directory = Path(made)
         directory.chmod(0o777)
         (directory / "users").write_text('"postgres" ""\n')

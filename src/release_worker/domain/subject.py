@@ -25,12 +25,3 @@ class Subject:
             "project_id": self.project_id,
             "organization_id": self.organization_id,
         }
-
-    def scope_id(self, scope: Scope) -> UUID:
-        match scope:
-            case "toolset":
-                return self.toolset_id
-            case "project":
-                return self.project_id
-            case "organization":
-                return self.organization_id
