@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from release_worker.domain.messages import Rollback
 from release_worker.domain.subject import Scope
 from release_worker.errors import IntegrityMismatch, InvalidRequest, SharedStateImpact
-from release_worker.operations.plan_rollback import plan_rollback
+from release_worker.operations.rollback.plan import plan_rollback
 from release_worker.state.registry import Components, built_in_components, installed_components
 from release_worker.store.engine import snapshot_transaction
 from release_worker.store.toolsets import find_toolset

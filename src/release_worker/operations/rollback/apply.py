@@ -13,9 +13,9 @@ from release_worker.domain.release import Release
 from release_worker.domain.subject import ALL_SCOPES, Scope
 from release_worker.errors import IntegrityMismatch, VersionConflict
 from release_worker.operations.capture import capture
-from release_worker.operations.dependencies import still_missing
-from release_worker.operations.holding import MoreToHold, hold_for_rollback
-from release_worker.operations.plan_rollback import RollbackPlan, plan_rollback
+from release_worker.operations.rollback.dependencies import still_missing
+from release_worker.operations.rollback.holding import MoreToHold, hold_for_rollback
+from release_worker.operations.rollback.plan import RollbackPlan, plan_rollback
 from release_worker.state.blame import working_for
 from release_worker.state.component import Component, HasLiveRows
 from release_worker.state.providers import add
