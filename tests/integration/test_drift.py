@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from release_worker.errors import ToolsetNotFound
-from release_worker.operations.check_drift import check_drift
+from release_worker.queries.check_drift import check_drift
 from release_worker.state.registry import built_in_components
 from tests.support.billing import (
     COMPONENTS,

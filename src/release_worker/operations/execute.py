@@ -11,12 +11,12 @@ from release_worker.domain.messages import AnyRequest, AnyResult, CheckDrift, Cr
 from release_worker.domain.request_record import Claim
 from release_worker.domain.subject import ALL_SCOPES, Scope
 from release_worker.errors import VersionConflict
-from release_worker.operations.check_drift import check_drift
 from release_worker.operations.create_release import create_release
 from release_worker.operations.pin import pin
 from release_worker.operations.prune import prune
 from release_worker.operations.rollback import rollback
 from release_worker.operations.rollback.holding import MoreToHold
+from release_worker.queries.check_drift import check_drift
 from release_worker.state.blame import blaming
 from release_worker.state.registry import Components
 from release_worker.store.engine import locking_transaction, single_statement, snapshot_transaction

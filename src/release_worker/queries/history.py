@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
-from release_worker.store.history import (
+from release_worker.queries.releases import (
     ListedRelease,
     ReleaseParts,
     RollbackMention,
