@@ -13,7 +13,7 @@ from release_worker.queries.releases import list_releases
 from release_worker.state.registry import built_in_components
 from release_worker.store.captured import check_integrity
 from release_worker.store.engine import snapshot_transaction
-from release_worker.store.toolsets import find_toolset
+from release_worker.store.owners.naming import find_toolset
 
 _PARTS = """
     SELECT r.release_number, r.digest, v.digest AS version_digest, v.tool_urns, v.tool_positions, v.resource_urns,

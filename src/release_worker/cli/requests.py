@@ -60,8 +60,8 @@ def list_requests(
     """List requests, the newest first."""
     from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
+    from release_worker.store.owners.naming import find_toolset
     from release_worker.store.requests import list_requests
-    from release_worker.store.toolsets import find_toolset
 
     with reading(read_settings().require("database_url")) as connection:
         asked = None if toolset is None else find_toolset(connection, toolset, organization=organization)

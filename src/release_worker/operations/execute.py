@@ -20,9 +20,9 @@ from release_worker.queries.check_drift import check_drift
 from release_worker.state.blame import blaming
 from release_worker.state.registry import Components
 from release_worker.store.engine import locking_transaction, single_statement, snapshot_transaction
+from release_worker.store.owners.holding import wait_for_owners
 from release_worker.store.requests import hold, succeed
 from release_worker.store.statements import duration
-from release_worker.store.toolsets import wait_for_owners
 
 _BUSY = "55P03"  # lock_not_available
 

@@ -5,9 +5,9 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.messages import Pin, PinResult
+from release_worker.store.owners.holding import hold_toolset
 from release_worker.store.releases import find_release
 from release_worker.store.retention import set_pinned
-from release_worker.store.toolsets import hold_toolset
 
 
 def pin(connection: Connection, request: Pin, *, toolset_id: UUID) -> PinResult:

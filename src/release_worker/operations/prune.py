@@ -5,8 +5,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.messages import Prune, PruneResult
+from release_worker.store.owners.holding import hold_toolset
 from release_worker.store.retention import collect_garbage, count_releases, delete_releases, prunable_releases
-from release_worker.store.toolsets import hold_toolset
 
 
 def prune(connection: Connection, request: Prune, *, toolset_id: UUID) -> PruneResult:

@@ -9,8 +9,8 @@ from release_worker.state.differences import differences
 from release_worker.state.registry import Components
 from release_worker.state.states import captured_state, live_state
 from release_worker.store.captured import digest_today, said_by
+from release_worker.store.owners.naming import toolset_of_id
 from release_worker.store.releases import current_release
-from release_worker.store.toolsets import toolset_of_id
 
 
 def check_drift(connection: Connection, *, toolset_id: UUID, components: Components) -> CheckDriftResult:

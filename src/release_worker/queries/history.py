@@ -16,8 +16,8 @@ from release_worker.queries.releases import (
     release_parts,
     rollbacks_of,
 )
+from release_worker.store.owners.naming import find_toolset
 from release_worker.store.releases import current_release, find_release
-from release_worker.store.toolsets import find_toolset
 
 
 @dataclass(frozen=True, slots=True)

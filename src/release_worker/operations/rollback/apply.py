@@ -23,8 +23,10 @@ from release_worker.state.registry import Components
 from release_worker.state.states import live_state
 from release_worker.store.capturing import Stamp
 from release_worker.store.engine import single_statement
+from release_worker.store.owners.holding import touch_owners
+from release_worker.store.owners.naming import toolset_of_id
+from release_worker.store.owners.pointing import set_current_release
 from release_worker.store.rollbacks import RollbackRecord, insert_rollback
-from release_worker.store.toolsets import set_current_release, toolset_of_id, touch_owners
 
 
 def rollback(
