@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from release_worker.cli.processes import ChildProcess, Program, stop_on_signals
 from release_worker.cli.render import command_line, say
+from release_worker.embedded.python_process import ChildProcess, Program, stop_on_signals
 
 FLOWER_PORT = 5555
 
@@ -99,7 +99,7 @@ def _given_servers(home: Path) -> Iterator[Servers]:
 
 def _load_sample(servers: Servers) -> str | None:
     """The sample's path where the servers are ours and hold it."""
-    from release_worker.operations.sample_toolset import SAMPLE, load_sample_toolset
+    from release_worker.cli.sample_toolset import SAMPLE, load_sample_toolset
 
     if not servers.own:
         return None

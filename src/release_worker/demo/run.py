@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from release_worker.cli.demo.database import Database
-from release_worker.cli.demo.progress import Progress
-from release_worker.cli.demo.report import Report, read_report
-from release_worker.cli.demo.signals import ignore_signals, unwound_by_signals
-from release_worker.cli.demo.story import Story
-from release_worker.cli.processes import ChildProcess, Program
-from release_worker.cli.render import several_lines
 from release_worker.client import ReleaseClient
+from release_worker.demo.database import Database
+from release_worker.demo.progress import Progress
+from release_worker.demo.report import Report, read_report
+from release_worker.demo.signals import ignore_signals, unwound_by_signals
+from release_worker.demo.story import Story
+from release_worker.domain.messages import printable
 from release_worker.embedded import EmbeddedServers, embedded_servers
+from release_worker.embedded.python_process import ChildProcess, Program
 from release_worker.settings import environment_with
 
 LOG_LINES = 20
@@ -62,5 +62,6 @@ def _log_shown_on_failure(worker: ChildProcess, progress: Progress) -> Iterator[
 
 
 def _show_log(worker: ChildProcess, progress: Progress) -> None:
-    tail = "\n".join(worker.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
-    progress.console.print(f"The worker's log ends:\n{several_lines(tail) or '(it is empty)'}", soft_wrap=True)
+    lines = worker.log.read_text(errors="replace").expandtabs().splitlines()[-LOG_LINES:]
+    tail = "\n".join(printable(line, len(line)) for line in lines)
+    progress.console.print(f"The worker's log ends:\n{tail or '(it is empty)'}", soft_wrap=True)

@@ -3,18 +3,17 @@
 import time
 from typing import TypeVar
 
-from release_worker.cli.demo import checks
-from release_worker.cli.demo.app import TOOLSET, GitHubApp
-from release_worker.cli.demo.catalogue import read_catalogue
-from release_worker.cli.demo.checks import Check
-from release_worker.cli.demo.counts import recorded
-from release_worker.cli.demo.database import Database
-from release_worker.cli.demo.live import LiveState, read_live_state
-from release_worker.cli.demo.progress import Progress
-from release_worker.cli.demo.tables import plan_table
-from release_worker.cli.processes import ChildProcess
 from release_worker.client import ReleaseClient, RequestHandle
+from release_worker.demo import checks
+from release_worker.demo.app import TOOLSET, GitHubApp
+from release_worker.demo.catalogue import read_catalogue
+from release_worker.demo.checks import Check
+from release_worker.demo.counts import recorded
+from release_worker.demo.database import Database
+from release_worker.demo.live import LiveState, read_live_state
+from release_worker.demo.progress import Progress
 from release_worker.domain.messages import AnyResult, CreateReleaseResult, RollbackResult
+from release_worker.embedded.python_process import ChildProcess
 from release_worker.errors import ResultTimeout, UnexpectedFailure
 
 R = TypeVar("R", bound=AnyResult)
@@ -85,7 +84,7 @@ class Story:
         with self._progress.step("Planning the rollback to release 1") as done:
             plan = self._answer(self._client.rollback(TOOLSET, 1, actor=ACTOR, dry_run=True))
             done("Rollback to release 1 planned, nothing written:")
-        self._progress.console.print(plan_table(plan))
+        self._progress.show_plan(plan)
 
     def _roll_back(self) -> int:
         with self._progress.step("Rolling back to release 1") as done:
