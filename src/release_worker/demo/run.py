@@ -12,7 +12,7 @@ from release_worker.demo.signals import ignore_signals, unwound_by_signals
 from release_worker.demo.story import Story
 from release_worker.domain.messages import printable
 from release_worker.embedded import EmbeddedServers, embedded_servers
-from release_worker.embedded.python_process import ChildProcess, Program
+from release_worker.embedded.python_process import CELERY, PythonProcess
 from release_worker.settings import environment_with
 
 LOG_LINES = 20
@@ -39,7 +39,7 @@ def run(progress: Progress) -> Report:
     return replace(report, seconds=progress.seconds)
 
 
-def _worker(servers: EmbeddedServers) -> ChildProcess:
+def _worker(servers: EmbeddedServers) -> PythonProcess:
     """With all four settings, so that none is somebody's. Celery would let BROKER_URL win, but for a command line."""
     environment = environment_with(
         database_url=servers.database_url,
@@ -48,12 +48,12 @@ def _worker(servers: EmbeddedServers) -> ChildProcess:
         redis_url=servers.redis_url,
     )
     addresses = ["--broker", servers.broker_url, "--result-backend", servers.broker_url]
-    program = Program("worker", [*addresses, "worker", "--concurrency", "2", "--loglevel", "INFO"])
-    return ChildProcess(program, directory=servers.directory, environment=environment)
+    arguments = [*CELERY, *addresses, "worker", "--concurrency", "2", "--loglevel", "INFO"]
+    return PythonProcess("worker", arguments, servers.directory, environment)
 
 
 @contextmanager
-def _log_shown_on_failure(worker: ChildProcess, progress: Progress) -> Iterator[None]:
+def _log_shown_on_failure(worker: PythonProcess, progress: Progress) -> Iterator[None]:
     try:
         yield
     except Exception:
@@ -61,7 +61,7 @@ def _log_shown_on_failure(worker: ChildProcess, progress: Progress) -> Iterator[
         raise
 
 
-def _show_log(worker: ChildProcess, progress: Progress) -> None:
-    lines = worker.log.read_text(errors="replace").expandtabs().splitlines()[-LOG_LINES:]
+def _show_log(worker: PythonProcess, progress: Progress) -> None:
+    lines = worker.said().expandtabs().splitlines()[-LOG_LINES:]
     tail = "\n".join(printable(line, len(line)) for line in lines)
     progress.console.print(f"The worker's log ends:\n{tail or '(it is empty)'}", soft_wrap=True)

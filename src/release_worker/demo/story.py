@@ -13,7 +13,7 @@ from release_worker.demo.database import Database
 from release_worker.demo.live import LiveState, read_live_state
 from release_worker.demo.progress import Progress
 from release_worker.domain.messages import AnyResult, CreateReleaseResult, RollbackResult
-from release_worker.embedded.python_process import ChildProcess
+from release_worker.embedded.python_process import PythonProcess
 from release_worker.errors import ResultTimeout, UnexpectedFailure
 
 R = TypeVar("R", bound=AnyResult)
@@ -25,7 +25,7 @@ ANSWER_SECONDS = 60.0
 class Story:
     """One run on an empty database."""
 
-    def __init__(self, database: Database, client: ReleaseClient, worker: ChildProcess, progress: Progress) -> None:
+    def __init__(self, database: Database, client: ReleaseClient, worker: PythonProcess, progress: Progress) -> None:
         self._database = database
         self._client = client
         self._worker = worker

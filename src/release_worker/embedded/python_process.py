@@ -1,102 +1,143 @@
-"""The processes that `dev` starts: out of reach of Ctrl-C, stopped in order, and gone when we are, however we end."""
+"""`python -m …` as a process of its own: out of reach of Ctrl-C, stopped in order, and gone when we are, however we
+end."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 from release_worker.errors import ReleaseWorkerError
 
 STOP_SECONDS = 20.0
 START_SECONDS = 60.0
 LOG_LINES = 5
+CELERY = ("celery", "-A", "release_worker")
 
 # Its standard input ends when we do, be it by SIGKILL; then the whole session is ended.
 _GUARD = 'read -r _; kill -s KILL -- "-$1"'
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """`celery -A release_worker <arguments>`, under a name. `ready` is in its log once it works."""
+@dataclass
+class PythonProcess:
+    """`python -m <arguments>`, which runs in `directory` and in a session of its own; a context manager that stops it
+    at the end. Its log is in `logs`, by default `directory`, a file for each start. It has `stop_seconds` to finish
+    what it does; 0 if it is to be ended at once."""
 
     name: str
     arguments: Sequence[str]
-    ready: str | None = None
-
-
-class ChildProcess:
-    """A running program, with its log in a file of this run; a context manager that stops it at the end."""
-
-    def __init__(self, program: Program, *, directory: Path, environment: Mapping[str, str]) -> None:
-        self.program = program
-        self.log = directory / f"{program.name}.log"
-        self._directory = directory
-        self._environment = environment
+    directory: Path
+    environment: Mapping[str, str]
+    logs: Path | None = None
+    stop_seconds: float = STOP_SECONDS
+    started: int = field(default=0, init=False)
 
     def __enter__(self) -> Self:
-        # In the directory of its files, so that nothing in the one that we were called from shadows a module.
-        command = [sys.executable, "-m", "celery", "-A", "release_worker", *self.program.arguments]
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, again if it has ended; does not wait until it works."""
+        self.started += 1
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                command,
+                [sys.executable, "-m", *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=self._directory,
-                env=dict(self._environment),
+                cwd=self.directory,
+                env=dict(self.environment),
                 start_new_session=True,
             )
         self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "guard", str(self._process.pid)], stdin=subprocess.PIPE, start_new_session=True
+            ["/bin/sh", "-c", _GUARD, "guard", str(self.pid)], stdin=subprocess.PIPE, start_new_session=True
         )
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Ask it to finish what it does, and end it if that takes too long."""
-        self._process.terminate()
-        self._guard.kill()
-        self._guard.communicate()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_SECONDS)
-        with suppress(ProcessLookupError):  # what is left of its session, if anything is
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+    @property
+    def log(self) -> Path:
+        """The log of the latest start."""
+        number = f".{self.started}" if self.started > 1 else ""
+        return (self.logs or self.directory) / f"{self.name}{number}.log"
+
+    def said(self) -> str:
+        """The log so far."""
+        return self.log.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status; None while it runs."""
+        return self._process.poll()
+
+    def children(self) -> list[int]:
+        """The pids of the processes that it works in."""
+        try:
+            listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        except FileNotFoundError:
+            return []
+        return [int(pid) for pid in listed.split()]
 
     def check(self) -> None:
-        """Raises ReleaseWorkerError, with the end of the log, where the program has stopped."""
-        status = self._process.poll()
-        if status is not None:
-            message = f"{self.program.name} stopped by itself with status {status}; its log is {self.log}"
-            tail = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()][-LOG_LINES:]
-            raise ReleaseWorkerError(message, {"log": str(self.log), "log_tail": tail})
+        """Raises ReleaseWorkerError, with the end of the log, if it has ended."""
+        if self.status is not None:
+            self._fail(f"{self.name} stopped by itself with status {self.status}; its log is {self.log}")
 
-    def wait_until_ready(self) -> None:
-        """Raises ReleaseWorkerError where it stops, or is not ready in time."""
+    def wait_until(self, ready: Callable[[], bool]) -> None:
+        """Raises ReleaseWorkerError, with the end of the log, if it ends, or is not ready in time."""
         deadline = time.monotonic() + START_SECONDS
-        while self.program.ready and self.program.ready not in self.log.read_text(errors="replace"):
+        while not ready():
             self.check()
             if time.monotonic() > deadline:
-                raise ReleaseWorkerError(f"{self.program.name} did not start; see {self.log}", {"log": str(self.log)})
+                self._fail(f"{self.name} did not start; see {self.log}")
             time.sleep(0.05)
 
+    def _fail(self, message: str) -> NoReturn:
+        tail = [line for line in self.said().splitlines() if line.strip()][-LOG_LINES:]
+        error = ReleaseWorkerError(message, {"log": str(self.log), "log_tail": tail})
+        error.add_note("\n".join(tail))
+        raise error
 
-def stop_on_signals() -> None:
-    """Turn Ctrl-C, SIGTERM and the end of the terminal into a SystemExit that unwinds; further ones change nothing."""
+    def terminate(self) -> None:
+        """Ask it to end, as an orchestrator does."""
+        self._process.terminate()
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        for one in _STOPPING:
-            signal.signal(one, signal.SIG_IGN)
-        raise SystemExit(0)
+    def wait(self, within: float) -> int:
+        """Its exit status. Raises subprocess.TimeoutExpired."""
+        return self._process.wait(within)
 
-    for one in _STOPPING:
-        signal.signal(one, stop)
+    def stop(self) -> None:
+        """Ask it to end, and end what is left of it, stopped processes included."""
+        if self.status is None and self.stop_seconds:
+            self.signal_all(signal.SIGCONT)
+            self.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.wait(self.stop_seconds)
+        self.kill_all()
+
+    def kill(self) -> None:
+        """End its main process with SIGKILL; its children have to notice by themselves."""
+        self._process.kill()
+        self._process.wait()
+
+    def kill_all(self) -> None:
+        """End it and all its children with SIGKILL, as a container ends."""
+        self._guard.kill()
+        self._guard.communicate()
+        self.signal_all(signal.SIGKILL)
+        self._process.wait()
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to what is left of its session, if anything is."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
