@@ -9,6 +9,7 @@ from sqlalchemy import Connection, exc
 
 from release_worker.errors import ReleaseWorkerError
 from release_worker.state.component import Component, HasLiveRows
+from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT
 from release_worker.store.statements import parsed
 from release_worker.testing.estate import Owner
 
@@ -73,8 +74,7 @@ def read_content(connection: Connection, component: Component, owner: Owner, lab
         elsewhere.rollback()
     require(digest == odd, component, f"capture depends on settings of the session such as TimeZone, {label}")
     query = f"""
-        SELECT CAST(content AS text), jsonb_typeof(content),
-               (SELECT active_deployment_id FROM projects WHERE id = :project_id)
+        SELECT CAST(content AS text), jsonb_typeof(content), {ACTIVE_DEPLOYMENT}
         FROM (SELECT release_worker_not_too_deep({component.capture()}, 'content') AS content) AS live
     """
     with trying(component, f"capture of content that is to be stored, {label},"):
