@@ -1,22 +1,19 @@
 """Which other toolsets would serve something else when shared state is restored."""
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
 from release_worker.state.blame import working_for
 from release_worker.state.component import Component, HasReach
-from release_worker.state.membership import resources, tools
+from release_worker.state.reach import LISTED, reach_of, with_touched
 from release_worker.state.registry import Components
 from release_worker.state.states import State
-from release_worker.store.owners.relations import LIVE, OWNED, PATH, neighbours
+from release_worker.store.owners.relations import LIVE, OWNED, PATH
 
 Touched = Mapping[str, Sequence[str] | str]
-
-_LISTS = f"listed_tools AS NOT MATERIALIZED ({tools.of_all}), listed_resources AS NOT MATERIALIZED ({resources.of_all})"
 
 
 def shared_impact(
@@ -48,31 +45,22 @@ def _reached(
     connection: Connection, components: Iterable[Component], touched: Touched, live: State, target: State
 ) -> Iterable[Any]:
     """Rows of `component, id, path`."""
-    queries = list(_queries(components, live, target))
+    queries = [
+        (component.name, query)
+        for component in components
+        for query in reach_of(component, live[component.name], target[component.name])
+    ]
     if not queries:
         return ()
     reached = " UNION ALL ".join(
-        f"SELECT '{component}' AS component, id FROM ({_numbered(query, place)}) AS reached"
+        f"SELECT '{component}' AS component, id FROM ({with_touched(query, f'touched_{place}')}) AS reached"
         for place, (component, query) in enumerate(queries)
     )
     given = {f"touched_{place}": touched[component] for place, (component, _) in enumerate(queries)}
     statement = f"""
-        WITH {_LISTS}
+        WITH {LISTED}
         SELECT reached.component, t.id, {PATH}
         FROM ({reached}) AS reached JOIN ({OWNED}) ON t.id = reached.id
         WHERE {LIVE} AND t.id <> :toolset_id
     """
     return live.over(target).query(connection, statement, **given)
-
-
-def _queries(components: Iterable[Component], live: State, target: State) -> Iterator[tuple[str, str]]:
-    for component in components:
-        if isinstance(component, HasReach):
-            for query in component.reach(live[component.name], target[component.name]):
-                yield component.name, query
-        else:
-            yield component.name, neighbours(component.scope)
-
-
-def _numbered(query: str, place: int) -> str:
-    return re.sub(r":touched\b", f":touched_{place}", query)
