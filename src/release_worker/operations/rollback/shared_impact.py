@@ -58,9 +58,9 @@ def _reached(
     )
     given = {f"touched_{place}": touched[component] for place, (component, _) in enumerate(queries)}
     statement = f"""
-        WITH {LISTED}
+        WITH {LISTED}, reached AS MATERIALIZED ({reached})
         SELECT reached.component, t.id, {PATH}
-        FROM ({reached}) AS reached JOIN ({OWNED}) ON t.id = reached.id
+        FROM reached JOIN ({OWNED}) ON t.id = reached.id
         WHERE {LIVE} AND t.id <> :toolset_id
     """
     return live.over(target).query(connection, statement, **given)
