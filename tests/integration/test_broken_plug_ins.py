@@ -49,7 +49,7 @@ def failure(engine: Engine, request_id: str, *plug_ins: Component) -> ComponentF
     done = mailbox(engine, components=with_plug_ins(*plug_ins)).work_until_done(request_id)
     assert (done.status, done.attempts) == ("failed", 1)
     with pytest.raises(ComponentFailed) as failed:
-        done.outcome()
+        done.answer()
     return failed.value
 
 

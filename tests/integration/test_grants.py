@@ -206,7 +206,7 @@ def test_a_worker_sweeps_refuses_and_retries(users: Users) -> None:
     billing = a_full_toolset(users.app)
     claim(users.worker, ask(users.app, billing))
     end_leases(users.owner)
-    assert len(sweep(users.worker, lambda _: None, attempts=1).given_up) == 1
+    assert len(sweep(users.worker, lambda _: None, attempts=1).exhausted) == 1
     claim(users.worker, ask(users.app, billing))
     end_leases(users.owner)
     assert len(sweep(users.worker, lambda _: None, attempts=2).published) == 1

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import Engine, text
 
-from release_worker.domain.messages import validate_request
+from release_worker.domain.requests.kinds import validate_request
 from release_worker.errors import InvalidRequest, ToolsetNotFound
 from release_worker.operations.retry_request import retry_request
 from release_worker.store.accepting import accept_request

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from release_worker.domain.messages import Rollback
+from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope
 from release_worker.errors import IntegrityMismatch, InvalidRequest, SharedStateImpact
 from release_worker.operations.plan_rollback import plan_rollback

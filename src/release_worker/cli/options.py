@@ -10,7 +10,7 @@ from release_worker.errors import InvalidRequest
 
 
 def _checked_toolset(value: str) -> str:
-    from release_worker.domain.messages import validate_request
+    from release_worker.domain.requests.kinds import validate_request
 
     try:
         return validate_request("check_drift", {"toolset": value}).toolset

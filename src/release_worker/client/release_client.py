@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 from uuid_utils import uuid7
@@ -12,17 +12,13 @@ from release_worker.broker.routing import envelope
 from release_worker.client.connections import ConnectionsByProcess, twice
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.limits import DEFAULTS
-from release_worker.domain.messages import (
-    RESULTS,
-    AnyRequest,
-    AnyResult,
-    CheckDriftResult,
-    CreateReleaseResult,
-    PinResult,
-    PruneResult,
-    RollbackResult,
-    validate_request,
-)
+from release_worker.domain.requests.check_drift import CheckDriftResult
+from release_worker.domain.requests.create_release import CreateReleaseResult
+from release_worker.domain.requests.kinds import KINDS, validate_request
+from release_worker.domain.requests.pin import PinResult
+from release_worker.domain.requests.prune import PruneResult
+from release_worker.domain.requests.request import Request, Result
+from release_worker.domain.requests.rollback import OnMissing, RollbackResult
 from release_worker.errors import NotConfigured, ResultTimeout
 from release_worker.settings import given_settings, read_settings
 
@@ -36,7 +32,6 @@ if TYPE_CHECKING:
     from release_worker.operations.sweep import Swept
     from release_worker.store.accepting import Accepted
 
-OnMissing = Literal["fail", "skip", "recreate"]
 Handle = RequestHandle[Any]
 
 
@@ -239,14 +234,14 @@ class ReleaseClient:
             self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
         return handle
 
-    def _write_down(self, request: AnyRequest, request_id: str) -> "Accepted":
-        from release_worker.store.accepting import PATIENCE, accept_request
+    def _write_down(self, request: Request, request_id: str) -> "Accepted":
+        from release_worker.store.accepting import KEY_WAIT, accept_request
         from release_worker.store.engine import single_statement
 
         with single_statement(self._engine()) as connection:
-            return accept_request(connection, request, request_id=request_id, patience=PATIENCE)
+            return accept_request(connection, request, request_id=request_id, lock_timeout=KEY_WAIT)
 
-    def _submit_in_session(self, request: AnyRequest, request_id: str, session: "Session") -> Handle:
+    def _submit_in_session(self, request: Request, request_id: str, session: "Session") -> Handle:
         from release_worker.client.writing_down import OpenTransaction, after_commit, joined
         from release_worker.store.accepting import accept_request
 
@@ -273,7 +268,7 @@ class ReleaseClient:
 
     def _wait(
         self, request_id: str, kind: str, timeout: float | None, *, made_in: "OpenTransaction | None" = None
-    ) -> AnyResult:
+    ) -> Result:
         if self._settings.database_url is not None:
             from release_worker.client.writing_down import wait_for_ledger
 
@@ -287,7 +282,7 @@ class ReleaseClient:
             fields = self._connections.own().app.AsyncResult(request_id).get(timeout=timeout)
         except CeleryTimeoutError:
             raise ResultTimeout(request_id=request_id, timeout=timeout, status="not finished") from None
-        return RESULTS[kind].model_validate(fields)
+        return KINDS[kind].result.model_validate(fields)
 
     def _engine(self) -> "Engine":
         return self._connections.own().engine()

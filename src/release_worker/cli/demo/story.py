@@ -14,10 +14,12 @@ from release_worker.cli.demo.progress import Progress
 from release_worker.cli.demo.tables import plan_table
 from release_worker.cli.processes import ChildProcess
 from release_worker.client import ReleaseClient, RequestHandle
-from release_worker.domain.messages import AnyResult, CreateReleaseResult, RollbackResult
+from release_worker.domain.requests.create_release import CreateReleaseResult
+from release_worker.domain.requests.request import Result
+from release_worker.domain.requests.rollback import RollbackResult
 from release_worker.errors import ResultTimeout, UnexpectedFailure
 
-R = TypeVar("R", bound=AnyResult)
+R = TypeVar("R", bound=Result)
 
 ACTOR = "demo"
 ANSWER_SECONDS = 60.0
