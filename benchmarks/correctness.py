@@ -9,13 +9,13 @@ from release_worker.domain import canonical_json
 from release_worker.domain.digests import release_digest
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.errors import IntegrityMismatch
-from release_worker.operations.check_drift import check_drift
-from release_worker.operations.work import Work
+from release_worker.queries.check_drift import check_drift
+from release_worker.queries.releases import list_releases
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from release_worker.store.captured import check_integrity
 from release_worker.store.engine import snapshot_transaction
-from release_worker.store.history import list_releases
-from release_worker.store.toolsets import find_toolset
+from release_worker.store.owners.naming import find_toolset
 
 _PARTS = """
     SELECT r.release_number, r.digest, v.digest AS version_digest, v.tool_urns, v.tool_positions, v.resource_urns,

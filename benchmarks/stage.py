@@ -13,9 +13,9 @@ from release_worker import migrations
 from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.embedded import EmbeddedServers, embedded_servers
 from release_worker.operations.performing import perform
-from release_worker.operations.work import Work
 from release_worker.settings import environment_with
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from release_worker.store.engine import ledger_transaction, locking_transaction, make_engine
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.errors import ReleaseNotFound, ReleaseWorkerError, ToolsetNotFound
 from release_worker.operations.rollback import rollback
-from release_worker.operations.work import Work
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from release_worker.store.engine import locking_transaction
 from tests.support.billing import (
     INVOICE,

@@ -13,7 +13,7 @@ from release_worker.errors import VersionConflict
 from release_worker.operations.execute import carry_out
 from release_worker.state.registry import Components, built_in_components
 from release_worker.store.engine import ledger_transaction
-from release_worker.store.toolsets import find_toolset
+from release_worker.store.owners.naming import find_toolset
 from tests.support.world import Toolset
 
 ACTOR = "tester"

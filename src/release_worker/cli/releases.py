@@ -164,8 +164,8 @@ def list_releases(
 ) -> None:
     """List a toolset's releases, the newest first."""
     from release_worker.cli.history import history_document, show_history
-    from release_worker.operations.history import release_history
-    from release_worker.operations.reading import reading
+    from release_worker.queries.history import release_history
+    from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
 
     with reading(read_settings().require("database_url")) as connection:
@@ -182,8 +182,8 @@ def show_release(
 ) -> None:
     """Show everything about one release."""
     from release_worker.cli.history import description_document, show_description
-    from release_worker.operations.history import describe_release
-    from release_worker.operations.reading import reading
+    from release_worker.queries.history import describe_release
+    from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
 
     with reading(read_settings().require("database_url")) as connection:

@@ -58,10 +58,10 @@ def list_requests(
     as_json: AsJson = False,
 ) -> None:
     """List requests, the newest first."""
-    from release_worker.operations.reading import reading
+    from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
+    from release_worker.store.owners.naming import find_toolset
     from release_worker.store.requests import list_requests
-    from release_worker.store.toolsets import find_toolset
 
     with reading(read_settings().require("database_url")) as connection:
         asked = None if toolset is None else find_toolset(connection, toolset, organization=organization)
@@ -87,8 +87,8 @@ def show_request(
     as_json: AsJson = False,
 ) -> None:
     """Show one request: what was asked, how far it is, and its result or error."""
-    from release_worker.operations.find_request import find_request
-    from release_worker.operations.reading import reading
+    from release_worker.queries.find_request import find_request
+    from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
 
     with reading(read_settings().require("database_url")) as connection:

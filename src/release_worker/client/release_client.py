@@ -207,7 +207,7 @@ class ReleaseClient:
         """
         if kind is None or organization is not None:
             engine = self._engine()
-            from release_worker.operations.find_request import find_request
+            from release_worker.queries.find_request import find_request
             from release_worker.store.engine import single_statement
 
             def look() -> str:

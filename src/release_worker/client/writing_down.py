@@ -18,8 +18,8 @@ from release_worker.domain.requests.request import Result
 from release_worker.domain.subject import ALL_SCOPES, Scope, Subject
 from release_worker.errors import BrokerUnavailable, InvalidRequest, RequestNotFound, ResultTimeout
 from release_worker.store.engine import ledger_transaction
+from release_worker.store.owners.holding import hold_for_editing
 from release_worker.store.requests import get_request
-from release_worker.store.toolsets import hold_for_editing
 
 _WAITING = "release_worker_waiting"  # in `Session.info`: what to publish after the commit
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger

@@ -4,7 +4,7 @@ from release_worker.domain.release import Release
 from release_worker.domain.requests.create_release import CreateRelease, CreateReleaseResult
 from release_worker.operations.capture import capture
 from release_worker.operations.expectations import check_expected_release
-from release_worker.operations.work import Work
+from release_worker.state.work import Work
 from release_worker.store.capturing import Stamp
 from release_worker.store.releases import hold_for_release
 

@@ -11,15 +11,15 @@ from release_worker.domain.request_record import Claim
 from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.subject import Scope
 from release_worker.errors import VersionConflict
-from release_worker.operations.holding import MoreToHold
 from release_worker.operations.performing import perform
-from release_worker.operations.work import Work
+from release_worker.operations.rollback.holding import MoreToHold
 from release_worker.state.blame import blaming
 from release_worker.state.registry import Components
+from release_worker.state.work import Work
 from release_worker.store.engine import locking_transaction, single_statement, snapshot_transaction
+from release_worker.store.owners.holding import wait_for_owners
 from release_worker.store.requests import hold, succeed
 from release_worker.store.statements import duration
-from release_worker.store.toolsets import wait_for_owners
 
 _BUSY = "55P03"  # lock_not_available
 

@@ -9,12 +9,12 @@ from release_worker.domain.requests.pin import Pin
 from release_worker.domain.requests.prune import Prune
 from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.requests.rollback import Rollback
-from release_worker.operations.check_drift import check_drift
 from release_worker.operations.create_release import create_release
 from release_worker.operations.pin import pin
 from release_worker.operations.prune import prune
 from release_worker.operations.rollback import rollback
-from release_worker.operations.work import Work
+from release_worker.queries.check_drift import check_drift
+from release_worker.state.work import Work
 
 R = TypeVar("R", bound=Request)
 Operation = Callable[[Work, Any], Result]

@@ -1,10 +1,10 @@
 """Keep a release for good."""
 
 from release_worker.domain.requests.pin import Pin, PinResult
-from release_worker.operations.work import Work
+from release_worker.state.work import Work
+from release_worker.store.owners.holding import hold_toolset
 from release_worker.store.releases import find_release
 from release_worker.store.retention import set_pinned
-from release_worker.store.toolsets import hold_toolset
 
 
 def pin(work: Work, request: Pin) -> PinResult:

@@ -1,9 +1,9 @@
 """Remove old releases that nothing needs, without breaking history."""
 
 from release_worker.domain.requests.prune import Prune, PruneResult
-from release_worker.operations.work import Work
+from release_worker.state.work import Work
+from release_worker.store.owners.holding import hold_toolset
 from release_worker.store.retention import collect_garbage, count_releases, delete_releases, prunable_releases
-from release_worker.store.toolsets import hold_toolset
 
 
 def prune(work: Work, request: Prune) -> PruneResult:

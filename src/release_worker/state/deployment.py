@@ -6,9 +6,10 @@ from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters, keyed_diff, members, once
+from release_worker.store.owners.pointing import activate_deployment
+from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT
 from release_worker.store.statements import parsed
 
-_ACTIVE = "SELECT active_deployment_id FROM projects WHERE id = :project_id"
 _STATUS = "SELECT 'status' AS key, {0} -> 'status' AS item WHERE {0} IS NOT NULL"
 
 _TABLES = ("deployment_assets", "tool_definitions", "resource_definitions")
@@ -48,16 +49,16 @@ class Deployment:
     scope: Scope = "project"
 
     def capture(self) -> str:
-        return content_of(f"({_ACTIVE})")
+        return content_of(ACTIVE_DEPLOYMENT)
 
     def live_rows(self) -> tuple[str, ...]:
-        return tuple(f"SELECT FROM {table} WHERE deployment_id = ({_ACTIVE})" for table in _TABLES)
+        return tuple(f"SELECT FROM {table} WHERE deployment_id = {ACTIVE_DEPLOYMENT}" for table in _TABLES)
 
     @staticmethod
     def moved(original: str) -> str:
         """SQL: whether the project points elsewhere than at `original`; a guess that costs nothing at whether the
         content differs."""
-        return f"(({_ACTIVE}) IS DISTINCT FROM {original})"
+        return f"({ACTIVE_DEPLOYMENT} IS DISTINCT FROM {original})"
 
     def diff(self, before: str, after: str) -> str:
         return keyed_diff(once(before, self._items), once(after, self._items))
@@ -73,7 +74,7 @@ class Deployment:
         deployment = connection.execute(parsed(original), parameters).scalar()
         if deployment is None:
             deployment = self._build(connection, target, parameters)
-        activate(connection, deployment, parameters)
+        activate_deployment(connection, parameters["project_id"], deployment)
 
     def _build(self, connection: Connection, target: str, parameters: Parameters) -> object:
         created = f"""
@@ -122,12 +123,6 @@ def provide(connection: Connection, deployment: object, content: str, parameters
             FROM jsonb_each({content} -> '{section}')
         """
         connection.execute(parsed(definitions), given)
-
-
-def activate(connection: Connection, deployment: object, parameters: Parameters) -> None:
-    """Make a deployment (None: no deployment) the project's active one."""
-    activated = "UPDATE projects SET active_deployment_id = :deployment_id WHERE id = :project_id"
-    connection.execute(parsed(activated), {**parameters, "deployment_id": deployment})
 
 
 deployment = Deployment()

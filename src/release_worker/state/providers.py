@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from release_worker.state.deployment import activate, provide
+from release_worker.state.deployment import provide
 from release_worker.state.membership import Membership
 from release_worker.state.states import State
 from release_worker.state.system import restore_prompts
+from release_worker.store.owners.pointing import activate_deployment
+from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT
 from release_worker.store.statements import parsed
 
 TOLD = 10  # of the URNs that a warning is about
@@ -120,14 +122,13 @@ def add(connection: Connection, additions: Additions, *, live: State, snapshot: 
     if additions.to_deployment:
         clone = f"""
             INSERT INTO deployments (project_id, status, cloned_from)
-            SELECT id, coalesce({live["deployment"]} ->> 'status', 'completed'), active_deployment_id
-            FROM projects WHERE id = :project_id
+            SELECT :project_id, coalesce({live["deployment"]} ->> 'status', 'completed'), {ACTIVE_DEPLOYMENT}
             RETURNING id
         """
         deployment = connection.execute(parsed(clone), wanted).scalar_one()
         provide(connection, deployment, live["deployment"], wanted)
         provide(connection, deployment, _added_definitions(snapshot), wanted)
-        activate(connection, deployment, wanted)
+        activate_deployment(connection, live.parameters["project_id"], deployment)
     if additions.prompts:
         for statement in restore_prompts(_added_prompts(snapshot)):
             connection.execute(parsed(statement), wanted)

@@ -19,9 +19,9 @@ from release_worker.errors import (
     ReleaseWorkerError,
     VersionConflict,
 )
+from release_worker.store.owners.naming import toolset_named
 from release_worker.store.requests import COLUMNS, get_request
 from release_worker.store.statements import duration, parsed
-from release_worker.store.toolsets import naming
 
 # For a transaction that uses the same idempotency key.
 KEY_WAIT = duration(DEFAULTS.ledger_lock_timeout)
@@ -75,13 +75,7 @@ def accept_request(
 
 def _named(request: Request) -> tuple[str, dict[str, object]]:
     """SQL: the id of the toolset that a request names, none if there is no such toolset; and its parameters."""
-    where, parameters = naming(request.toolset, request.organization)
-    query = f"""
-        SELECT t.id FROM toolsets t
-        JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
-        WHERE {where}
-    """
-    return query, parameters
+    return toolset_named(request.toolset, request.organization)
 
 
 def _earlier(connection: Connection, request: Request, parameters: Mapping[str, Any]) -> RequestRecord:

@@ -19,8 +19,9 @@ from sqlalchemy import Connection, Row
 from release_worker.domain import canonical_json
 from release_worker.domain.request_record import Claim, RequestRecord, Ticket
 from release_worker.errors import LockUnavailable, ReleaseWorkerError
+from release_worker.store.owners.naming import organization_named
+from release_worker.store.owners.relations import organization_of
 from release_worker.store.statements import parsed
-from release_worker.store.toolsets import organization_named
 
 COLUMNS = """
     id, seq, kind, toolset_id, idempotency_key, payload, status, attempts, next_attempt_at, worker, lease_until, result,
@@ -31,7 +32,7 @@ COLUMNS = """
 # SQL: the request belongs to the organization that a caller names. One that has no toolset is whose it says that it is.
 _OF_ORGANIZATION = f"""
     CASE WHEN toolset_id IS NULL THEN {organization_named("payload ->> 'organization'")}
-         ELSE (SELECT toolsets.organization_id FROM toolsets WHERE toolsets.id = toolset_id)
+         ELSE {organization_of("toolset_id")}
     END = {organization_named(":organization")}
 """
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.subject import Subject
+from release_worker.store.owners.relations import is_current
 from release_worker.store.parts import GARBAGE
 from release_worker.store.statements import parsed
 
@@ -26,7 +27,7 @@ def set_pinned(connection: Connection, release_id: UUID, *, pinned: bool) -> Non
 def prunable_releases(connection: Connection, subject: Subject, *, keep: int) -> list[tuple[UUID, int]]:
     """Id and number of the releases that may go, oldest first. The newest is never among them, so that no number is
     given twice."""
-    query = """
+    query = f"""
         WITH asked AS (
             SELECT payload -> 'release_number' AS number FROM release_requests
             WHERE toolset_id = :toolset_id AND status IN ('queued', 'running')
@@ -39,7 +40,7 @@ def prunable_releases(connection: Connection, subject: Subject, *, keep: int) ->
               SELECT release_number FROM toolset_releases
               WHERE toolset_id = :toolset_id ORDER BY release_number DESC LIMIT :keep)
           AND NOT coalesce((labels -> 'pinned')::text = 'true', false)
-          AND NOT EXISTS (SELECT FROM toolsets WHERE toolsets.current_release_id = release.id)
+          AND NOT {is_current("release.id")}
           AND NOT EXISTS (
               SELECT FROM toolset_rollbacks
               WHERE toolset_id = :toolset_id AND release.id IN (from_release_id, to_release_id, backup_release_id))

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine, exc
 
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Component, HasLiveRows
+from release_worker.store.owners.holding import hold_owners, hold_rows
 from release_worker.store.statements import parsed
-from release_worker.store.toolsets import hold_owners, hold_rows
 from release_worker.testing.estate import Edit, Estate, build_estate
 from release_worker.testing.observing import (
     NOTHING,

@@ -5,9 +5,9 @@ from sqlalchemy import Engine
 
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.errors import ToolsetNotFound
-from release_worker.operations.check_drift import check_drift
-from release_worker.operations.work import Work
+from release_worker.queries.check_drift import check_drift
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from tests.support.billing import (
     COMPONENTS,
     EDITS,

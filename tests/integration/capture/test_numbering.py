@@ -6,8 +6,8 @@ from sqlalchemy import Engine
 
 from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.operations.create_release import create_release
-from release_worker.operations.work import Work
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from release_worker.store.engine import locking_transaction
 from tests.support.billing import INVOICE, a_full_toolset
 from tests.support.operations import release, roll_back

@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from release_worker.errors import IdempotencyConflict, InvalidRequest, RequestNotFound, ToolsetNotFound
-from release_worker.operations.find_request import find_request
-from release_worker.operations.history import describe_release, release_history
 from release_worker.operations.retry_request import retry_request
+from release_worker.queries.find_request import find_request
+from release_worker.queries.history import describe_release, release_history
 from release_worker.store.engine import ledger_transaction
+from release_worker.store.owners.naming import find_toolset
 from release_worker.store.requests import list_requests
-from release_worker.store.toolsets import find_toolset
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.ledger import ask, ledger, mailbox, record

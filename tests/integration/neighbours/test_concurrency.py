@@ -18,10 +18,10 @@ from release_worker.embedded.process import eventually
 from release_worker.errors import ReleaseWorkerError, ToolsetNotFound, VersionConflict
 from release_worker.operations.create_release import create_release
 from release_worker.operations.rollback import rollback
-from release_worker.operations.work import Work
 from release_worker.state.component import Parameters
 from release_worker.state.membership import Membership
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from release_worker.store.engine import locking_transaction
 from tests.support.billing import (
     INVOICE,

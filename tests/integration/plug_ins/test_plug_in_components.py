@@ -10,10 +10,10 @@ from sqlalchemy import Engine, text
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope
 from release_worker.errors import IntegrityMismatch, InvalidRequest, SharedStateImpact
-from release_worker.operations.plan_rollback import plan_rollback
+from release_worker.operations.rollback.plan import plan_rollback
 from release_worker.state.registry import Components, built_in_components, installed_components
 from release_worker.store.engine import snapshot_transaction
-from release_worker.store.toolsets import find_toolset
+from release_worker.store.owners.naming import find_toolset
 from tests.support.billing import a_full_toolset
 from tests.support.exact_json import Json, digest, parsed, written
 from tests.support.live_state import live_state

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row
 
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
+from release_worker.store.owners.relations import CURRENT_RELEASE
 from release_worker.store.statements import parsed
 
 _MENTIONS = """
@@ -67,11 +68,10 @@ class RollbackMention:
 
 def list_releases(connection: Connection, subject: Subject, *, limit: int) -> list[ListedRelease]:
     """The toolset's releases, the newest first."""
-    query = """
+    query = f"""
         SELECT listed.*, v.version AS toolset_version, cardinality(v.tool_urns) AS tools,
                cardinality(v.resource_urns) AS resources,
-               listed.id IS NOT DISTINCT FROM (SELECT current_release_id FROM toolsets WHERE id = :toolset_id) AS
-               current
+               listed.id IS NOT DISTINCT FROM {CURRENT_RELEASE} AS current
         FROM (SELECT id, toolset_id, release_number, kind, toolset_version_id, source_state_id,
                      global_variations_version_id, toolset_variations_version_id, digest, predecessor_id, notes,
                      labels, released_by, request_id, created_at

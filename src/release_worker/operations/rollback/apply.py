@@ -12,19 +12,21 @@ from release_worker.domain.release import Release
 from release_worker.domain.requests.rollback import Rollback, RollbackResult, check_component_names
 from release_worker.errors import IntegrityMismatch, VersionConflict
 from release_worker.operations.capture import capture
-from release_worker.operations.dependencies import still_missing
-from release_worker.operations.holding import MoreToHold, hold_for_rollback
-from release_worker.operations.plan_rollback import RollbackPlan, plan_rollback
-from release_worker.operations.work import Work
+from release_worker.operations.rollback.dependencies import still_missing
+from release_worker.operations.rollback.holding import MoreToHold, hold_for_rollback
+from release_worker.operations.rollback.plan import RollbackPlan, plan_rollback
 from release_worker.state.blame import working_for
 from release_worker.state.component import Component, HasLiveRows
 from release_worker.state.providers import add
 from release_worker.state.registry import Components
 from release_worker.state.states import live_state
+from release_worker.state.work import Work
 from release_worker.store.capturing import Stamp
 from release_worker.store.engine import single_statement
+from release_worker.store.owners.holding import touch_owners
+from release_worker.store.owners.naming import toolset_of_id
+from release_worker.store.owners.pointing import set_current_release
 from release_worker.store.rollbacks import RollbackRecord, insert_rollback
-from release_worker.store.toolsets import set_current_release, toolset_of_id, touch_owners
 
 
 def rollback(work: Work, request: Rollback) -> RollbackResult:

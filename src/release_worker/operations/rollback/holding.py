@@ -12,8 +12,8 @@ from release_worker.state.component import HasLiveRows
 from release_worker.state.deployment import Deployment
 from release_worker.state.registry import Components
 from release_worker.state.states import State, captured_state, live_state
+from release_worker.store.owners.holding import hold_owners, hold_rows
 from release_worker.store.releases import ORIGINAL_DEPLOYMENT, look_for
-from release_worker.store.toolsets import hold_owners, hold_rows
 
 
 class MoreToHold(Exception):

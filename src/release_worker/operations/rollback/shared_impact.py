@@ -10,12 +10,7 @@ from sqlalchemy import Connection
 from release_worker.domain.subject import Scope
 from release_worker.state.providers import slugs_of
 from release_worker.state.states import State
-
-_PATH = """
-    SELECT t.id, o.slug || '/' || p.slug || '/' || t.slug AS path
-    FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
-    WHERE t.id <> :toolset_id AND t.deleted_at IS NULL
-"""
+from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT, neighbours
 
 
 def shared_impact(
@@ -82,12 +77,12 @@ def _queries(
 
 
 _IN_SCOPE: Mapping[Scope, str] = {
-    "project": _PATH + "AND t.project_id = :project_id",
-    "organization": _PATH + "AND t.organization_id = :organization_id",
+    "project": neighbours("project"),
+    "organization": neighbours("organization"),
 }
 
 _REACHED_BY_CONFIGURATION = f"""
-    {_PATH} AND t.project_id = :project_id
+    {neighbours("project")}
     AND EXISTS (SELECT FROM unnest(CAST(:touched AS text[])) AS key WHERE key LIKE 'config/%')
 """
 
@@ -98,7 +93,7 @@ def _reached_by_deployment(target: str) -> str:
         WITH touched AS MATERIALIZED (
             SELECT split_part(key, '/', 1) AS section, substring(key FROM position('/' IN key) + 1) AS name
             FROM unnest(CAST(:touched AS text[])) AS key),
-        active AS MATERIALIZED (SELECT active_deployment_id AS id FROM projects WHERE id = :project_id),
+        active AS MATERIALIZED (SELECT {ACTIVE_DEPLOYMENT} AS id),
         restored AS MATERIALIZED (SELECT {target} -> 'assets' AS content),
         assets AS MATERIALIZED (
             SELECT name AS key, split_part(name, '/', 1) AS kind, substring(name FROM position('/' IN name) + 1) AS slug
@@ -109,7 +104,7 @@ def _reached_by_deployment(target: str) -> str:
                 SELECT config FROM deployment_assets live
                 WHERE deployment_id = (SELECT id FROM active) AND live.kind = assets.kind AND live.slug = assets.slug
             ) IS DISTINCT FROM (SELECT content FROM restored) -> key -> 'config')
-        {_PATH} AND t.project_id = :project_id AND ({_lists_touched("tool")} OR {_lists_touched("resource")})
+        {neighbours("project")} AND ({_lists_touched("tool")} OR {_lists_touched("resource")})
     """
 
 
@@ -137,7 +132,7 @@ def _reached_by_prompts(live: str, target: str) -> str:
             FROM (SELECT * FROM jsonb_each({live} -> 'prompts')
                   UNION ALL SELECT * FROM jsonb_each({target} -> 'prompts')) AS templates
             WHERE 'prompts/' || key = ANY (CAST(:touched AS text[])))
-        {_PATH} AND t.project_id = :project_id AND (
+        {neighbours("project")} AND (
             EXISTS (SELECT FROM touched WHERE coalesce(urn, '') = '')
             OR EXISTS (SELECT FROM toolset_tools m JOIN touched ON urn = m.tool_urn WHERE m.toolset_id = t.id))
     """
@@ -150,7 +145,7 @@ def _reached_by_variations(target: str) -> str:
             FROM unnest(CAST(:touched AS text[])) AS urn
             LEFT JOIN variations live
                 ON live.organization_id = :organization_id AND live.toolset_id IS NULL AND live.tool_urn = urn)
-        {_PATH} AND t.organization_id = :organization_id AND EXISTS (
+        {neighbours("organization")} AND EXISTS (
             SELECT FROM toolset_tools m JOIN touched ON urn = m.tool_urn
             LEFT JOIN variations own
                 ON own.organization_id = :organization_id AND own.toolset_id = t.id AND own.tool_urn = m.tool_urn

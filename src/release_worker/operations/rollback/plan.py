@@ -12,9 +12,9 @@ from release_worker.domain.release import Release
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope, Subject
 from release_worker.errors import SharedStateImpact
-from release_worker.operations.dependencies import Dependencies, settle_dependencies
 from release_worker.operations.expectations import check_expected_release
-from release_worker.operations.shared_impact import shared_impact
+from release_worker.operations.rollback.dependencies import Dependencies, settle_dependencies
+from release_worker.operations.rollback.shared_impact import shared_impact
 from release_worker.state.differences import differences
 from release_worker.state.registry import Components
 from release_worker.state.states import State, captured_state, live_state

@@ -1,4 +1,4 @@
-"""Finding, holding and pointing toolsets and their owners."""
+"""Holding the rows of toolsets and of their owners."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -8,68 +8,22 @@ from uuid import UUID
 from sqlalchemy import Connection, Row
 
 from release_worker.domain.subject import Scope, Subject
-from release_worker.errors import ToolsetNotFound, VersionConflict
+from release_worker.errors import VersionConflict
 from release_worker.store.conflicts import translated
+from release_worker.store.owners.naming import find_toolset, naming, toolset_of_id
+from release_worker.store.owners.relations import (
+    ACTIVE_DEPLOYMENT,
+    LIVE,
+    ORGANIZATION,
+    OWNED,
+    OWNERS,
+    PROJECT,
+    SUBJECT,
+    TOOLSET,
+)
 from release_worker.store.statements import parsed
 
-# SQL: a toolset's path; `o`, `p` and `t` are its organization, its project and itself.
 TRIES = 5  # to find a toolset by a name that changes hands meanwhile
-PATH = "o.slug || '/' || p.slug || '/' || t.slug AS path"
-_UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
-
-
-def find_toolset(connection: Connection, reference: str, *, organization: str | None = None) -> Subject:
-    """The live toolset with this UUID or `organization/project/toolset`.
-
-    Raises ToolsetNotFound, also for a toolset of another organization than `organization`, its slug or id, where given.
-    """
-    where, parameters = naming(reference, organization)
-    query = f"""
-        SELECT t.id AS toolset_id, t.project_id, t.organization_id, {PATH}
-        FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
-        WHERE {where}
-    """
-    row = connection.execute(parsed(query), parameters).one_or_none()
-    if row is None:
-        raise ToolsetNotFound(toolset=reference)
-    return Subject(**row._mapping)
-
-
-def toolset_of_id(connection: Connection, toolset_id: UUID) -> Subject:
-    """The live toolset of this id, held by nobody. Raises ToolsetNotFound."""
-    return find_toolset(connection, str(toolset_id))
-
-
-def naming(reference: str, organization: str | None) -> tuple[str, dict[str, object]]:
-    """SQL: the condition that `t`, `p` and `o` are the live toolset of this name; and its parameters."""
-    if reference.count("/") == 2:
-        # The project's organization, too: only so does a path mean one toolset, whatever a toolset's own column says.
-        where = """
-            t.deleted_at IS NULL AND o.slug = :organization AND p.organization_id = o.id AND p.slug = :project
-            AND t.slug = :toolset
-        """
-        slugs = zip(("organization", "project", "toolset"), reference.split("/"), strict=True)
-        parameters: dict[str, object] = dict(slugs)
-    else:
-        where = "t.deleted_at IS NULL AND t.id = :toolset_id"
-        parameters = {"toolset_id": UUID(reference)}
-    if organization is not None:
-        where += f" AND o.id = {organization_named(':caller')}"
-        parameters["caller"] = organization
-    return where, parameters
-
-
-def organization_named(text: str) -> str:
-    """SQL: the id of the organization that a caller means by `text`, a SQL expression; NULL if there is none.
-
-    Text in the form of a UUID is the organization's id and only that, all other text is its slug. A slug may have that
-    form too, be it the id of another organization: whoever holds it is named by its own id.
-    """
-    named = f"CAST({text} AS text)"
-    by_slug = f"SELECT known.id FROM organizations AS known WHERE known.slug = {named}"
-    return f"""(
-        SELECT named.id FROM organizations AS named
-        WHERE named.id = CASE WHEN {named} ~ '{_UUID}' THEN CAST({named} AS uuid) ELSE ({by_slug}) END)"""
 
 
 def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection[Scope]) -> Subject:
@@ -84,9 +38,9 @@ def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection
     Raises VersionConflict if a row is not free, ToolsetNotFound if the toolset is gone.
     """
     query = f"""
-        SELECT t.id AS toolset_id, t.project_id, t.organization_id, {PATH}
-        FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
-        WHERE t.id = :toolset_id AND t.deleted_at IS NULL
+        SELECT {SUBJECT}
+        FROM {OWNED}
+        WHERE t.id = :toolset_id AND {LIVE}
         FOR UPDATE OF t
         {_strength("project", written)} OF p NOWAIT
         {_strength("organization", written)} OF o NOWAIT
@@ -95,11 +49,7 @@ def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection
     subject = _found(connection, row, toolset_id)
     if "project" in written:
         # By itself: the statement above sees deployments as they were before it waited.
-        active = """
-            SELECT FROM deployments
-            WHERE id = (SELECT active_deployment_id FROM projects WHERE id = :project_id)
-            FOR UPDATE NOWAIT
-        """
+        active = f"SELECT FROM deployments WHERE id = {ACTIVE_DEPLOYMENT} FOR UPDATE NOWAIT"
         connection.execute(parsed(active), subject.parameters)
     return subject
 
@@ -116,9 +66,9 @@ def _found(connection: Connection, row: Row[Any] | None, toolset_id: UUID) -> Su
 def touch_owners(connection: Connection, subject: Subject, scopes: Collection[Scope]) -> None:
     """Write the rows of these owners with what they have. An app that waits for such a row in REPEATABLE READ or
     SERIALIZABLE would otherwise go on with what it saw before; so it gets a serialization failure."""
-    for scope, table in (("organization", "organizations"), ("project", "projects")):
+    for owner, scope in ((ORGANIZATION, "organization"), (PROJECT, "project")):
         if scope in scopes:
-            touch = f"UPDATE {table} SET name = name WHERE id = :{scope}_id"
+            touch = f"UPDATE {owner.table} SET name = name WHERE {owner.ours}"
             connection.execute(parsed(touch), subject.parameters)
 
 
@@ -140,13 +90,18 @@ def hold_rows(connection: Connection, rows: Sequence[str], subject: Subject) -> 
 def hold_toolset(connection: Connection, toolset_id: UUID) -> Subject:
     """Hold the toolset's row until the transaction ends: no other operation on it runs meanwhile. Apps that hold it are
     waited for; they may add to its lists. Raises ToolsetNotFound, and VersionConflict if it stays busy."""
-    query = f"""
-        SELECT t.id AS toolset_id, t.project_id, t.organization_id, {PATH}
-        FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
-        WHERE t.id = :toolset_id AND t.deleted_at IS NULL
+    row = connection.execute(parsed(holding_toolset()), {"toolset_id": toolset_id}).one_or_none()
+    return _found(connection, row, toolset_id)
+
+
+def holding_toolset(*, columns: str = "", joined: str = "") -> str:
+    """SQL: hold the row of the live toolset and read a Subject, with further columns of what is joined with it."""
+    return f"""
+        SELECT {SUBJECT}{columns}
+        FROM {OWNED} {joined}
+        WHERE t.id = :toolset_id AND {LIVE}
         FOR NO KEY UPDATE OF t
     """
-    return _found(connection, connection.execute(parsed(query), {"toolset_id": toolset_id}).one_or_none(), toolset_id)
 
 
 def hold_for_editing(
@@ -161,8 +116,8 @@ def hold_for_editing(
     """
     where, parameters = naming(reference, organization)
     query = f"""
-        SELECT t.id AS toolset_id, t.project_id, t.organization_id, {PATH}
-        FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
+        SELECT {SUBJECT}
+        FROM {OWNED}
         WHERE {where}
         {_EDITING[scope]}
     """
@@ -187,21 +142,12 @@ def wait_for_owners(connection: Connection, toolset_id: UUID, *, longest: str) -
 
     Ends after `longest` for each, as PostgreSQL writes times, whether it was free or not. The connection must be one on
     which each statement is a transaction of its own."""
-    for owner in ("toolsets", "projects", "organizations"):
-        column = {"toolsets": "id", "projects": "project_id", "organizations": "organization_id"}[owner]
+    for owner in OWNERS.values():
         query = f"""
             WITH bounded AS MATERIALIZED (SELECT set_config('lock_timeout', :longest, true))
-            SELECT owner.id FROM bounded, {owner} AS owner
-            WHERE owner.id = (SELECT {column} FROM toolsets WHERE id = :toolset_id)
+            SELECT owner.id FROM bounded, {owner.table} AS owner
+            WHERE owner.id = (SELECT {owner.of_toolset} FROM {TOOLSET.table} WHERE {TOOLSET.ours})
             FOR UPDATE OF owner
         """
         with suppress(VersionConflict), translated():
             connection.execute(parsed(query), {"toolset_id": toolset_id, "longest": longest})
-
-
-def set_current_release(connection: Connection, subject: Subject, release_id: UUID) -> None:
-    """Make a release the toolset's current one."""
-    point = "UPDATE toolsets SET current_release_id = :release_id WHERE id = :toolset_id"
-    moved = connection.execute(parsed(point), {"release_id": release_id, "toolset_id": subject.toolset_id})
-    if moved.rowcount != 1:
-        raise VersionConflict(reason="the toolset was deleted meanwhile")

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
-from release_worker.store.history import (
+from release_worker.queries.releases import (
     ListedRelease,
     ReleaseParts,
     RollbackMention,
@@ -16,8 +16,8 @@ from release_worker.store.history import (
     release_parts,
     rollbacks_of,
 )
+from release_worker.store.owners.naming import find_toolset
 from release_worker.store.releases import current_release, find_release
-from release_worker.store.toolsets import find_toolset
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
 """Has live state moved away from the current release?"""
 
 from release_worker.domain.requests.check_drift import CheckDrift, CheckDriftResult
-from release_worker.operations.work import Work
 from release_worker.state.differences import differences
 from release_worker.state.states import captured_state, live_state
+from release_worker.state.work import Work
 from release_worker.store.captured import digest_today, said_by
+from release_worker.store.owners.naming import toolset_of_id
 from release_worker.store.releases import current_release
-from release_worker.store.toolsets import toolset_of_id
 
 
 def check_drift(work: Work, request: CheckDrift) -> CheckDriftResult:
