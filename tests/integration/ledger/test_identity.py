@@ -58,6 +58,7 @@ OPERATIONS = {
     "check_drift": {},
     "pin": {"release_number": 1},
     "prune": {"keep": 1},
+    "mark": {"release_number": 1, "mark": "bad"},
 }
 
 
