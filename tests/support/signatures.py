@@ -27,7 +27,7 @@ def _described(name: str, exported: Any) -> Iterator[str]:
     definition = _definition(exported)
     if isinstance(definition, ast.FunctionDef):
         yield from _function(definition, name)
-    elif isinstance(definition, ast.ClassDef):
+    elif isinstance(definition, ast.ClassDef) and inspect.isclass(exported):
         yield from _class(definition, name)
         for base in _asking_classes(exported):
             yield from _members(_definition(base))

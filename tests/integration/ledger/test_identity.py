@@ -52,7 +52,7 @@ def own_state(engine: Engine, toolset: Toolset) -> dict[str, object]:
 
 
 REPLACED: list[Callable[[Engine, Toolset], Toolset]] = [replaced_in_its_project, replaced_in_another_organization]
-OPERATIONS = {
+OPERATIONS: dict[str, dict[str, Any]] = {
     "create_release": {},
     "rollback": {"release_number": 1, "allow_shared_impact": True},
     "check_drift": {},

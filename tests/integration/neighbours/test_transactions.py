@@ -159,7 +159,7 @@ def test_a_worker_that_stops_in_the_middle_of_anything_loses_its_session_before_
     engine: Engine, billing: Toolset
 ) -> None:
     timeouts = log_idle_timeouts(engine)
-    asked = {
+    asked: dict[str, dict[str, Any]] = {
         "create_release": {},
         "rollback": {"release_number": 1},
         "check_drift": {},
