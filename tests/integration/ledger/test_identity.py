@@ -1,6 +1,7 @@
 """A request belongs to the toolset that its name meant when it was accepted."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
