@@ -12,7 +12,7 @@ from release_worker.cli.render import table
 from release_worker.demo.counts import HOWS, recorded
 from release_worker.demo.progress import mark
 from release_worker.demo.report import Report
-from release_worker.domain.messages import RollbackResult
+from release_worker.domain.requests.rollback import RollbackResult
 
 DIGEST_LENGTH = 12
 

@@ -119,8 +119,8 @@ def sweep(as_json: AsJson = False) -> None:
     if as_json:
         print_json(swept)
     else:
-        counts = (len(swept.published), len(swept.given_up), len(swept.refused))
-        say("Published again: {}. Given up: {}. Not valid as requests: {}.".format(*counts))
+        counts = (len(swept.published), len(swept.exhausted), len(swept.refused))
+        say("Published again: {}. Out of attempts: {}. Not valid as requests: {}.".format(*counts))
 
 
 def _table(records: "list[RequestRecord]") -> Table:
@@ -201,11 +201,12 @@ def _error(record: "RequestRecord") -> str | None:
 
 
 def _show_result(record: "RequestRecord") -> None:
-    from release_worker.domain.messages import CreateReleaseResult, RollbackResult
+    from release_worker.domain.requests.create_release import CreateReleaseResult
+    from release_worker.domain.requests.rollback import RollbackResult
 
     if record.status == "succeeded":
         say("")
-        result = record.outcome()
+        result = record.answer()
         if isinstance(result, CreateReleaseResult):
             show_new_release(_toolset(record), result)
         elif isinstance(result, RollbackResult):

@@ -9,7 +9,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from release_worker.domain.messages import RollbackResult
+from release_worker.domain.requests.rollback import RollbackResult
 
 
 @dataclass(frozen=True, slots=True)

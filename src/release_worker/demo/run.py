@@ -10,7 +10,7 @@ from release_worker.demo.progress import Progress
 from release_worker.demo.report import Report, read_report
 from release_worker.demo.signals import ignore_signals, unwound_by_signals
 from release_worker.demo.story import Story
-from release_worker.domain.messages import printable
+from release_worker.domain.text import printable
 from release_worker.embedded import EmbeddedServers, embedded_servers
 from release_worker.embedded.python_process import CELERY, PythonProcess
 from release_worker.settings import environment_with

@@ -12,11 +12,13 @@ from release_worker.demo.counts import recorded
 from release_worker.demo.database import Database
 from release_worker.demo.live import LiveState, read_live_state
 from release_worker.demo.progress import Progress
-from release_worker.domain.messages import AnyResult, CreateReleaseResult, RollbackResult
+from release_worker.domain.requests.create_release import CreateReleaseResult
+from release_worker.domain.requests.request import Result
+from release_worker.domain.requests.rollback import RollbackResult
 from release_worker.embedded.python_process import PythonProcess
 from release_worker.errors import ResultTimeout, UnexpectedFailure
 
-R = TypeVar("R", bound=AnyResult)
+R = TypeVar("R", bound=Result)
 
 ACTOR = "demo"
 ANSWER_SECONDS = 60.0

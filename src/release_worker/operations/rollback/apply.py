@@ -8,9 +8,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.digests import StateDigests
-from release_worker.domain.messages import Rollback, RollbackResult, check_component_names
 from release_worker.domain.release import Release
-from release_worker.domain.subject import ALL_SCOPES, Scope
+from release_worker.domain.requests.rollback import Rollback, RollbackResult, check_component_names
 from release_worker.errors import IntegrityMismatch, VersionConflict
 from release_worker.operations.capture import capture
 from release_worker.operations.rollback.dependencies import still_missing
@@ -21,6 +20,7 @@ from release_worker.state.component import Component, HasLiveRows
 from release_worker.state.providers import add
 from release_worker.state.registry import Components
 from release_worker.state.states import live_state
+from release_worker.state.work import Work
 from release_worker.store.capturing import Stamp
 from release_worker.store.engine import single_statement
 from release_worker.store.owners.holding import touch_owners
@@ -29,32 +29,25 @@ from release_worker.store.owners.pointing import set_current_release
 from release_worker.store.rollbacks import RollbackRecord, insert_rollback
 
 
-def rollback(
-    connection: Connection,
-    request: Rollback,
-    *,
-    toolset_id: UUID,
-    components: Components,
-    request_id: str | None = None,
-    written: frozenset[Scope] = ALL_SCOPES,
-) -> RollbackResult:
-    """Hold what is needed, plan, restore, read back, record. Never commits. A dry run only plans, and holds nothing.
+def rollback(work: Work, request: Rollback) -> RollbackResult:
+    """Hold what is needed, plan, restore, read back, record. A dry run only plans, and holds nothing.
 
-    `written` are the scopes that are to be held for writing from the start. Raises ToolsetNotFound, InvalidRequest (an
+    Raises ToolsetNotFound, InvalidRequest (an
     unknown component), and what `plan_rollback` raises; IntegrityMismatch if live state, read back, is not what was to
     be restored; VersionConflict if another transaction was first; MoreToHold.
     """
+    connection, components = work.connection, work.registry
     check_component_names(request.components, components.names)
     if request.dry_run:
-        subject = toolset_of_id(connection, toolset_id)
+        subject = toolset_of_id(connection, work.toolset_id)
         return _result(plan_rollback(connection, request, components, subject=subject), request)
-    subject, held = hold_for_rollback(connection, request, toolset_id, components, written=written)
+    subject, held = hold_for_rollback(connection, request, work.toolset_id, components, written=work.written)
     plan = plan_rollback(connection, request, components, subject=subject)
     if plan.noop:
         return _result(plan, request)
     if more := plan.scopes - held:
         raise MoreToHold(more)
-    stamp = Stamp("backup", request.actor, request_id=request_id)
+    stamp = Stamp("backup", request.actor, request_id=work.request_id)
     backup = _back_up(connection, plan, components, stamp)
     _restore(connection, plan, components)
     touch_owners(connection, plan.subject, plan.scopes)
@@ -63,7 +56,7 @@ def rollback(
     connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
     after = _read_back(connection, plan, components)
     outcome = _settle(connection, plan, components, after, stamp)
-    record = _record(plan, request, backup, request_id)
+    record = _record(plan, request, backup, work.request_id)
     return _result(plan, request, backup=backup, outcome=outcome, rollback_id=insert_rollback(connection, record))
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.digests import BUILT_IN, SOURCE_STATE
-from release_worker.domain.messages import Rollback
+from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope, Subject
 from release_worker.state.blame import working_for
 from release_worker.state.component import HasLiveRows

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from release_worker.domain.changes import ComponentChanges
 from release_worker.domain.digests import StateDigests
-from release_worker.domain.messages import Rollback
 from release_worker.domain.release import Release
+from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope, Subject
 from release_worker.errors import SharedStateImpact
 from release_worker.operations.expectations import check_expected_release

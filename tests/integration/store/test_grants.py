@@ -1,0 +1,240 @@
+"""Least privilege: with `release-worker db grants`, apps, workers and readers can each do their part and no more."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import product
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from release_worker import ReleaseClient, migrations
+from release_worker.embedded import EmbeddedServers
+from release_worker.errors import DatabaseUnavailable, IdempotencyConflict, InvalidRequest
+from release_worker.operations.sweep import sweep
+from release_worker.store.engine import make_engine
+from release_worker.store.tables import metadata
+from release_worker.worker.inbox import Inbox, Message
+from tests.support.billing import INVOICE, REFUND, a_full_toolset, active_deployment, edit_everything
+from tests.support.ledger import ask, claim, end_leases, mailbox
+from tests.support.live_state import live_state
+from tests.support.operations import ACTOR
+from tests.support.records import RECORDS, number_of_rows, releases_of
+from tests.support.world import Toolset, World
+
+INSUFFICIENT_PRIVILEGE = "42501"
+GROUPS = ("release_worker_app", "release_worker_worker", "release_worker_reader")
+
+
+@dataclass(frozen=True)
+class Users:
+    """An engine for the owner, and one for a user in each group."""
+
+    owner: Engine
+    app: Engine
+    worker: Engine
+    reader: Engine
+
+
+@pytest.fixture
+def users(engine: Engine) -> Iterator[Users]:
+    with ExitStack() as stack:
+        execute(engine, migrations.grants())
+        stack.callback(_remove_groups, engine)
+        engines = [stack.enter_context(_user_of(engine, group)) for group in GROUPS]
+        yield Users(engine, *engines)
+
+
+@contextmanager
+def _user_of(owner: Engine, group: str) -> Iterator[Engine]:
+    """A user of this test's own; roles belong to the whole cluster."""
+    name = f"user_{uuid4().hex[:12]}"
+    execute(owner, f"CREATE ROLE {name} LOGIN IN ROLE {group}")
+    engine = make_engine(owner.url.set(username=name).render_as_string(hide_password=False))
+    yield engine
+    engine.dispose()
+    execute(owner, f"DROP ROLE {name}")
+
+
+def _remove_groups(owner: Engine) -> None:
+    for group in GROUPS:
+        execute(owner, f"DROP OWNED BY {group}")
+        with suppress(DBAPIError):  # another database has granted something to it
+            execute(owner, f"DROP ROLE {group}")
+
+
+def execute(engine: Engine, script: str) -> None:
+    """Run statements as they stand, as `psql` would."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(script.replace("%", "%%"))
+
+
+def refusal(engine: Engine, statement: str) -> str | None:
+    """The SQLSTATE with which a statement is refused; None where it is not."""
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+    except DBAPIError as error:
+        return getattr(error.orig, "sqlstate", None)
+    return None
+
+
+def a_done_toolset(users: Users) -> Toolset:
+    """One that an app made and a worker has released."""
+    billing = a_full_toolset(users.app)
+    mailbox(users.worker).work_until_done(ask(users.app, billing))
+    return billing
+
+
+def test_the_script_can_be_run_again(users: Users) -> None:
+    execute(users.owner, migrations.grants())
+
+
+def test_an_app_edits_live_state(users: Users) -> None:
+    billing = a_full_toolset(users.app)
+    edit_everything(billing)
+    billing.project.deploy()
+    billing.edit(editing_mode="staging")
+    billing.delete()
+    World(users.app).organization("other").project("p").toolset("t", tools=[INVOICE])
+
+
+@pytest.mark.parametrize("in_session", [False, True], ids=["by itself", "in its transaction"])
+def test_an_app_asks_and_waits_for_the_result(servers: EmbeddedServers, users: Users, *, in_session: bool) -> None:
+    billing = a_full_toolset(users.app)
+    url = users.app.url.render_as_string(hide_password=False)
+    broker_url = servers.broker_url.replace("virtual_host=0", "virtual_host=5")
+    with ReleaseClient(broker_url=broker_url, database_url=url) as client, Session(users.app) as session:
+        joined = session if in_session else None
+        handle = client.create_release(billing.path, actor=ACTOR, idempotency_key="k", session=joined)
+        assert client.create_release(billing.path, actor=ACTOR, idempotency_key="k", session=joined).id == handle.id
+        with pytest.raises(IdempotencyConflict):
+            client.create_release(billing.path, actor=ACTOR, idempotency_key="k", notes="n", session=joined)
+        session.commit()
+        mailbox(users.worker).work_until_done(handle.id)
+        assert handle.result(1).release_number == 1
+        for not_for_apps in (client.sweep, lambda: client.retry(handle.id)):
+            with pytest.raises((DatabaseUnavailable, InvalidRequest)):
+                not_for_apps()
+
+
+NOT_FOR_APPS_AND_READERS = (
+    "UPDATE toolsets SET current_release_id = NULL",
+    "INSERT INTO toolsets (organization_id, project_id, slug, name, current_release_id)"
+    " SELECT organization_id, project_id, 'other', 'Other', current_release_id FROM toolsets",
+    "UPDATE release_requests SET status = 'succeeded'",
+    "UPDATE release_requests SET payload = '{}'",
+    "DELETE FROM release_requests",
+    "INSERT INTO release_requests (id, kind, requested_by, status) VALUES ('x', 'prune', 'x', 'succeeded')",
+    "INSERT INTO release_requests (id, kind, requested_by, result) VALUES ('x', 'prune', 'x', '{}')",
+    "UPDATE toolset_releases SET labels = '{}'",
+    "UPDATE toolset_releases SET notes = 'other'",
+    "SELECT FROM release_requests FOR UPDATE",
+    "ALTER TABLE toolset_releases DISABLE TRIGGER ALL",
+    "SET session_replication_role = replica",
+    "CREATE TABLE mine (id int)",
+    "UPDATE release_worker_alembic_version SET version_num = '0001_functions'",
+)
+
+
+def test_apps_and_readers_neither_write_records_nor_say_what_is_current_or_done(users: Users) -> None:
+    a_done_toolset(users)
+    for user in (users.app, users.reader):
+        for statement in NOT_FOR_APPS_AND_READERS:
+            assert refusal(user, statement) == INSUFFICIENT_PRIVILEGE, statement
+
+
+def test_apps_and_readers_write_no_records_even_where_they_say_that_they_prune(users: Users) -> None:
+    for user, table in product((users.app, users.reader), (*RECORDS, "toolset_rollbacks")):
+        for statement in (f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE", f"INSERT INTO {table} DEFAULT VALUES"):
+            with pytest.raises(DBAPIError, match="permission denied"):
+                execute(user, f"SET release_worker.pruning = 'on'; {statement}")
+
+
+def test_a_reader_reads_everything_and_writes_nothing(users: Users) -> None:
+    a_done_toolset(users)
+    tables = [table.name for table in metadata.sorted_tables]
+    for table in tables:
+        assert refusal(users.reader, f"SELECT * FROM {table}") is None
+    writes = """
+        SELECT table_name, privilege_type FROM information_schema.column_privileges
+        WHERE grantee = 'release_worker_reader' AND privilege_type <> 'SELECT'
+        UNION ALL
+        SELECT table_name, privilege_type FROM information_schema.table_privileges
+        WHERE grantee = 'release_worker_reader' AND privilege_type <> 'SELECT'
+    """
+    with users.owner.connect() as connection:
+        assert connection.execute(text(writes)).all() == []
+
+
+def test_a_worker_does_every_operation(users: Users) -> None:
+    billing = a_full_toolset(users.app)
+    worker = mailbox(users.worker)
+    first = live_state(users.reader, billing)
+
+    def work(kind: str, **fields: object) -> None:
+        done = worker.work_until_done(ask(users.app, billing, kind, **fields))
+        assert done.status == "succeeded", done.error
+
+    work("create_release", notes="n", labels={"a": 1})
+    edit_everything(billing)
+    work("check_drift")
+    work("rollback", release_number=1)
+    assert live_state(users.reader, billing) == first
+    for on_missing in ("skip", "recreate"):
+        active_deployment(billing).remove_tool(REFUND)
+        billing.project.delete_prompt("summary")
+        work("rollback", release_number=1, components=["tools", "resources"], on_missing=on_missing)
+    work("rollback", release_number=1)
+    billing.project.activate(None)
+    work("rollback", release_number=1)
+    assert live_state(users.reader, billing) == first
+    for number in range(4):
+        billing.edit(settings={"number": number})
+        billing.vary(INVOICE, {"number": number})
+        work("create_release")
+    newest = max(row.release_number for row in releases_of(users.reader, billing))
+    work("pin", release_number=newest - 1)
+    work("mark", release_number=newest - 2, mark="bad")
+    work("prune", keep=1)
+    assert newest - 2 not in {row.release_number for row in releases_of(users.reader, billing)}
+
+
+def test_a_worker_sweeps_refuses_and_retries(users: Users) -> None:
+    billing = a_full_toolset(users.app)
+    claim(users.worker, ask(users.app, billing))
+    end_leases(users.owner)
+    assert len(sweep(users.worker, lambda _: None, attempts=1).exhausted) == 1
+    claim(users.worker, ask(users.app, billing))
+    end_leases(users.owner)
+    assert len(sweep(users.worker, lambda _: None, attempts=2).published) == 1
+    with pytest.raises(InvalidRequest):
+        Inbox(users.worker).accept("prune", Message("x", [], {}, in_ledger=False))
+    assert number_of_rows(users.reader, "release_requests") == 3
+
+
+NOT_FOR_WORKERS = (
+    "DELETE FROM organizations",
+    "DELETE FROM toolsets",
+    "UPDATE organizations SET slug = 'other'",
+    "UPDATE toolsets SET slug = 'other'",
+    "UPDATE toolsets SET organization_id = organization_id",
+    "INSERT INTO organizations (slug, name) VALUES ('other', 'Other')",
+    "DELETE FROM tool_definitions",
+    "UPDATE tool_definitions SET definition = '{}'",
+    "DELETE FROM release_requests",
+    "DELETE FROM toolset_rollbacks",
+    "UPDATE toolset_rollbacks SET reason = 'other'",
+    "TRUNCATE toolset_releases CASCADE",
+    "ALTER TABLE toolset_releases DISABLE TRIGGER ALL",
+    "SET session_replication_role = replica",
+)
+
+
+def test_a_worker_writes_only_what_restores_and_records_need(users: Users) -> None:
+    a_done_toolset(users)
+    for statement in NOT_FOR_WORKERS:
+        assert refusal(users.worker, statement) == INSUFFICIENT_PRIVILEGE, statement
