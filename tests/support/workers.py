@@ -66,14 +66,22 @@ class Service:
 @contextmanager
 def service(servers: Servers, *, broker_database: int) -> Iterator[Service]:
     """A new database, and an empty database of the broker."""
-    broker_url = servers.broker(broker_database)
-    with temporary_database(servers.postgres) as database_url:
-        engine = make_engine(database_url)
-        made = Service(engine, database_url, broker_url)
-        with made.redis() as redis:
-            redis.flushdb()
+    with (
+        temporary_database(servers.postgres) as database_url,
+        serving(database_url, servers.broker(broker_database)) as made,
+    ):
         yield made
-        engine.dispose()
+
+
+@contextmanager
+def serving(database_url: str, broker_url: str) -> Iterator[Service]:
+    """This database, and this database of the broker, which is emptied."""
+    engine = make_engine(database_url)
+    made = Service(engine, database_url, broker_url)
+    with made.redis() as redis:
+        redis.flushdb()
+    yield made
+    engine.dispose()
 
 
 @dataclass(frozen=True)
