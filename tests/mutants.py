@@ -33,7 +33,7 @@ def _unit(*names: str) -> tuple[str, ...]:
 
 
 def _integration(*names: str) -> tuple[str, ...]:
-    return tuple(f"tests/integration/test_{name}.py" for name in names)
+    return tuple(f"tests/integration/{name}.py" for name in names)
 
 
 ROOMS = {
@@ -44,27 +44,27 @@ ROOMS = {
     "operations": Room(
         "operations",
         _integration(
-            "rollback",
-            "rollback_deployment",
-            "rollback_missing_dependencies",
-            "rollback_shared_impact",
-            "rollback_to_older_software",
-            "read_back",
-            "capture",
-            "drift",
-            "integrity",
-            "organizations_apart",
-            "retention",
-            "retention_spares",
-            "sweeper",
-            "waiting",
+            "rollback/test_rollback",
+            "rollback/test_rollback_deployment",
+            "rollback/test_rollback_missing_dependencies",
+            "rollback/test_rollback_shared_impact",
+            "rollback/test_rollback_to_older_software",
+            "rollback/test_read_back",
+            "capture/test_capture",
+            "capture/test_drift",
+            "capture/test_integrity",
+            "ledger/test_organizations_apart",
+            "retention/test_retention",
+            "retention/test_retention_spares",
+            "ledger/test_sweeper",
+            "worker/test_waiting",
         ),
     ),
     "broker": Room(
         "broker",
         (
             *_unit("public_names", "publishing", "requests", "transport", "worker_app"),
-            *_integration("sweeper", "transport_on_valkey"),
+            *_integration("ledger/test_sweeper", "broker/test_transport_on_valkey"),
         ),
     ),
     "worker": Room(
@@ -72,7 +72,12 @@ ROOMS = {
         (
             *_unit("retry_policy", "toolset_lock", "worker_app"),
             *_integration(
-                "mailbox", "mailbox_lock_and_lease", "accepting", "organizations_apart", "sweeper", "waiting"
+                "worker/test_mailbox",
+                "worker/test_mailbox_lock_and_lease",
+                "ledger/test_accepting",
+                "ledger/test_organizations_apart",
+                "ledger/test_sweeper",
+                "worker/test_waiting",
             ),
         ),
     ),

@@ -5,15 +5,15 @@ from uuid import uuid4
 
 import pytest
 
-from release_worker.embedded import EmbeddedServers
 from tests.support.billing import a_full_toolset
 from tests.support.command_line import CommandLine, settings
+from tests.support.servers import Servers
 from tests.support.workers import Service, Worker, running_worker, service
 from tests.support.world import Toolset
 
 
 @pytest.fixture(scope="package")
-def served(servers: EmbeddedServers) -> Iterator[Service]:
+def served(servers: Servers) -> Iterator[Service]:
     """The servers of `worker`."""
     with service(servers, broker_database=1) as made:
         yield made
@@ -43,7 +43,7 @@ def run(served: Service, worker: Worker) -> CommandLine:
 
 
 @pytest.fixture
-def nobody_works(servers: EmbeddedServers, served: Service) -> CommandLine:
+def nobody_works(servers: Servers, served: Service) -> CommandLine:
     """The command line, with a broker that no worker reads."""
-    broker = servers.broker_url.replace("virtual_host=0", "virtual_host=8")
+    broker = servers.broker(8)
     return CommandLine(settings(database_url=served.database_url, broker_url=broker))
