@@ -25,7 +25,7 @@ EXPECTED = {
     "a release that is not needed": AROUND + 3,  # in which form the current one was written
     "a rollback that changes nothing": AROUND + 6,
     "a rollback of one list": AROUND + 13,
-    "a rollback of everything": AROUND + 46,
+    "a rollback of everything": AROUND + 40,
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
     "a prune": AROUND + 14,
