@@ -7,13 +7,15 @@ from sqlalchemy import Engine, Row, text
 
 from release_worker.domain import canonical_json
 from release_worker.domain.digests import release_digest
+from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.errors import IntegrityMismatch
-from release_worker.operations.check_drift import check_drift
+from release_worker.queries.check_drift import check_drift
+from release_worker.queries.releases import list_releases
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from release_worker.store.captured import check_integrity
 from release_worker.store.engine import snapshot_transaction
-from release_worker.store.history import list_releases
-from release_worker.store.toolsets import find_toolset
+from release_worker.store.owners.naming import find_toolset
 
 _PARTS = """
     SELECT r.release_number, r.digest, v.digest AS version_digest, v.tool_urns, v.tool_positions, v.resource_urns,
@@ -96,7 +98,7 @@ def live_state_is_current(engine: Engine, paths: Sequence[str]) -> list[str]:
     for path in paths:
         with snapshot_transaction(engine) as connection:
             toolset_id = find_toolset(connection, path).toolset_id
-            drift = check_drift(connection, toolset_id=toolset_id, components=built_in_components())
+            drift = check_drift(Work(connection, toolset_id, built_in_components()), CheckDrift(toolset=path))
         if drift.drifted:
             wrong.append(f"{path} has moved away from its current release: {', '.join(drift.changes)}")
     return wrong

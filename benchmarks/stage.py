@@ -10,11 +10,12 @@ from sqlalchemy import Engine, NullPool, create_engine, text
 
 from benchmarks.world import build_world
 from release_worker import migrations
-from release_worker.domain.messages import CreateRelease
+from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.embedded import EmbeddedServers, embedded_servers
-from release_worker.operations.execute import perform
+from release_worker.operations.performing import perform
 from release_worker.settings import environment_with
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from release_worker.store.engine import ledger_transaction, locking_transaction, make_engine
 
 ROOT = Path(__file__).parents[1]
@@ -118,6 +119,6 @@ def _release_all(engine: Engine) -> None:
         with locking_transaction(engine) as connection:
             for toolset_id in ids[start : start + 100]:
                 request = CreateRelease(toolset=str(toolset_id), actor="benchmark", notes="the first")
-                perform(connection, request, toolset_id=toolset_id, components=components)
+                perform(Work(connection, toolset_id, components), request)
     with ledger_transaction(engine) as connection:
         connection.execute(text(_LEDGER))

@@ -193,7 +193,7 @@ def test_a_request_that_is_tried_again_says_when_and_why(
 
 def test_a_sweep_counts_what_it_did(nobody_works: CommandLine) -> None:
     counted = nobody_works("requests", "sweep").out
-    assert re.fullmatch(r"Published again: \d+\. Given up: \d+\. Not valid as requests: 0\.\n", counted)
+    assert re.fullmatch(r"Published again: \d+\. Out of attempts: \d+\. Not valid as requests: 0\.\n", counted)
 
 
 def test_what_succeeded_is_not_tried_again(run: CommandLine, billing: Toolset) -> None:

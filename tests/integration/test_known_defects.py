@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from release_worker.domain.messages import Rollback
+from release_worker.domain.requests.rollback import Rollback
 from release_worker.errors import ReleaseNotFound, ReleaseWorkerError, ToolsetNotFound
 from release_worker.operations.rollback import rollback
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from release_worker.store.engine import locking_transaction
 from tests.support.billing import (
     INVOICE,
@@ -73,7 +74,7 @@ def test_02_a_rollback_holds_the_toolset_until_it_commits(engine: Engine) -> Non
     edit_everything(billing)
     request = Rollback(toolset=billing.path, actor="tester", release_number=1)
     with locking_transaction(engine) as connection:
-        rollback(connection, request, toolset_id=billing.id, components=built_in_components())
+        rollback(Work(connection, billing.id, built_in_components()), request)
         with engine.connect() as other:
             lock = "SELECT count(*) FROM (SELECT 1 FROM toolsets FOR NO KEY UPDATE SKIP LOCKED) AS free"
             assert other.execute(text(lock)).scalar_one() == 0

@@ -10,7 +10,7 @@ import sys
 import threading
 
 from release_worker import ReleaseClient, RequestHandle
-from release_worker.domain.messages import CreateReleaseResult
+from release_worker.domain.requests.create_release import CreateReleaseResult
 
 ROUNDS = 6
 WITHIN = 20.0  # seconds; a program that takes longer hangs

@@ -6,15 +6,17 @@ from uuid import uuid4
 from redis import Redis
 from sqlalchemy import Engine, Row, text
 
-from release_worker.domain.messages import validate_request
 from release_worker.domain.request_record import Claim, RequestRecord, Ticket
+from release_worker.domain.requests.kinds import validate_request
 from release_worker.state.registry import Components, built_in_components
 from release_worker.store.accepting import accept_request
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import claim_next, get_request
+from release_worker.worker.executor import Executor
 from release_worker.worker.lock import RedisToolsetLock
-from release_worker.worker.mailbox import Mailbox, MakeLock, NoLock
+from release_worker.worker.mailbox import Mailbox
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
+from release_worker.worker.toolset_lock import MakeLock, NoLock
 from tests.support.operations import ACTOR
 from tests.support.world import Toolset
 
@@ -36,8 +38,8 @@ def ask(engine: Engine, toolset: Toolset | str, kind: str = "create_release", **
 def ticket(engine: Engine, request_id: str, **said: Any) -> Ticket:
     """What the request's sender says of its row; `said` is what it says otherwise than it is."""
     row = record(engine, request_id)
-    true = {"id": row.id, "toolset_id": row.toolset_id, "kind": row.kind, "payload": row.payload}
-    return Ticket(**{**true, **said})
+    true = {"id": row.id, "toolset_id": row.toolset_id, "kind": row.kind, "payload": row.payload, **said}
+    return Ticket(true["id"], true["toolset_id"], (true["kind"], true["payload"]))
 
 
 class WorkedMailbox(Mailbox):
@@ -45,8 +47,8 @@ class WorkedMailbox(Mailbox):
 
     def work_until_done(self, request_id: str) -> RequestRecord:
         """As `work`; returns the row as it is afterwards."""
-        self.work(self._look(request_id))
-        return self._look(request_id)
+        self.work(record(self._engine, request_id))
+        return record(self._engine, request_id)
 
 
 def mailbox(
@@ -61,10 +63,9 @@ def mailbox(
     """The mailbox of one worker, without a lock unless one is given."""
     return WorkedMailbox(
         engine,
-        components or built_in_components(),
+        Executor(engine, components or built_in_components(), retry=retry, leases=leases),
         make_lock or (lambda *_: NoLock()),
         worker=worker,
-        retry=retry,
         leases=leases,
     )
 
@@ -95,7 +96,7 @@ def ledger(engine: Engine) -> list[Row[Any]]:
 
 def claim(engine: Engine, request_id: str, *, worker: str = "worker-lost", lease: float = 600.0) -> Claim:
     """Claim the head of the request's mailbox for a worker that is never heard of again."""
-    asked = record(engine, request_id)
+    asked = record(engine, request_id).ticket
     with ledger_transaction(engine) as connection:
         claimed = claim_next(connection, asked, worker=worker, lease_seconds=lease, attempts=1_000)
     assert claimed is not None

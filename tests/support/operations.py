@@ -4,24 +4,21 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
-from release_worker.domain.messages import (
-    AnyRequest,
-    AnyResult,
-    CheckDriftResult,
-    CreateReleaseResult,
-    RollbackResult,
-    validate_request,
-)
+from release_worker.domain.requests.check_drift import CheckDriftResult
+from release_worker.domain.requests.create_release import CreateReleaseResult
+from release_worker.domain.requests.kinds import validate_request
+from release_worker.domain.requests.request import Request, Result
+from release_worker.domain.requests.rollback import RollbackResult
 from release_worker.errors import VersionConflict
 from release_worker.operations.execute import carry_out
 from release_worker.state.registry import Components, built_in_components
 from release_worker.store.engine import ledger_transaction
-from release_worker.store.toolsets import find_toolset
+from release_worker.store.owners.naming import find_toolset
 from tests.support.world import Toolset
 
 ACTOR = "tester"
 
-Result = TypeVar("Result", bound=AnyResult)
+R = TypeVar("R", bound=Result)
 
 
 def release(
@@ -68,11 +65,11 @@ def _reference(toolset: Toolset | str) -> str:
 def _tried(
     engine: Engine,
     attempts: int,
-    request: AnyRequest,
+    request: Request,
     registry: Components | None,
     request_id: str | None,
-    result: type[Result],
-) -> Result:
+    result: type[R],
+) -> R:
     """The name is resolved once, as when a request is accepted."""
     with ledger_transaction(engine) as connection:
         toolset_id = find_toolset(connection, request.toolset, organization=request.organization).toolset_id

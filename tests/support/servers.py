@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
+from redis import Redis
 from sqlalchemy import make_url
 
 from release_worker.embedded import EmbeddedServers
@@ -79,6 +80,8 @@ def servers_of_session(embedded: Callable[[], EmbeddedServers]) -> Iterator[Serv
             postgres = embedded().postgres
         if redis_url:
             numbered = f"{redis_url.rstrip('/')}/0"
+            with Redis.from_url(numbered) as redis:
+                redis.flushall()  # what an earlier session has left
             yield Servers(postgres, numbered, numbered, None)
         else:
             yield Servers(postgres, embedded().redis_url, embedded().broker_url, embedded().valkey)

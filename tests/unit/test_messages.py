@@ -13,19 +13,11 @@ from hypothesis import strategies as st
 
 from release_worker.domain import canonical_json
 from release_worker.domain.canonical_json import DEEPEST
-from release_worker.domain.messages import (
-    LARGEST_BIGINT,
-    LARGEST_LABELS,
-    LONGEST_TEXT,
-    REQUESTS,
-    RESULTS,
-    AnyRequest,
-    CreateReleaseResult,
-    RollbackResult,
-    check_component_names,
-    parse_request,
-    validate_request,
-)
+from release_worker.domain.requests.create_release import CreateReleaseResult
+from release_worker.domain.requests.fields import LARGEST_BIGINT, LARGEST_LABELS, LONGEST_TEXT
+from release_worker.domain.requests.kinds import KINDS, parse_request, validate_request
+from release_worker.domain.requests.request import Request, Result
+from release_worker.domain.requests.rollback import RollbackResult, check_component_names
 from release_worker.errors import InvalidRequest
 from tests.support.exact_json import exact
 from tests.support.strategies import JSON_VALUES
@@ -65,8 +57,8 @@ WILD: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=6,
 )
-KINDS = st.sampled_from(sorted(REQUESTS))
-NAMES = st.sampled_from(sorted({name for request in REQUESTS.values() for name in request.model_fields}))
+KIND = st.sampled_from(sorted(KINDS))
+NAMES = st.sampled_from(sorted({name for request in KINDS.values() for name in request.model_fields}))
 
 
 def rejected(kind: str, fields: dict[str, Any]) -> dict[str, str]:
@@ -99,24 +91,24 @@ def strings_in(value: Any) -> list[str]:
             return []
 
 
-@given(KINDS, st.dictionaries(NAMES | WILD_TEXT, WILD, max_size=6))
+@given(KIND, st.dictionaries(NAMES | WILD_TEXT, WILD, max_size=6))
 def test_any_input_is_a_request_or_an_invalid_request(kind: str, fields: dict[str, Any]) -> None:
     assert_taken_or_refused(kind, lambda: validate_request(kind, fields))
 
 
-@given(KINDS, NAMES, WILD)
+@given(KIND, NAMES, WILD)
 def test_any_value_of_one_field_is_taken_or_refused(kind: str, name: str, value: Any) -> None:
     assert_taken_or_refused(kind, lambda: validate_request(kind, {**VALID.get(kind, CREATE), name: value}))
 
 
-@given(KINDS, st.lists(WILD, max_size=12), st.dictionaries(NAMES | WILD_TEXT, WILD, max_size=4))
+@given(KIND, st.lists(WILD, max_size=12), st.dictionaries(NAMES | WILD_TEXT, WILD, max_size=4))
 def test_any_call_is_a_request_or_an_invalid_request(
     kind: str, positional: list[Any], keywords: dict[str, Any]
 ) -> None:
     assert_taken_or_refused(kind, lambda: parse_request(kind, positional, keywords))
 
 
-def assert_taken_or_refused(kind: str, make: Callable[[], AnyRequest]) -> None:
+def assert_taken_or_refused(kind: str, make: Callable[[], Request]) -> None:
     """Whatever else is raised fails the test."""
     outcome = request_or_refusal(make)
     if isinstance(outcome, InvalidRequest):
@@ -126,14 +118,14 @@ def assert_taken_or_refused(kind: str, make: Callable[[], AnyRequest]) -> None:
         assert_can_go_through_the_ledger(kind, outcome)
 
 
-def request_or_refusal(make: Callable[[], AnyRequest]) -> AnyRequest | InvalidRequest:
+def request_or_refusal(make: Callable[[], Request]) -> Request | InvalidRequest:
     try:
         return make()
     except InvalidRequest as invalid:
         return invalid
 
 
-def assert_can_go_through_the_ledger(kind: str, request: AnyRequest) -> None:
+def assert_can_go_through_the_ledger(kind: str, request: Request) -> None:
     payload = request.payload()
     assert_can_be_stored(payload)
     text = canonical_json.dumps(payload)
@@ -345,8 +337,8 @@ def test_a_request_cannot_be_changed() -> None:
 
 
 def test_every_kind_of_request_has_a_kind_of_result() -> None:
-    assert REQUESTS.keys() == RESULTS.keys()
-    assert all(request.kind == kind for kind, request in REQUESTS.items())
+    assert all(request.kind == kind and issubclass(request.result, Result) for kind, request in KINDS.items())
+    assert len({request.result for request in KINDS.values()}) == len(KINDS)
 
 
 def test_results_have_the_fields_of_the_contract() -> None:
@@ -357,4 +349,4 @@ def test_results_have_the_fields_of_the_contract() -> None:
         *("rollback_id", "toolset_id", "from_release_number", "to_release_number", "backup_release_number"),
         *("components", "changes", "warnings", "noop", "dry_run"),
     }
-    assert set(RESULTS["check_drift"].model_fields) >= {"drifted", "current_release_number", "changes"}
+    assert set(KINDS["check_drift"].result.model_fields) >= {"drifted", "current_release_number", "changes"}

@@ -1,15 +1,10 @@
 """Names that other apps and operators rely on: they are there, and they stay."""
 
-from collections.abc import Collection
-from typing import get_args
-
 import release_worker
 from release_worker import components, testing
 from release_worker.broker.routing import QUEUE_NAMES, QUEUES, TASKS
-from release_worker.domain.messages import _POSITIONAL, REQUESTS, RESULTS, Kind
 from release_worker.settings import PREFIX, Settings
 from release_worker.state.registry import ENTRY_POINTS, built_in_components
-from release_worker.worker.tasks import DOCUMENTATION
 
 
 def test_the_package_offers_the_client_and_the_app() -> None:
@@ -26,14 +21,6 @@ def test_every_public_name_can_be_imported() -> None:
 def test_the_tasks_have_the_names_of_the_contract() -> None:
     for kind in ("create_release", "rollback", "check_drift"):
         assert TASKS[kind] == f"release_worker.{kind}"
-
-
-def test_every_kind_of_request_is_in_each_table_and_has_a_method_of_the_client() -> None:
-    tables: dict[str, Collection[str]] = {"Kind": get_args(Kind), "RESULTS": RESULTS, "POSITIONAL": _POSITIONAL}
-    tables |= {"TASKS": TASKS, "QUEUES": QUEUES, "DOCUMENTATION": DOCUMENTATION}
-    tables["methods"] = [kind for kind in REQUESTS if hasattr(release_worker.ReleaseClient, kind)]
-    differing = {name: set(kinds) ^ set(REQUESTS) for name, kinds in tables.items()}
-    assert {name: kinds for name, kinds in differing.items() if kinds} == {}
 
 
 def test_releases_and_rollbacks_have_queues_of_their_own() -> None:
@@ -61,6 +48,7 @@ def test_what_a_plug_in_imports_is_there_and_stays() -> None:
         "Component",
         "HasForms",
         "HasLiveRows",
+        "HasReach",
         "Parameters",
         "Scope",
         "TableComponent",

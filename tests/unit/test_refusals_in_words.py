@@ -6,13 +6,10 @@ from typing import Any
 import pytest
 
 from release_worker.domain.canonical_json import DEEPEST
-from release_worker.domain.messages import (
-    LARGEST_LABELS,
-    check_component_names,
-    parse_request,
-    printable,
-    validate_request,
-)
+from release_worker.domain.requests.fields import LARGEST_LABELS
+from release_worker.domain.requests.kinds import parse_request, validate_request
+from release_worker.domain.requests.rollback import check_component_names
+from release_worker.domain.text import printable
 from release_worker.errors import InvalidRequest
 from tests.unit.test_messages import CREATE, ROLLBACK, nested_labels
 

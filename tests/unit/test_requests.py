@@ -9,8 +9,11 @@ from uuid import UUID
 import pytest
 
 from release_worker.broker.routing import BEHIND_OTHERS, IN_LEDGER, TOOLSET, addresses, envelope
-from release_worker.domain.messages import AnyRequest, CheckDrift, CheckDriftResult, validate_request
+from release_worker.domain.outcomes import Failed, Succeeded
 from release_worker.domain.request_record import Claim, RequestRecord
+from release_worker.domain.requests.check_drift import CheckDrift, CheckDriftResult
+from release_worker.domain.requests.kinds import validate_request
+from release_worker.domain.requests.request import Request
 from release_worker.domain.subject import Subject
 from release_worker.errors import InvalidRequest, ReleaseNotFound, ReleaseWorkerError
 
@@ -18,7 +21,7 @@ PATH, ID = "acme/payments/billing", "0193a3c1-0000-7000-8000-000000000001"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def request(kind: str = "create_release", **fields: Any) -> AnyRequest:
+def request(kind: str = "create_release", **fields: Any) -> Request:
     return validate_request(kind, {"toolset": PATH, "actor": "x", **fields})
 
 
@@ -68,6 +71,7 @@ def test_who_names_the_toolset_otherwise_asks_for_the_same(otherwise: dict[str, 
         ("rollback", {"release_number": 1}, {"release_number": 1, "components": ["tools"]}),
         ("pin", {"release_number": 1}, {"release_number": 1, "pinned": False}),
         ("prune", {"keep": 1}, {"keep": 2}),
+        ("mark", {"release_number": 1, "mark": "bad"}, {"release_number": 1, "mark": "good"}),
     ],
 )
 def test_who_asks_for_anything_else_does_not_ask_for_the_same(
@@ -140,24 +144,24 @@ def test_a_request_is_finished_when_it_succeeded_or_failed(status: str, finished
 def test_a_request_that_succeeded_has_its_result() -> None:
     result = {"toolset_id": ID, "drifted": False, "current_release_number": 2, "changes": {}}
     done = record(kind="check_drift", status="succeeded", result=result)
-    assert (done.ending.result, done.ending.error) == (result, None)
+    assert done.outcome == Succeeded(result)
     expected = CheckDriftResult(toolset_id=UUID(ID), drifted=False, current_release_number=2, changes={})
-    assert done.outcome() == expected
+    assert done.answer() == expected
 
 
 def test_a_request_that_failed_has_its_error() -> None:
     error = ReleaseNotFound(toolset=PATH, release_number=9)
     failed = record(status="failed", error=error.as_record())
-    assert failed.ending.result is None
-    assert str(failed.ending.error) == str(failed.stored_error()) == str(error)
+    assert isinstance(failed.outcome, Failed)
+    assert str(failed.outcome.error) == str(failed.stored_error()) == str(error)
     with pytest.raises(ReleaseNotFound) as raised:
-        failed.outcome()
+        failed.answer()
     assert raised.value.details == error.details
 
 
 def test_a_request_that_failed_without_a_word_says_that_it_failed() -> None:
     with pytest.raises(ReleaseWorkerError, match=r"^the request failed$") as raised:
-        record(status="failed").outcome()
+        record(status="failed").answer()
     assert type(raised.value) is ReleaseWorkerError
 
 

@@ -1,6 +1,5 @@
 """Workers of the release before go on while the schema is upgraded, and beside workers of this code."""
 
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import pytest
 
 from release_worker.domain.canonical_json import DEEPEST
 from release_worker.embedded.process import eventually
+from release_worker.embedded.python_process import PythonProcess
 from release_worker.errors import ReleaseWorkerError, ToolsetNotFound
 from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.exact_json import Json
@@ -24,7 +24,7 @@ from tests.support.records import (
     rollbacks_of,
     stored_digests,
 )
-from tests.support.workers import LONG, Service, Worker, answer, running_worker
+from tests.support.workers import LONG, Service, answer, running_worker
 from tests.upgrade.conftest import OldService, command, package_of
 
 
@@ -100,7 +100,7 @@ def going_round(apps: Sequence[App]) -> Iterator[None]:
             one.result()
 
 
-def requests_done_by(worker: Worker) -> int:
+def requests_done_by(worker: PythonProcess) -> int:
     return worker.said().count("request_succeeded")
 
 
@@ -134,8 +134,8 @@ def test_workers_of_the_release_before_go_on_while_the_schema_is_upgraded_and_be
             with going_round(apps):
                 assert eventually(lambda: requests_done_by(old_worker) > before, within=LONG)
                 assert eventually(lambda: requests_done_by(new_worker) > 0, within=LONG)
-            old_worker.process.send_signal(signal.SIGTERM)
-            assert old_worker.process.wait(LONG) == 0
+            old_worker.terminate()
+            assert old_worker.wait(LONG) == 0
             for app in apps:
                 app.go_round()
     assert_nothing_is_lost_or_doubled(new, apps)

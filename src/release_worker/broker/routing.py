@@ -1,29 +1,19 @@
 """How a request travels: the names of tasks and queues, and the settings that both ends of the broker must share."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 from uuid import UUID
 
 from release_worker.domain.limits import DEFAULTS, Limits
+from release_worker.domain.requests.kinds import KINDS
+from release_worker.domain.requests.request import Queue
 
-TASKS: Mapping[str, str] = {
-    "create_release": "release_worker.create_release",
-    "rollback": "release_worker.rollback",
-    "check_drift": "release_worker.check_drift",
-    "pin": "release_worker.pin",
-    "prune": "release_worker.prune",
-}
+TASKS: Mapping[str, str] = {kind: f"release_worker.{kind}" for kind in KINDS}
+QUEUES: Mapping[str, Queue] = {kind: model.queue for kind, model in KINDS.items()}
 SWEEP = "release_worker.sweep"
-QUEUES: Mapping[str, str] = {
-    "create_release": "releases",
-    "rollback": "rollbacks",
-    "check_drift": "maintenance",
-    "pin": "maintenance",
-    "prune": "maintenance",
-}
-MAINTENANCE = "maintenance"
+MAINTENANCE: Queue = "maintenance"
 # The order in which a worker looks at them: a rollback goes before the releases that wait.
-QUEUE_NAMES = ("rollbacks", "releases", "maintenance")
+QUEUE_NAMES: Sequence[Queue] = get_args(Queue)
 
 
 def transport_options(limits: Limits) -> dict[str, Any]:
@@ -92,7 +82,7 @@ def envelope(
     behind_others: bool = False,
 ) -> dict[str, Any]:
     """The arguments of Celery's `send_task` for a request. A rollback is never put behind."""
-    behind = behind_others and kind != "rollback"
+    behind = behind_others and QUEUES[kind] != "rollbacks"
     toolset = {TOOLSET: str(toolset_id)} if toolset_id is not None and not behind_others else {}
     return {
         "name": TASKS[kind],

@@ -22,8 +22,8 @@ from release_worker.cli.render import (
 if TYPE_CHECKING:
     from release_worker.domain.release import Release
     from release_worker.domain.subject import Subject
-    from release_worker.operations.history import History, ReleaseDescription
-    from release_worker.store.history import ListedRelease, ReleaseParts, RollbackMention
+    from release_worker.queries.history import History, ReleaseDescription
+    from release_worker.queries.releases import ListedRelease, ReleaseParts, RollbackMention
 
 TOOLS_SHOWN = 20
 

@@ -10,7 +10,7 @@ from release_worker.errors import InvalidRequest
 
 
 def _checked_toolset(value: str) -> str:
-    from release_worker.domain.messages import validate_request
+    from release_worker.domain.requests.kinds import validate_request
 
     try:
         return validate_request("check_drift", {"toolset": value}).toolset
@@ -92,3 +92,4 @@ NoWait = Annotated[
     bool,
     typer.Option("--no-wait", help="Only ask, and print the request's id."),
 ]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the records.")]

@@ -7,7 +7,8 @@ from release_worker.cli.changes import SHOWN, change_lines
 from release_worker.cli.render import command_line, console, listed, say
 
 if TYPE_CHECKING:
-    from release_worker.domain.messages import CreateReleaseResult, RollbackResult
+    from release_worker.domain.requests.create_release import CreateReleaseResult
+    from release_worker.domain.requests.rollback import RollbackResult
 
 
 def show_new_release(toolset: str, result: "CreateReleaseResult") -> None:

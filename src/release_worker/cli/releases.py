@@ -12,6 +12,7 @@ from release_worker.cli.options import (
     NoWait,
     NumberArgument,
     Organization,
+    Reason,
     Timeout,
     ToolsetArgument,
     parsed_labels,
@@ -35,7 +36,6 @@ Plan = Annotated[
         help="Only show what would change; change nothing. Waits its turn in the toolset's queue.",
     ),
 ]
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the records.")]
 Components = Annotated[
     list[str] | None,
     typer.Option(
@@ -164,8 +164,8 @@ def list_releases(
 ) -> None:
     """List a toolset's releases, the newest first."""
     from release_worker.cli.history import history_document, show_history
-    from release_worker.operations.history import release_history
-    from release_worker.operations.reading import reading
+    from release_worker.queries.history import release_history
+    from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
 
     with reading(read_settings().require("database_url")) as connection:
@@ -182,8 +182,8 @@ def show_release(
 ) -> None:
     """Show everything about one release."""
     from release_worker.cli.history import description_document, show_description
-    from release_worker.operations.history import describe_release
-    from release_worker.operations.reading import reading
+    from release_worker.queries.history import describe_release
+    from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
 
     with reading(read_settings().require("database_url")) as connection:

@@ -96,7 +96,7 @@ def facts(pairs: Iterable[tuple[str, str | None]]) -> Table:
 
 def one_line(text: str, longest: int = 200) -> str:
     """`text` on one line, cut to so many columns, and with what could steer the terminal shown as an escape."""
-    from release_worker.domain.messages import printable
+    from release_worker.domain.text import printable
 
     flat = printable(" ".join(text.split()), longest + 1)
     return flat if cell_len(flat) <= longest else set_cell_size(flat, longest - 1).rstrip() + "…"
@@ -104,7 +104,7 @@ def one_line(text: str, longest: int = 200) -> str:
 
 def several_lines(text: str) -> str:
     """`text` with its line breaks, and nothing else that could steer the terminal."""
-    from release_worker.domain.messages import printable
+    from release_worker.domain.text import printable
 
     return "\n".join(printable(line, len(line)) for line in text.expandtabs().splitlines())
 

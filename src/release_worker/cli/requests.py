@@ -58,10 +58,10 @@ def list_requests(
     as_json: AsJson = False,
 ) -> None:
     """List requests, the newest first."""
-    from release_worker.operations.reading import reading
+    from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
+    from release_worker.store.owners.naming import find_toolset
     from release_worker.store.requests import list_requests
-    from release_worker.store.toolsets import find_toolset
 
     with reading(read_settings().require("database_url")) as connection:
         asked = None if toolset is None else find_toolset(connection, toolset, organization=organization)
@@ -87,8 +87,8 @@ def show_request(
     as_json: AsJson = False,
 ) -> None:
     """Show one request: what was asked, how far it is, and its result or error."""
-    from release_worker.operations.find_request import find_request
-    from release_worker.operations.reading import reading
+    from release_worker.queries.find_request import find_request
+    from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
 
     with reading(read_settings().require("database_url")) as connection:
@@ -119,8 +119,8 @@ def sweep(as_json: AsJson = False) -> None:
     if as_json:
         print_json(swept)
     else:
-        counts = (len(swept.published), len(swept.given_up), len(swept.refused))
-        say("Published again: {}. Given up: {}. Not valid as requests: {}.".format(*counts))
+        counts = (len(swept.published), len(swept.exhausted), len(swept.refused))
+        say("Published again: {}. Out of attempts: {}. Not valid as requests: {}.".format(*counts))
 
 
 def _table(records: "list[RequestRecord]") -> Table:
@@ -201,11 +201,12 @@ def _error(record: "RequestRecord") -> str | None:
 
 
 def _show_result(record: "RequestRecord") -> None:
-    from release_worker.domain.messages import CreateReleaseResult, RollbackResult
+    from release_worker.domain.requests.create_release import CreateReleaseResult
+    from release_worker.domain.requests.rollback import RollbackResult
 
     if record.status == "succeeded":
         say("")
-        result = record.outcome()
+        result = record.answer()
         if isinstance(result, CreateReleaseResult):
             show_new_release(_toolset(record), result)
         elif isinstance(result, RollbackResult):

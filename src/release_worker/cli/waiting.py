@@ -12,9 +12,9 @@ from release_worker.errors import NotConfigured, ReleaseWorkerError
 
 if TYPE_CHECKING:
     from release_worker.client import ReleaseClient, RequestHandle
-    from release_worker.domain.messages import AnyResult
+    from release_worker.domain.requests.request import Result
 
-R = TypeVar("R", bound="AnyResult")
+R = TypeVar("R", bound="Result")
 DEFAULT_TIMEOUT = 60.0  # seconds
 
 

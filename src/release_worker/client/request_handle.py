@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
-from release_worker.domain.messages import AnyResult
+from release_worker.domain.requests.request import Result
 
-R = TypeVar("R", bound=AnyResult)
+R = TypeVar("R", bound=Result)
 # Given a request's id and kind, and seconds to wait (None: for ever): its result.
-Wait = Callable[[str, str, float | None], AnyResult]
+Wait = Callable[[str, str, float | None], Result]
 
 
 class RequestHandle(Generic[R]):

@@ -12,13 +12,14 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from release_worker.client.connections import twice
-from release_worker.domain.messages import AnyResult, validate_request
 from release_worker.domain.request_record import RequestRecord
+from release_worker.domain.requests.kinds import validate_request
+from release_worker.domain.requests.request import Result
 from release_worker.domain.subject import ALL_SCOPES, Scope, Subject
 from release_worker.errors import BrokerUnavailable, InvalidRequest, RequestNotFound, ResultTimeout
 from release_worker.store.engine import ledger_transaction
+from release_worker.store.owners.holding import hold_for_editing
 from release_worker.store.requests import get_request
-from release_worker.store.toolsets import hold_for_editing
 
 _WAITING = "release_worker_waiting"  # in `Session.info`: what to publish after the commit
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger
@@ -103,7 +104,7 @@ def _forget_waiting(session: Session, ended: SessionTransaction) -> None:
 
 def wait_for_ledger(
     engine: Engine, request_id: str, timeout: float | None, made_in: OpenTransaction | None = None
-) -> AnyResult:
+) -> Result:
     """The result of a request, when the ledger has it. Raises its error, ResultTimeout, and RequestNotFound if there is
     no such request. It may yet come while the transaction that it was `made_in` is open, but not if this thread has to
     commit that: InvalidRequest."""
@@ -122,7 +123,7 @@ def wait_for_ledger(
         elif record is None:
             raise RequestNotFound(request_id=request_id)
         if record is not None and record.finished:
-            return record.outcome()
+            return record.answer()
         if deadline is not None and time.monotonic() >= deadline:
             raise ResultTimeout(request_id=request_id, timeout=timeout, **_progress(record))
         time.sleep(pause)

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 from uuid import UUID
 
 from release_worker.domain.canonical_json import as_plain
-from release_worker.domain.messages import RESULTS, AnyRequest, AnyResult, validate_request
+from release_worker.domain.outcomes import Failed, Succeeded
+from release_worker.domain.requests.kinds import KINDS, validate_request
+from release_worker.domain.requests.request import Request, Result
 from release_worker.errors import InvalidRequest, ReleaseWorkerError, from_record
 
 Status = Literal["queued", "running", "succeeded", "failed"]
@@ -39,7 +41,7 @@ class RequestRecord:
     def finished(self) -> bool:
         return self.status in ("succeeded", "failed")
 
-    def request(self) -> AnyRequest:
+    def request(self) -> Request:
         """The request that the row asks for, with defaults filled in. Raises InvalidRequest if it asks for none: others
         may write rows too."""
         return _checked(self.kind, {**self.payload, "idempotency_key": self.idempotency_key})
@@ -50,15 +52,21 @@ class RequestRecord:
         return self.request().model_dump(mode="json")
 
     @property
-    def ending(self) -> "Ending":
-        """Of a finished request."""
-        return Ending(self.result) if self.status == "succeeded" else Ending(error=self.stored_error())
+    def outcome(self) -> Succeeded | Failed:
+        """How a finished request ended."""
+        return Failed(self.stored_error()) if self.status == "failed" else Succeeded(self.result or {})
 
-    def outcome(self) -> AnyResult:
-        """The result of a finished request; raises the error of a failed one."""
+    def answer(self) -> Result:
+        """The result of a finished request; raises the error of one that failed."""
         if self.status == "failed":
             raise self.stored_error()
-        return RESULTS[self.kind].model_validate(self.result)
+        return KINDS[self.kind].result.model_validate(self.result)
+
+    @property
+    def ticket(self) -> "Ticket":
+        """Of a request that has a toolset, as each has that can still be worked."""
+        assert self.toolset_id is not None, "a request without a toolset has failed"
+        return Ticket(self.id, self.toolset_id)
 
     def stored_error(self) -> ReleaseWorkerError:
         """The last error; of a queued request, the one that it waits to be tried again after."""
@@ -66,31 +74,15 @@ class RequestRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a request ended: with its stored result, or with an error."""
-
-    result: Mapping[str, Any] | None = None
-    error: ReleaseWorkerError | None = None
-
-
-class InMailbox(Protocol):
-    """Which request, and the toolset in whose mailbox it lies; None for one that failed because it named none."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def toolset_id(self) -> UUID | None: ...
-
-
-@dataclass(frozen=True, slots=True)
 class Ticket:
-    """A request that its sender says is in the ledger, in this toolset's mailbox, with this payload."""
+    """Which request is to be worked, and in which toolset's mailbox it lies.
+
+    `said` is what its message says that the row asks for: its kind and its payload. None if the row has been looked at.
+    """
 
     id: str
     toolset_id: UUID
-    kind: str
-    payload: Mapping[str, Any]
+    said: tuple[str, Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +97,12 @@ class Claim:
     toolset_id: UUID
     tries: int = 1
 
-    def request(self) -> AnyRequest:
+    def request(self) -> Request:
         """The request that the row asks for, with defaults filled in. Raises InvalidRequest if it asks for none."""
         return _checked(self.kind, self.payload)
 
 
-def _checked(kind: str, fields: Mapping[str, Any]) -> AnyRequest:
+def _checked(kind: str, fields: Mapping[str, Any]) -> Request:
     try:
         plain = as_plain(fields)
     except (ValueError, RecursionError) as error:  # a number of more digits than an int may have, say

@@ -1,28 +1,25 @@
 """One request, one transaction: the effect and `succeeded` commit together."""
 
 from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from release_worker.domain.limits import DEFAULTS
-from release_worker.domain.messages import AnyRequest, AnyResult, CheckDrift, CreateRelease, Pin, Prune, Rollback
 from release_worker.domain.request_record import Claim
-from release_worker.domain.subject import ALL_SCOPES, Scope
+from release_worker.domain.requests.request import Request, Result
+from release_worker.domain.subject import Scope
 from release_worker.errors import VersionConflict
-from release_worker.operations.check_drift import check_drift
-from release_worker.operations.create_release import create_release
-from release_worker.operations.holding import MoreToHold
-from release_worker.operations.pin import pin
-from release_worker.operations.prune import prune
-from release_worker.operations.rollback import rollback
+from release_worker.operations.performing import perform
+from release_worker.operations.rollback.holding import MoreToHold
 from release_worker.state.blame import blaming
 from release_worker.state.registry import Components
+from release_worker.state.work import Work
 from release_worker.store.engine import locking_transaction, single_statement, snapshot_transaction
+from release_worker.store.owners.holding import wait_for_owners
 from release_worker.store.requests import hold, succeed
 from release_worker.store.statements import duration
-from release_worker.store.toolsets import wait_for_owners
 
 _BUSY = "55P03"  # lock_not_available
 
@@ -40,13 +37,13 @@ def execute(engine: Engine, claim: Claim, components: Components) -> Mapping[str
 
 def carry_out(
     engine: Engine,
-    request: AnyRequest,
+    request: Request,
     *,
     toolset_id: UUID,
     components: Components,
     claim: Claim | None = None,
     request_id: str | None = None,
-) -> AnyResult:
+) -> Result:
     """Carry a request out in a transaction of its own; with `claim`, mark it done in the same one.
 
     The claimed request's row is held from the first statement on, and marking it comes before the commit and names the
@@ -54,17 +51,15 @@ def carry_out(
     been free before it raises VersionConflict: the caller may try again at once.
     """
     written: frozenset[Scope] = frozenset()
-    begin = snapshot_transaction if _only_reads(request) else locking_transaction
+    begin = snapshot_transaction if request.only_reads() else locking_transaction
     while True:
         try:
             with blaming(engine, components, str(toolset_id)), begin(engine) as connection:
                 if claim is not None:
                     hold(connection, claim)
                     request_id = claim.id
-                result = perform(
-                    connection, request, toolset_id=toolset_id, components=components, request_id=request_id,
-                    written=written,
-                )  # fmt: skip
+                work = Work(connection, toolset_id, components, request_id=request_id, written=written)
+                result = perform(work, request)
                 if claim is not None:
                     succeed(connection, claim, storable(result))
         except MoreToHold as more:
@@ -78,47 +73,7 @@ def carry_out(
             return result
 
 
-def _only_reads(request: AnyRequest) -> bool:
-    """Such a request needs the state of one moment, and no lock."""
-    return isinstance(request, CheckDrift) or (isinstance(request, Rollback) and request.dry_run)
-
-
-def perform(
-    connection: Connection,
-    request: AnyRequest,
-    *,
-    toolset_id: UUID,
-    components: Components,
-    request_id: str | None = None,
-    written: frozenset[Scope] = ALL_SCOPES,
-) -> AnyResult:
-    """Carry a request out in the caller's transaction, a `snapshot_transaction` if the request only reads and otherwise
-    a `locking_transaction`. `written` are the scopes that are held for writing from the start."""
-    match request:
-        case CreateRelease():
-            return create_release(
-                connection, request, toolset_id=toolset_id, components=components, request_id=request_id
-            )
-        case Rollback():
-            return rollback(
-                connection,
-                request,
-                toolset_id=toolset_id,
-                components=components,
-                request_id=request_id,
-                written=written,
-            )
-        case CheckDrift():
-            return check_drift(connection, toolset_id=toolset_id, components=components)
-        case Pin():
-            return pin(connection, request, toolset_id=toolset_id)
-        case Prune():
-            return prune(connection, request, toolset_id=toolset_id)
-        case _:
-            assert_never(request)
-
-
-def storable(result: AnyResult) -> Mapping[str, Any]:
+def storable(result: Result) -> Mapping[str, Any]:
     """A result as a JSON object; numbers stay exact, and large values what they are."""
     return {name: _storable(value) for name, value in result}
 

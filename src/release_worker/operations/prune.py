@@ -1,22 +1,20 @@
 """Remove old releases that nothing needs, without breaking history."""
 
-from uuid import UUID
-
-from sqlalchemy import Connection
-
-from release_worker.domain.messages import Prune, PruneResult
+from release_worker.domain.requests.prune import Prune, PruneResult
+from release_worker.state.work import Work
+from release_worker.store.owners.holding import hold_toolset
 from release_worker.store.retention import collect_garbage, count_releases, delete_releases, prunable_releases
-from release_worker.store.toolsets import hold_toolset
 
 
-def prune(connection: Connection, request: Prune, *, toolset_id: UUID) -> PruneResult:
+def prune(work: Work, request: Prune) -> PruneResult:
     """Keep the newest `keep` releases, the current one, pinned ones, and those that a rollback or an unfinished request
     names; delete the others, and the content that no release refers to any more.
 
     What came after a deleted release has the nearest kept one before it as its predecessor. Raises ToolsetNotFound, and
     VersionConflict where another transaction began to refer to something that was to be deleted.
     """
-    subject = hold_toolset(connection, toolset_id)
+    connection = work.connection
+    subject = hold_toolset(connection, work.toolset_id)
     doomed = prunable_releases(connection, subject, keep=request.keep)
     if doomed:
         delete_releases(connection, subject, [release_id for release_id, _ in doomed])

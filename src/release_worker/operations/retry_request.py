@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import IdempotencyConflict, InvalidRequest
-from release_worker.operations.find_request import find_request
+from release_worker.queries.find_request import find_request
 from release_worker.store.sweeping import requeue_failed
 
 

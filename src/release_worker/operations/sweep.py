@@ -9,7 +9,7 @@ from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import BrokerUnavailable, InvalidRequest, WorkerLost
 from release_worker.store.engine import ledger_transaction
-from release_worker.store.requests import give_up
+from release_worker.store.requests import abandon
 from release_worker.store.sweeping import fail_exhausted, take_overdue
 
 
@@ -24,11 +24,11 @@ class SweepPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """Ids of the requests that were published again, of those that were given up, and of those that are refused because
-    what their row says is no request."""
+    """Ids of the requests that were published again, of those that failed because their attempts are used up, and of
+    those that failed because what their row says is not a valid request."""
 
     published: tuple[str, ...]
-    given_up: tuple[str, ...]
+    exhausted: tuple[str, ...]
     refused: tuple[str, ...] = ()
 
 
@@ -43,7 +43,7 @@ def sweep(
     """
     policy = policy or SweepPolicy()
     with ledger_transaction(engine) as connection:
-        given_up = fail_exhausted(connection, attempts=attempts, error=WorkerLost(attempts=attempts))
+        exhausted = fail_exhausted(connection, attempts=attempts, error=WorkerLost(attempts=attempts))
         overdue = take_overdue(connection, patience_seconds=policy.patience, limit=policy.limit)
     published: list[str] = []
     refused: list[str] = []
@@ -55,8 +55,8 @@ def sweep(
             break
         except InvalidRequest as error:
             with ledger_transaction(engine) as connection:
-                give_up(connection, record.id, error)
+                abandon(connection, record.id, error)
             refused.append(record.id)
         else:
             published.append(record.id)
-    return Swept(tuple(published), tuple(given_up), tuple(refused))
+    return Swept(tuple(published), tuple(exhausted), tuple(refused))

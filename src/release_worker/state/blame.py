@@ -14,8 +14,8 @@ from release_worker.state.component import Component, Parameters
 from release_worker.state.registry import Components
 from release_worker.store.conflicts import first_line, translate
 from release_worker.store.engine import single_statement
+from release_worker.store.owners.naming import find_toolset
 from release_worker.store.statements import parsed
-from release_worker.store.toolsets import find_toolset
 
 
 @contextmanager

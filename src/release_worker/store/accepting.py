@@ -11,20 +11,20 @@ from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
 from release_worker.domain.limits import DEFAULTS
-from release_worker.domain.messages import AnyRequest
 from release_worker.domain.request_record import RequestRecord
+from release_worker.domain.requests.request import Request
 from release_worker.errors import (
     IdempotencyConflict,
     InvalidRequest,
     ReleaseWorkerError,
     VersionConflict,
 )
+from release_worker.store.owners.naming import toolset_named
 from release_worker.store.requests import COLUMNS, get_request
 from release_worker.store.statements import duration, parsed
-from release_worker.store.toolsets import naming
 
 # For a transaction that uses the same idempotency key.
-PATIENCE = duration(DEFAULTS.ledger_lock_timeout)
+KEY_WAIT = duration(DEFAULTS.ledger_lock_timeout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,17 @@ class Accepted:
 
 
 def accept_request(
-    connection: Connection, request: AnyRequest, *, request_id: str, patience: str | None = None
+    connection: Connection, request: Request, *, request_id: str, lock_timeout: str | None = None
 ) -> Accepted:
     """Write the request down, once: the row of this id, or of the same toolset and idempotency key if there is one.
 
     A request for a toolset that is not there is written down as failed, with ToolsetNotFound: a trigger does so.
-    `patience`: how long to wait for a transaction that uses the same key and has not ended, as PostgreSQL writes times;
-    by default that is left to the caller's own. Raises IdempotencyConflict if the id or the key was used for something
-    else, and VersionConflict.
+    `lock_timeout`: how long to wait for a transaction that uses the same key and has not ended, as PostgreSQL writes
+    times; by default that is left to the caller's own. Raises IdempotencyConflict if the id or the key was used for
+    something else, and VersionConflict.
     """
     named, naming_parameters = _named(request)
-    bounded = f"set_config('lock_timeout', '{patience}', true)" if patience else "NULL"
+    bounded = f"set_config('lock_timeout', '{lock_timeout}', true)" if lock_timeout else "NULL"
     insert = f"""
         WITH named AS MATERIALIZED ({named}), bounded AS MATERIALIZED (SELECT {bounded})
         INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
@@ -73,18 +73,12 @@ def accept_request(
     return Accepted(RequestRecord(**fields), behind_others)
 
 
-def _named(request: AnyRequest) -> tuple[str, dict[str, object]]:
+def _named(request: Request) -> tuple[str, dict[str, object]]:
     """SQL: the id of the toolset that a request names, none if there is no such toolset; and its parameters."""
-    where, parameters = naming(request.toolset, request.organization)
-    query = f"""
-        SELECT t.id FROM toolsets t
-        JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
-        WHERE {where}
-    """
-    return query, parameters
+    return toolset_named(request.toolset, request.organization)
 
 
-def _earlier(connection: Connection, request: AnyRequest, parameters: Mapping[str, Any]) -> RequestRecord:
+def _earlier(connection: Connection, request: Request, parameters: Mapping[str, Any]) -> RequestRecord:
     """The row of this id, else of this toolset and key; it must ask for the same, perhaps of a toolset that it names in
     another way. The row of this id belongs to its toolset also if the name means another one by now."""
     query = f"""
@@ -102,7 +96,7 @@ def _earlier(connection: Connection, request: AnyRequest, parameters: Mapping[st
     return _if_same(RequestRecord(**fields), request, parameters["id"], named=named)
 
 
-def find_same_request(connection: Connection, request: AnyRequest, request_id: str) -> RequestRecord | None:
+def find_same_request(connection: Connection, request: Request, request_id: str) -> RequestRecord | None:
     """The row of this id, which the request's sender wrote; None if it is not there.
 
     Raises IdempotencyConflict if that row asks for something else.
@@ -111,7 +105,7 @@ def find_same_request(connection: Connection, request: AnyRequest, request_id: s
     return None if record is None else _if_same(record, request, request_id)
 
 
-def _if_same(record: RequestRecord, request: AnyRequest, request_id: str, *, named: bool = False) -> RequestRecord:
+def _if_same(record: RequestRecord, request: Request, request_id: str, *, named: bool = False) -> RequestRecord:
     """`named`: the request's name for the toolset means the record's toolset."""
     try:
         written = record.request()
@@ -137,7 +131,7 @@ def refuse_request(
     payload: Mapping[str, Any],
     requested_by: str,
     error: ReleaseWorkerError,
-    request: AnyRequest | None = None,
+    request: Request | None = None,
 ) -> None:
     """Write down a request that failed before it could be queued, unless there is a row of this id. `request` says
     whose it is, if it is legible."""

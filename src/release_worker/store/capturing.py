@@ -15,6 +15,8 @@ from sqlalchemy import Connection
 from release_worker.domain import canonical_json
 from release_worker.domain.release import Release, ReleaseKind
 from release_worker.domain.subject import Subject
+from release_worker.store.owners.pointing import POINT_AT_NEW_RELEASE
+from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT
 from release_worker.store.parts import BUILT_IN_PARTS, ComponentState
 from release_worker.store.parts.part import object_in_sql
 from release_worker.store.statements import parsed
@@ -104,7 +106,7 @@ def _state(contents: Contents, plug_ins: Sequence[ComponentState]) -> Iterator[s
 
 
 def _release() -> Iterator[str]:
-    yield """
+    yield f"""
         release AS (
             INSERT INTO toolset_releases (
                 toolset_id, release_number, kind, toolset_version_id, source_state_id, global_variations_version_id,
@@ -115,14 +117,10 @@ def _release() -> Iterator[str]:
                    :kind, toolset_version.id, source_state.id, (SELECT id FROM global_variations_version),
                    (SELECT id FROM toolset_variations_version), wanted.digest, CAST(:predecessor_id AS uuid), :notes,
                    CAST(:labels AS jsonb), :released_by, :request_id,
-                   (SELECT active_deployment_id FROM projects WHERE id = :project_id), clock_timestamp()
+                   {ACTIVE_DEPLOYMENT}, clock_timestamp()
             FROM wanted CROSS JOIN toolset_version CROSS JOIN source_state
             RETURNING id, toolset_id, release_number, kind, toolset_version_id, source_state_id,
                       global_variations_version_id, toolset_variations_version_id, digest, predecessor_id, notes,
                       labels, released_by, request_id, created_at)
     """
-    yield """
-        pointed AS (
-            UPDATE toolsets SET current_release_id = release.id FROM release
-            WHERE toolsets.id = :toolset_id AND :make_current)
-    """
+    yield POINT_AT_NEW_RELEASE

@@ -14,6 +14,7 @@ from release_worker.errors import (
     UnsupportedContent,
     VersionConflict,
 )
+from release_worker.store.owners.relations import TOOLSET
 
 # Another transaction was first. A unique violation can only be a race: numbers and contents are looked up before they
 # are written, in the same snapshot. https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -111,7 +112,7 @@ def _held_by_another(error: exc.DBAPIError) -> VersionConflict:
     relation = None if found is None else found[1]
     if relation is None:
         row = "something that is needed"
-    elif relation == "toolsets":
+    elif relation == TOOLSET.table:
         row = "the toolset's row"
     else:
         row = f"a row of {relation}"

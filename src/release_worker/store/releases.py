@@ -9,8 +9,10 @@ from sqlalchemy import Connection
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.errors import ReleaseNotFound, VersionConflict
+from release_worker.store.owners.holding import held_count, held_steps, holding_toolset
+from release_worker.store.owners.naming import toolset_of_id
+from release_worker.store.owners.relations import CURRENT_RELEASE, LIVE, OWNED, POINTED_AT, SUBJECT, deployment_if_kept
 from release_worker.store.statements import parsed
-from release_worker.store.toolsets import PATH, held_count, held_steps, toolset_of_id
 
 _SELECT = """
     SELECT r.id, r.toolset_id, r.release_number, r.kind, r.toolset_version_id, v.version AS toolset_version,
@@ -20,13 +22,9 @@ _SELECT = """
 """
 
 
-def original_deployment(at_release: str, captured_first: str) -> str:
-    """SQL: the deployment that was active at a release if it is still there, else the one that its content was captured
-    from first."""
-    return f"coalesce((SELECT id FROM deployments WHERE id = {at_release}), {captured_first})"
-
-
-ORIGINAL_DEPLOYMENT = original_deployment(
+# SQL: the deployment that was active at a release if it is still there, else the one that its content was captured from
+# first.
+ORIGINAL_DEPLOYMENT = deployment_if_kept(
     "(SELECT deployment_id FROM toolset_releases WHERE id = :target_release_id)",
     "(SELECT deployment_id FROM source_states WHERE id = :target_source_state_id)",
 )
@@ -45,7 +43,7 @@ def find_release(connection: Connection, subject: Subject, number: int) -> Relea
 
 def current_release(connection: Connection, subject: Subject) -> Release | None:
     """The release that the toolset says is current; None where it has none."""
-    where = "WHERE r.id = (SELECT current_release_id FROM toolsets WHERE id = :toolset_id)"
+    where = f"WHERE r.id = {CURRENT_RELEASE}"
     row = connection.execute(parsed(_SELECT + where), {"toolset_id": subject.toolset_id}).one_or_none()
     return None if row is None else Release(**row._mapping)
 
@@ -54,11 +52,11 @@ def look_for(connection: Connection, toolset_id: UUID, number: int) -> tuple[Sub
     """The live toolset of this id and its release of this number, in one round trip and held by nobody; None if either
     is not there."""
     query = f"""
-        SELECT t.id, t.project_id, t.organization_id, {PATH}, found.*
-        FROM ({_SELECT} WHERE r.toolset_id = :toolset_id AND r.release_number = :number) AS found
-        JOIN toolsets t ON t.id = found.toolset_id JOIN projects p ON p.id = t.project_id
-        JOIN organizations o ON o.id = t.organization_id
-        WHERE t.deleted_at IS NULL
+        SELECT {SUBJECT}, found.*
+        FROM {OWNED}
+        JOIN ({_SELECT} WHERE r.toolset_id = :toolset_id AND r.release_number = :number) AS found
+            ON t.id = found.toolset_id
+        WHERE {LIVE}
     """
     row = connection.execute(parsed(query), {"toolset_id": toolset_id, "number": number}).one_or_none()
     return None if row is None else (Subject(*row[:4]), Release(*row[4:]))
@@ -81,16 +79,15 @@ def releases_of_rollback(
 
     Raises ReleaseNotFound, and VersionConflict if a row is not free.
     """
-    where = """
-        JOIN toolsets t ON t.id = r.toolset_id
-        WHERE t.id = :toolset_id AND (r.release_number = :number OR r.id = t.current_release_id)
+    where = f"""
+        WHERE r.toolset_id = :toolset_id AND (r.release_number = :number OR r.id = {CURRENT_RELEASE})
     """
     held = "WITH " + ", ".join(held_steps(holding)) if holding else ""
-    more = f"r.created_at, r.id = t.current_release_id AS current, deployments.original, {held_count(holding)} AS held"
+    more = f"r.created_at, r.id = {CURRENT_RELEASE} AS current, found.original, {held_count(holding)} AS held"
     original = f"""
         LEFT JOIN source_states s ON s.id = r.source_state_id
         CROSS JOIN LATERAL (
-            SELECT {original_deployment("r.deployment_id", "s.deployment_id")} AS original) AS deployments
+            SELECT {deployment_if_kept("r.deployment_id", "s.deployment_id")} AS original) AS found
     """
     query = held + _SELECT.replace("r.created_at", more) + original + where
     current, numbered = None, None
@@ -107,17 +104,15 @@ def releases_of_rollback(
 
 def hold_for_release(connection: Connection, toolset_id: UUID) -> tuple[Subject, Release | None]:
     """As `hold_toolset`, with the same errors, and read the toolset's current release in the same round trip."""
-    query = f"""
-        SELECT t.id, t.project_id, t.organization_id, {PATH}, t.current_release_id, r.id AS release_id,
+    columns = f""", {POINTED_AT} AS current_release_id, r.id AS release_id,
                r.release_number, r.kind, r.toolset_version_id, v.version AS toolset_version, r.source_state_id,
                r.global_variations_version_id, r.toolset_variations_version_id, r.digest, r.predecessor_id, r.notes,
-               r.labels, r.released_by, r.request_id, r.created_at
-        FROM toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id
-        LEFT JOIN toolset_releases r ON r.id = t.current_release_id
+               r.labels, r.released_by, r.request_id, r.created_at"""
+    current = f"""
+        LEFT JOIN toolset_releases r ON r.id = {POINTED_AT}
         LEFT JOIN toolset_versions v ON v.id = r.toolset_version_id
-        WHERE t.id = :toolset_id AND t.deleted_at IS NULL
-        FOR NO KEY UPDATE OF t
     """
+    query = holding_toolset(columns=columns, joined=current)
     row = connection.execute(parsed(query), {"toolset_id": toolset_id}).one_or_none()
     if row is None:
         toolset_of_id(connection, toolset_id)

@@ -17,10 +17,11 @@ from uuid import UUID
 from sqlalchemy import Connection, Row
 
 from release_worker.domain import canonical_json
-from release_worker.domain.request_record import Claim, InMailbox, RequestRecord, Ticket
+from release_worker.domain.request_record import Claim, RequestRecord, Ticket
 from release_worker.errors import LockUnavailable, ReleaseWorkerError
+from release_worker.store.owners.naming import organization_named
+from release_worker.store.owners.relations import organization_of
 from release_worker.store.statements import parsed
-from release_worker.store.toolsets import organization_named
 
 COLUMNS = """
     id, seq, kind, toolset_id, idempotency_key, payload, status, attempts, next_attempt_at, worker, lease_until, result,
@@ -31,7 +32,7 @@ COLUMNS = """
 # SQL: the request belongs to the organization that a caller names. One that has no toolset is whose it says that it is.
 _OF_ORGANIZATION = f"""
     CASE WHEN toolset_id IS NULL THEN {organization_named("payload ->> 'organization'")}
-         ELSE (SELECT toolsets.organization_id FROM toolsets WHERE toolsets.id = toolset_id)
+         ELSE {organization_of("toolset_id")}
     END = {organization_named(":organization")}
 """
 
@@ -69,12 +70,14 @@ def list_requests(
 
 
 def claim_next(
-    connection: Connection, asked: InMailbox, *, worker: str, lease_seconds: float, attempts: int
+    connection: Connection, ticket: Ticket, *, worker: str, lease_seconds: float, attempts: int
 ) -> Claim | None:
-    """Claim the first unfinished request of the mailbox that `asked` lies in. None where that one is not due yet, runs
-    under a lease that is still good, is held, or has used its `attempts` up; and where `asked` itself is finished by
-    now, or is not what its ticket says."""
-    said = "AND own.kind = :kind AND own.payload = CAST(:payload AS jsonb)" if isinstance(asked, Ticket) else ""
+    """Claim the first unfinished request of the ticket's mailbox.
+
+    Returns None if that request is not due yet, runs under a lease that is still good, is held, or has used its
+    `attempts` up; also if the ticket's own request has finished, or is not what the ticket says.
+    """
+    said = "AND own.kind = :kind AND own.payload = CAST(:payload AS jsonb)" if ticket.said else ""
     claim = f"""
         WITH head AS (
             SELECT id FROM release_requests
@@ -98,14 +101,15 @@ def claim_next(
         RETURNING request.id, kind, attempts, payload, toolset_id, attempts - attempts_before
     """
     parameters = {
-        "id": asked.id,
-        "toolset_id": asked.toolset_id,
+        "id": ticket.id,
+        "toolset_id": ticket.toolset_id,
         "worker": worker,
         "lease_seconds": lease_seconds,
         "attempts": attempts,
     }
-    if isinstance(asked, Ticket):
-        parameters |= {"kind": asked.kind, "payload": canonical_json.dumps(asked.payload)}
+    if ticket.said:
+        kind, payload = ticket.said
+        parameters |= {"kind": kind, "payload": canonical_json.dumps(payload)}
     row = connection.execute(parsed(claim), parameters).one_or_none()
     return None if row is None else Claim(*row)
 
@@ -158,14 +162,14 @@ def postpone(connection: Connection, claim: Claim, error: ReleaseWorkerError, *,
     return _finish(connection, claim, changes, value=error.as_record(), delay_seconds=delay_seconds)
 
 
-def give_up(connection: Connection, request_id: str, error: ReleaseWorkerError) -> None:
-    """Mark a queued request failed that no worker got to within its retries, or that is no request; one that runs or
-    ended is left alone."""
-    abandon = """
+def abandon(connection: Connection, request_id: str, error: ReleaseWorkerError) -> None:
+    """Mark a queued request failed: no worker got to it within its retries, or it is not valid. A request that runs or
+    has ended is left alone."""
+    abandoned = """
         UPDATE release_requests SET status = 'failed', error = CAST(:error AS jsonb), finished_at = clock_timestamp()
         WHERE id = :id AND status = 'queued'
     """
-    connection.execute(parsed(abandon), {"id": request_id, "error": canonical_json.dumps(error.as_record())})
+    connection.execute(parsed(abandoned), {"id": request_id, "error": canonical_json.dumps(error.as_record())})
 
 
 def _finish(

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
 from release_worker.errors import VersionConflict
+from release_worker.store.owners.pointing import POINT_AT_RELEASE
 from release_worker.store.statements import parsed
-from release_worker.store.toolsets import POINT_AT_RELEASE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """Finding requests that nobody is at work on although somebody should be."""
 
+from uuid import UUID
+
 from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
-from release_worker.domain.request_record import InMailbox, RequestRecord
+from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import ReleaseWorkerError
 from release_worker.store.requests import COLUMNS, record_of
 from release_worker.store.statements import parsed
@@ -30,12 +32,12 @@ def take_overdue(connection: Connection, *, patience_seconds: float, limit: int)
 
 
 def fail_exhausted(
-    connection: Connection, *, attempts: int, error: ReleaseWorkerError, like: InMailbox | None = None
+    connection: Connection, *, attempts: int, error: ReleaseWorkerError, toolset_id: UUID | None = None
 ) -> list[str]:
     """Mark those requests failed whose last worker went silent and which have no attempts left, with their last error,
-    or `error` where they had none. Of the mailbox of `like` only, where given. Returns their ids."""
-    mailbox = "true" if like is None else "toolset_id = :toolset_id"
-    abandon = f"""
+    or `error` if they had none; of one toolset, if it is given. Returns their ids."""
+    mailbox = "true" if toolset_id is None else "toolset_id = :toolset_id"
+    exhaust = f"""
         UPDATE release_requests
         SET status = 'failed', error = coalesce(error, CAST(:error AS jsonb)), finished_at = clock_timestamp()
         WHERE id IN (
@@ -48,9 +50,9 @@ def fail_exhausted(
     parameters = {
         "attempts": attempts,
         "error": canonical_json.dumps(error.as_record()),
-        "toolset_id": like and like.toolset_id,
+        "toolset_id": toolset_id,
     }
-    return list(connection.execute(parsed(abandon), parameters).scalars())
+    return list(connection.execute(parsed(exhaust), parameters).scalars())
 
 
 def requeue_failed(connection: Connection, request_id: str) -> bool:

@@ -7,15 +7,17 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from release_worker.domain.messages import AnyRequest, parse_request, printable
 from release_worker.domain.request_record import RequestRecord, Ticket
+from release_worker.domain.requests.kinds import parse_request
+from release_worker.domain.requests.request import Request
+from release_worker.domain.text import printable
 from release_worker.errors import (
     IdempotencyConflict,
     InvalidRequest,
     ReleaseWorkerError,
     RequestNotFound,
 )
-from release_worker.store.accepting import PATIENCE, accept_request, find_same_request, refuse_request
+from release_worker.store.accepting import KEY_WAIT, accept_request, find_same_request, refuse_request
 from release_worker.store.engine import ledger_transaction, single_statement
 
 
@@ -44,7 +46,7 @@ class Inbox:
             return None
         try:
             request = parse_request(kind, message.positional, message.keywords)
-            return Ticket(message.id, UUID(message.toolset), kind, request.payload())
+            return Ticket(message.id, UUID(message.toolset), (kind, request.payload()))
         except (InvalidRequest, ValueError):
             return None
 
@@ -67,10 +69,10 @@ class Inbox:
             self._refuse(message.id, kind, payload, request.actor, error, request)
             raise
 
-    def _row_of(self, request: AnyRequest, message: Message) -> RequestRecord:
+    def _row_of(self, request: Request, message: Message) -> RequestRecord:
         with single_statement(self._engine) as connection:
             if not message.in_ledger:
-                return accept_request(connection, request, request_id=message.id, patience=PATIENCE).record
+                return accept_request(connection, request, request_id=message.id, lock_timeout=KEY_WAIT).record
             record = find_same_request(connection, request, message.id)
         if record is None:
             raise RequestNotFound(request_id=message.id)
@@ -83,7 +85,7 @@ class Inbox:
         payload: Mapping[str, Any],
         actor: str,
         error: ReleaseWorkerError,
-        request: AnyRequest | None = None,
+        request: Request | None = None,
     ) -> None:
         with ledger_transaction(self._engine) as connection:
             refuse_request(

@@ -16,10 +16,12 @@ from release_worker.operations.sweep import SweepPolicy, Swept, sweep
 from release_worker.settings import Settings, read_settings
 from release_worker.state.registry import installed_components
 from release_worker.store.engine import make_engine
+from release_worker.worker.executor import Executor
 from release_worker.worker.inbox import Inbox
 from release_worker.worker.lock import RedisToolsetLock, toolset_lock_client
-from release_worker.worker.mailbox import Mailbox, NoLock, ToolsetLock
+from release_worker.worker.mailbox import Mailbox
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
+from release_worker.worker.toolset_lock import NoLock, ToolsetLock
 
 _ATTRIBUTE = "release_worker_runtime"
 _making = threading.Lock()
@@ -63,10 +65,9 @@ class Runtime:
         self.inbox = Inbox(self._engine)
         self.mailbox = Mailbox(
             self._engine,
-            installed_components(),
+            Executor(self._engine, installed_components(), retry=self.retry, leases=leases),
             partial(_lock, self._redis, leases) if self._redis else _no_lock,
             worker=f"{socket.gethostname()} pid {self._process_id}",
-            retry=self.retry,
             leases=leases,
         )
 

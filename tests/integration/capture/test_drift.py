@@ -3,9 +3,11 @@
 import pytest
 from sqlalchemy import Engine
 
+from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.errors import ToolsetNotFound
-from release_worker.operations.check_drift import check_drift
+from release_worker.queries.check_drift import check_drift
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from tests.support.billing import (
     COMPONENTS,
     EDITS,
@@ -99,7 +101,9 @@ def test_checking_drift_works_in_a_read_only_transaction(engine: Engine) -> None
     edit_everything(billing)
     before = whole_database(engine)
     with engine.connect().execution_options(postgresql_readonly=True) as connection:
-        assert check_drift(connection, toolset_id=billing.id, components=built_in_components()).drifted
+        assert check_drift(
+            Work(connection, billing.id, built_in_components()), CheckDrift(toolset=billing.path)
+        ).drifted
     assert whole_database(engine) == before
 
 

@@ -8,8 +8,9 @@ from kombu.serialization import dumps, loads
 from sqlalchemy import Engine, text
 
 from release_worker.domain.canonical_json import DEEPEST, as_plain, too_deep
-from release_worker.domain.messages import RESULTS, RollbackResult
 from release_worker.domain.request_record import RequestRecord
+from release_worker.domain.requests.kinds import KINDS
+from release_worker.domain.requests.rollback import RollbackResult
 from release_worker.errors import UnsupportedContent
 from tests.support.billing import INVOICE, LEDGER, REFUND, a_full_toolset, active_deployment
 from tests.support.command_line import CommandLine, settings
@@ -106,7 +107,7 @@ def answered(done: RequestRecord) -> Any:
     """The result as Celery sends it and a client reads it."""
     assert done.status == "succeeded", done.error
     content_type, encoding, sent = dumps(as_plain(done.result), serializer="json")
-    return RESULTS[done.kind].model_validate(loads(sent, content_type, encoding))
+    return KINDS[done.kind].result.model_validate(loads(sent, content_type, encoding))
 
 
 @pytest.mark.parametrize("place", PLACES)

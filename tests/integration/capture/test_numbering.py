@@ -4,9 +4,10 @@ from contextlib import suppress
 
 from sqlalchemy import Engine
 
-from release_worker.domain.messages import CreateRelease
+from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.operations.create_release import create_release
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from release_worker.store.engine import locking_transaction
 from tests.support.billing import INVOICE, a_full_toolset
 from tests.support.operations import release, roll_back
@@ -73,7 +74,7 @@ def test_a_release_whose_transaction_fails_leaves_no_gap_and_nothing_behind(engi
     before = whole_database(engine)
     request = CreateRelease(toolset=billing.path, actor="tester")
     with suppress(ConnectionError), locking_transaction(engine) as connection:
-        create_release(connection, request, toolset_id=billing.id, components=built_in_components())
+        create_release(Work(connection, billing.id, built_in_components()), request)
         raise ConnectionError
     assert whole_database(engine) == before
     billing.edit(name="Other")

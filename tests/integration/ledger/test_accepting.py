@@ -7,10 +7,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, text
 
-from release_worker.domain.messages import validate_request
+from release_worker.domain.requests.kinds import validate_request
 from release_worker.embedded.process import eventually
 from release_worker.errors import ResultTimeout, VersionConflict
-from release_worker.store.accepting import PATIENCE, Accepted, accept_request
+from release_worker.store.accepting import KEY_WAIT, Accepted, accept_request
 from release_worker.store.engine import single_statement
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import ledger
@@ -39,7 +39,7 @@ def test_whoever_waits_for_a_key_while_its_toolset_gets_lost_is_told_to_try_agai
 
     def second() -> Accepted:
         with single_statement(engine) as connection:
-            return accept_request(connection, request, request_id=str(uuid4()), patience=PATIENCE)
+            return accept_request(connection, request, request_id=str(uuid4()), lock_timeout=KEY_WAIT)
 
     with ThreadPoolExecutor() as pool:
         with engine.begin() as first:

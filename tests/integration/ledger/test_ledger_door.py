@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from release_worker.domain.messages import validate_request
+from release_worker.domain.outcomes import Succeeded
 from release_worker.domain.request_record import RequestRecord
+from release_worker.domain.requests.kinds import validate_request
 from release_worker.errors import IdempotencyConflict, InvalidRequest, ToolsetNotFound
 from release_worker.operations.retry_request import retry_request
 from release_worker.operations.sweep import SweepPolicy, Swept, sweep
@@ -133,7 +134,7 @@ def test_a_row_by_hand_that_leaves_defaults_out_is_published_and_carried_out(eng
     done, [arguments] = swept(engine)
     assert done.published == (by_hand,)
     accepted = Inbox(engine).accept("create_release", Message(by_hand, [], arguments, in_ledger=True))
-    assert mailbox(engine).work(accepted).error is None
+    assert isinstance(mailbox(engine).work(accepted), Succeeded)
     assert len(releases_of(engine, billing)) == 1
 
 

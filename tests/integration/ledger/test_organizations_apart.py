@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from release_worker.errors import IdempotencyConflict, InvalidRequest, RequestNotFound, ToolsetNotFound
-from release_worker.operations.find_request import find_request
-from release_worker.operations.history import describe_release, release_history
 from release_worker.operations.retry_request import retry_request
+from release_worker.queries.find_request import find_request
+from release_worker.queries.history import describe_release, release_history
 from release_worker.store.engine import ledger_transaction
+from release_worker.store.owners.naming import find_toolset
 from release_worker.store.requests import list_requests
-from release_worker.store.toolsets import find_toolset
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.ledger import ask, ledger, mailbox, record
@@ -26,6 +26,7 @@ OPERATIONS: Mapping[str, dict[str, Any]] = {
     "check_drift": {},
     "pin": {"release_number": 1},
     "prune": {"keep": 1},
+    "mark": {"release_number": 1, "mark": "bad"},
 }
 
 
@@ -68,7 +69,7 @@ def test_a_toolset_of_another_organization_is_as_good_as_not_there(
         for reference in (acme.path, str(acme.id)):
             asked = ask(engine, reference, kind, organization=caller, **OPERATIONS[kind])
             with pytest.raises(ToolsetNotFound) as refused:
-                mailbox(engine).work_until_done(asked).outcome()
+                mailbox(engine).work_until_done(asked).answer()
             assert refused.value.details == {"toolset": reference}
             assert record(engine, asked).toolset_id is None
     assert all_but_requests(engine) == before
@@ -126,7 +127,7 @@ def test_a_key_of_another_organization_is_not_used_up(engine: Engine, acme: Tool
     for request_id in (first, second):
         assert mailbox(engine).work_until_done(request_id).status == "succeeded"
     with pytest.raises(ToolsetNotFound):
-        mailbox(engine).work_until_done(stolen).outcome()
+        mailbox(engine).work_until_done(stolen).answer()
     assert [row.status for row in ledger(engine)] == ["succeeded", "succeeded", "failed"]
     assert (len(releases_of(engine, acme)), len(releases_of(engine, rival))) == (3, 2)
 
@@ -161,7 +162,7 @@ def test_an_id_means_the_organization_of_this_id_and_not_one_of_such_a_slug(
             with pytest.raises(ToolsetNotFound):
                 mailbox(engine).work_until_done(
                     ask(engine, reference, kind, organization=caller, **OPERATIONS[kind])
-                ).outcome()
+                ).answer()
         asked = ask(engine, acme, kind, organization=caller, **OPERATIONS[kind])
         assert mailbox(engine).work_until_done(asked).status == "succeeded"
     asked = ask(engine, impostor, kind, organization=str(impostor.project.organization.id), **OPERATIONS[kind])

@@ -103,10 +103,10 @@ def drive_fail(engine: Engine, billing: Toolset) -> None:
 def drive_exhaust(engine: Engine, billing: Toolset) -> None:
     drive_claim(engine, billing)
     end_leases(engine)
-    assert len(sweep(engine, lambda _record: None, attempts=1).given_up) == 1
+    assert len(sweep(engine, lambda _record: None, attempts=1).exhausted) == 1
 
 
-def drive_give_up(engine: Engine, billing: Toolset) -> None:
+def drive_abandon(engine: Engine, billing: Toolset) -> None:
     mailbox(engine).abandon(ask(engine, billing), LockUnavailable(toolset_id=str(billing.id)))
 
 
@@ -127,7 +127,7 @@ DRIVERS: Mapping[str, tuple[Callable[[Engine, Toolset], None], list[str]]] = {
     "postpone": (drive_postpone, ["accept", "claim"]),
     "fail": (drive_fail, ["accept", "claim"]),
     "exhaust": (drive_exhaust, ["accept", "claim"]),
-    "give up": (drive_give_up, ["accept"]),
+    "abandon": (drive_abandon, ["accept"]),
     "retry": (drive_retry, ["accept", "claim", "fail"]),
 }
 

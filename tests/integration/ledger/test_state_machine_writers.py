@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, Engine, Row, text
 
-from release_worker.domain.messages import CreateRelease
 from release_worker.domain.request_record import Claim, RequestRecord
+from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.errors import LockUnavailable, WorkerLost
 from release_worker.store import accepting, requests, sweeping
 from release_worker.store.requests import record_of
@@ -74,7 +74,7 @@ WRITERS: Mapping[str, tuple[Call, Outcome, list[str], set[str]]] = {
         set(),
     ),
     "claim_next": (
-        lambda c, r: requests.claim_next(c, r, worker="w", lease_seconds=9, attempts=ATTEMPTS),
+        lambda c, r: requests.claim_next(c, r.ticket, worker="w", lease_seconds=9, attempts=ATTEMPTS),
         lambda row: row.claimable,
         ["claim", "claim again"],
         set(),
@@ -93,10 +93,10 @@ WRITERS: Mapping[str, tuple[Call, Outcome, list[str], set[str]]] = {
         ["postpone"],
         set(),
     ),
-    "give_up": (
-        lambda c, _: requests.give_up(c, "id", ERROR),
+    "abandon": (
+        lambda c, _: requests.abandon(c, "id", ERROR),
         lambda row: row.status == "queued",
-        ["give up"],
+        ["abandon"],
         set(),
     ),
     "take_overdue": (

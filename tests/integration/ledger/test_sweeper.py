@@ -135,7 +135,7 @@ def test_a_request_that_a_transaction_is_at_work_on_is_left_to_it_although_its_l
     with ledger_transaction(engine) as connection:
         hold(connection, held)
         assert swept(engine) == Swept((), ())
-    assert swept(engine).given_up == (asked,)
+    assert swept(engine).exhausted == (asked,)
 
 
 @pytest.mark.parametrize("error", [None, DatabaseUnavailable(reason="gone")], ids=["no error yet", "an error"])
@@ -149,12 +149,12 @@ def test_a_request_whose_attempts_are_used_up_fails_with_its_last_error(
     while record(engine, asked).attempts < ATTEMPTS:
         claim(engine, asked)
         end_leases(engine)
-    assert swept(engine).given_up == (asked,)
+    assert swept(engine).exhausted == (asked,)
     failed = record(engine, asked)
     assert failed.status == "failed"
     assert failed.finished_at is not None
     with pytest.raises(type(error) if error else WorkerLost):
-        failed.outcome()
+        failed.answer()
     assert swept(engine) == Swept((), ())
 
 

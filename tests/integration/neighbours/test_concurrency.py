@@ -12,7 +12,8 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from release_worker.domain.messages import CreateRelease, Rollback
+from release_worker.domain.requests.create_release import CreateRelease
+from release_worker.domain.requests.rollback import Rollback
 from release_worker.embedded.process import eventually
 from release_worker.errors import ReleaseWorkerError, ToolsetNotFound, VersionConflict
 from release_worker.operations.create_release import create_release
@@ -20,6 +21,7 @@ from release_worker.operations.rollback import rollback
 from release_worker.state.component import Parameters
 from release_worker.state.membership import Membership
 from release_worker.state.registry import built_in_components
+from release_worker.state.work import Work
 from release_worker.store.engine import locking_transaction
 from tests.support.billing import (
     INVOICE,
@@ -142,12 +144,12 @@ def meanwhile(engine: Engine, others: Callable[[], object]) -> Iterator[Connecti
 
 def create_in(connection: Connection, toolset: Toolset) -> None:
     request = CreateRelease(toolset=toolset.path, actor="older")
-    create_release(connection, request, toolset_id=toolset.id, components=built_in_components())
+    create_release(Work(connection, toolset.id, built_in_components()), request)
 
 
 def roll_back_in(connection: Connection, toolset: Toolset, number: int) -> None:
     request = Rollback(toolset=toolset.path, actor="older", release_number=number)
-    rollback(connection, request, toolset_id=toolset.id, components=built_in_components())
+    rollback(Work(connection, toolset.id, built_in_components()), request)
 
 
 def test_a_creation_that_began_before_anothers_release_comes_after_it(engine: Engine) -> None:
@@ -269,7 +271,7 @@ def test_two_rollbacks_that_restore_shared_state_never_leave_a_mixture(engine: E
     with ThreadPoolExecutor(1) as pool:
         with locking_transaction(engine) as earlier:
             request = Rollback(toolset=billing.path, actor="earlier", release_number=1, allow_shared_impact=True)
-            rollback(earlier, request, toolset_id=billing.id, components=built_in_components())
+            rollback(Work(earlier, billing.id, built_in_components()), request)
             other = pool.submit(later)
             assert eventually(lambda: waits_for_a_lock(engine), within=30)
         assert other.result() == "conflict"

@@ -13,9 +13,10 @@ from release_worker import ReleaseClient
 from release_worker.embedded.process import eventually
 from release_worker.errors import InvalidRequest, VersionConflict
 from release_worker.store.engine import ledger_transaction, locking_transaction
+from release_worker.store.owners.holding import hold_for_editing, hold_owners, hold_toolset
+from release_worker.store.owners.naming import find_toolset
 from release_worker.store.requests import fail
 from release_worker.store.sweeping import requeue_failed
-from release_worker.store.toolsets import find_toolset, hold_for_editing, hold_owners, hold_toolset
 from tests.support.billing import INVOICE, REFUND, a_full_toolset, active_deployment
 from tests.support.ledger import ask, claim, mailbox, record
 from tests.support.live_state import live_state

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, event, text
 
-from release_worker.domain.messages import validate_request
+from release_worker.domain.requests.kinds import validate_request
 from release_worker.embedded.process import eventually
 from release_worker.errors import TransientError
 from release_worker.store.accepting import accept_request

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Engine
 
-from release_worker.domain.messages import RollbackResult
+from release_worker.domain.requests.rollback import RollbackResult
 from release_worker.errors import MissingDependencies, SharedStateImpact, StaleState
 from tests.support.exact_json import exact
 from tests.support.live_state import live_state

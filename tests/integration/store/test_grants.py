@@ -198,6 +198,7 @@ def test_a_worker_does_every_operation(users: Users) -> None:
         work("create_release")
     newest = max(row.release_number for row in releases_of(users.reader, billing))
     work("pin", release_number=newest - 1)
+    work("mark", release_number=newest - 2, mark="bad")
     work("prune", keep=1)
     assert newest - 2 not in {row.release_number for row in releases_of(users.reader, billing)}
 
@@ -206,7 +207,7 @@ def test_a_worker_sweeps_refuses_and_retries(users: Users) -> None:
     billing = a_full_toolset(users.app)
     claim(users.worker, ask(users.app, billing))
     end_leases(users.owner)
-    assert len(sweep(users.worker, lambda _: None, attempts=1).given_up) == 1
+    assert len(sweep(users.worker, lambda _: None, attempts=1).exhausted) == 1
     claim(users.worker, ask(users.app, billing))
     end_leases(users.owner)
     assert len(sweep(users.worker, lambda _: None, attempts=2).published) == 1

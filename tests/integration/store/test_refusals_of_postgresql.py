@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, make_url, text
 
 from release_worker.errors import DatabaseUnavailable, VersionConflict
 from release_worker.store.engine import ledger_transaction, locking_transaction, make_engine
-from release_worker.store.toolsets import hold_owners, hold_toolset
+from release_worker.store.owners.holding import hold_owners, hold_toolset
 from tests.support.billing import a_full_toolset
 from tests.support.operations import release, roll_back
 from tests.support.world import Toolset

@@ -8,8 +8,9 @@ import pytest
 from redis.connection import AbstractConnection
 from sqlalchemy import Engine
 
-from release_worker.domain.messages import validate_request
-from release_worker.store.accepting import PATIENCE, accept_request
+from release_worker.domain.outcomes import Succeeded
+from release_worker.domain.requests.kinds import validate_request
+from release_worker.store.accepting import KEY_WAIT, accept_request
 from release_worker.store.engine import make_engine, single_statement
 from release_worker.worker.inbox import Inbox, Message
 from release_worker.worker.lock import toolset_lock_client
@@ -28,7 +29,8 @@ EXPECTED = {
     "a rollback of everything": AROUND + 40,
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
-    "a prune": AROUND + 14,
+    "a prune": AROUND + 15,
+    "a mark": AROUND + 3,
 }
 
 
@@ -53,9 +55,7 @@ def billing(engine: Engine) -> Toolset:
 
 def worked(engine: Engine, worker: WorkedMailbox, toolset: Toolset, kind: str, **fields: Any) -> None:
     """Ask for it, and work it on the sender's word."""
-    ending = worker.work_unseen(ticket(engine, ask(engine, toolset, kind, **fields)))
-    assert ending is not None
-    assert ending.error is None
+    assert isinstance(worker.work_unseen(ticket(engine, ask(engine, toolset, kind, **fields))), Succeeded)
 
 
 OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -67,6 +67,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "a check of drift": ("check_drift", {}),
     "a pin": ("pin", {"release_number": 1}),
     "a prune": ("prune", {"keep": 1}),
+    "a mark": ("mark", {"release_number": 1, "mark": "bad"}),
 }
 
 
@@ -88,7 +89,7 @@ def test_an_operation_waits_for_postgresql_as_often_as_was_decided(
 def test_asking_waits_once(engine_of_worker: Engine, billing: Toolset) -> None:
     request = validate_request("create_release", {"toolset": billing.path, "actor": "tester"})
     with round_trips(engine_of_worker) as waited, single_statement(engine_of_worker) as connection:
-        accept_request(connection, request, request_id=str(uuid4()), patience=PATIENCE)
+        accept_request(connection, request, request_id=str(uuid4()), lock_timeout=KEY_WAIT)
     assert waited.number == 1
 
 
@@ -96,7 +97,7 @@ def test_a_message_that_says_less_costs_one_more(engine: Engine, engine_of_worke
     arguments = {"toolset": billing.path, "actor": "tester"}
     with round_trips(engine_of_worker) as waited:
         record = Inbox(engine_of_worker).accept("create_release", Message(str(uuid4()), [], arguments, in_ledger=False))
-        assert mailbox(engine_of_worker).work(record).error is None
+        assert isinstance(mailbox(engine_of_worker).work(record), Succeeded)
     assert waited.number == EXPECTED["a release"] + 1
 
 

@@ -9,7 +9,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
-from release_worker.domain.messages import CreateReleaseResult, RollbackResult
+from release_worker.domain.outcomes import Failed
+from release_worker.domain.requests.create_release import CreateReleaseResult
+from release_worker.domain.requests.rollback import RollbackResult
 from release_worker.embedded.process import eventually
 from release_worker.errors import (
     ComponentFailed,
@@ -69,9 +71,9 @@ def test_a_task_leaves_what_was_asked_after_its_own_to_other_tasks(engine: Engin
 
 def test_the_stored_result_is_that_of_the_operation(engine: Engine, billing: Toolset) -> None:
     worked = mailbox(engine)
-    made = worked.work_until_done(ask(engine, billing)).outcome()
+    made = worked.work_until_done(ask(engine, billing)).answer()
     billing.move_tool(INVOICE, 9)
-    undone = worked.work_until_done(ask(engine, billing, "rollback", release_number=1)).outcome()
+    undone = worked.work_until_done(ask(engine, billing, "rollback", release_number=1)).answer()
     assert isinstance(made, CreateReleaseResult)
     assert isinstance(undone, RollbackResult)
     [stored, backup] = releases_of(engine, billing)
@@ -87,7 +89,7 @@ def test_a_request_that_fails_for_good_does_not_block_the_next(engine: Engine, b
     failed = record(engine, hopeless)
     assert (failed.status, failed.attempts) == ("failed", 1)
     with pytest.raises(ReleaseNotFound) as raised:
-        failed.outcome()
+        failed.answer()
     assert raised.value.details == {"toolset": billing.path, "release_number": 99}
 
 
@@ -95,9 +97,10 @@ def test_a_request_for_an_unknown_toolset_has_failed_when_it_is_asked(engine: En
     unknown = record(engine, ask(engine, "acme/payments/nothing"))
     assert (unknown.status, unknown.toolset_id, unknown.attempts) == ("failed", None, 0)
     assert unknown.finished_at is not None
-    error = mailbox(engine).work(unknown).error
-    assert isinstance(error, ToolsetNotFound)
-    assert error.details == {"toolset": "acme/payments/nothing"}
+    outcome = mailbox(engine).work(unknown)
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, ToolsetNotFound)
+    assert outcome.error.details == {"toolset": "acme/payments/nothing"}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +118,7 @@ def test_a_plug_in_that_breaks_fails_that_request_and_no_other(
     failed = record(engine, first)
     assert failed.attempts == 1
     with pytest.raises(UnexpectedFailure, match=type(defect).__name__):
-        failed.outcome()
+        failed.answer()
     assert makers(engine, billing) == [second]
 
 
@@ -129,7 +132,7 @@ def test_a_plug_in_whose_sql_breaks_fails_that_request_and_no_other(engine: Engi
         mailbox(engine, components=with_plug_ins(DividesByZero(lambda: None))).work_until_done(first)
     assert mailbox(engine).work_until_done(second).status == "succeeded"
     with pytest.raises(ComponentFailed, match="interruption failed: division by zero"):
-        record(engine, first).outcome()
+        record(engine, first).answer()
 
 
 def test_a_conflict_is_tried_again_at_once_within_the_attempt(engine: Engine, billing: Toolset) -> None:
@@ -194,7 +197,7 @@ def test_a_transient_failure_in_the_last_attempt_is_for_good(engine: Engine, bil
         failed = troubled.work_until_done(asked)
     assert (failed.status, failed.attempts) == ("failed", 3)
     with pytest.raises(DatabaseUnavailable):
-        failed.outcome()
+        failed.answer()
     assert troubled.work_until_done(behind).status == "succeeded"
 
 
@@ -207,7 +210,7 @@ def test_a_request_that_is_the_end_of_each_of_its_workers_fails_and_lets_the_nex
         end_leases(engine)
     assert mailbox(engine).work_until_done(behind).status == "succeeded"
     with pytest.raises(WorkerLost, match="3 attempts"):
-        record(engine, deadly).outcome()
+        record(engine, deadly).answer()
     assert makers(engine, billing) == [behind]
 
 

@@ -10,6 +10,7 @@ from redis import Redis
 from sqlalchemy import Engine, event, text
 from structlog.testing import capture_logs
 
+from release_worker.domain.outcomes import Failed, Succeeded
 from release_worker.domain.request_record import Claim
 from release_worker.embedded.process import eventually
 from release_worker.errors import LockUnavailable, ReleaseNotFound
@@ -18,8 +19,8 @@ from release_worker.state.registry import Components
 from release_worker.store.engine import ledger_transaction, make_engine
 from release_worker.store.requests import renew_lease
 from release_worker.worker.lock import RedisToolsetLock, lock_key, toolset_lock_client
-from release_worker.worker.mailbox import NoLock
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
+from release_worker.worker.toolset_lock import NoLock
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import ask, claim, end_leases, ledger, mailbox, record, redis_locks, ticket
 from tests.support.plug_ins import Once, interrupted_by
@@ -249,17 +250,17 @@ def test_a_request_is_worked_on_its_senders_word_without_a_look_at_its_row_and_a
     engine: Engine, billing: Toolset
 ) -> None:
     asked = [ask(engine, billing) for _ in range(3)]
-    ending = mailbox(engine).work_unseen(ticket(engine, asked[1]))
+    outcome = mailbox(engine).work_unseen(ticket(engine, asked[1]))
     assert [row.status for row in ledger(engine)] == ["succeeded", "succeeded", "queued"]
-    assert ending == record(engine, asked[1]).ending
-    assert ending.error is None
+    assert isinstance(outcome, Succeeded)
+    assert outcome == record(engine, asked[1]).outcome
 
 
 def test_on_its_senders_word_a_request_fails_as_it_would_otherwise(engine: Engine, billing: Toolset) -> None:
     asked = ask(engine, billing, "rollback", release_number=7)
-    ending = mailbox(engine).work_unseen(ticket(engine, asked))
-    assert ending is not None
-    assert isinstance(ending.error, ReleaseNotFound)
+    outcome = mailbox(engine).work_unseen(ticket(engine, asked))
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, ReleaseNotFound)
     assert record(engine, asked).status == "failed"
 
 

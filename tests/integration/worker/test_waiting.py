@@ -109,7 +109,7 @@ def test_a_request_that_waited_in_vain_ends_and_those_who_asked_are_told(
     assert failed.status == "failed"
     assert failed.finished_at is not None
     with pytest.raises(LockUnavailable):
-        failed.outcome()
+        failed.answer()
     assert record(engine, busy).status == "running"
     assert releases_of(engine, billing) == []
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from release_worker.domain import canonical_json
 from release_worker.domain.digests import NOTHING, StateDigests
+from release_worker.store.owners.relations import PROJECT
 from release_worker.store.parts.part import Form, Garbage, object_in_sql
 
 FIRST = Form({"deployment": "nullif(deployment_snapshot, 'null')", "system": "system_snapshot"})
@@ -36,11 +37,11 @@ class SourceState:
         yield f"""
         new_source_state AS (
             INSERT INTO source_states (project_id, deployment_id, deployment_snapshot, system_snapshot, form, digest)
-            SELECT id, active_deployment_id, coalesce((SELECT deployment FROM live), 'null'),
+            SELECT id, {PROJECT.points_at}, coalesce((SELECT deployment FROM live), 'null'),
                    (SELECT system FROM live), {len(self.forms)}, parts.source_state
-            FROM wanted CROSS JOIN parts CROSS JOIN projects
-            WHERE projects.id = :project_id AND NOT EXISTS (SELECT FROM same_source_state)
-            FOR KEY SHARE OF projects NOWAIT
+            FROM wanted CROSS JOIN parts CROSS JOIN {PROJECT.table}
+            WHERE {PROJECT.ours} AND NOT EXISTS (SELECT FROM same_source_state)
+            FOR KEY SHARE OF {PROJECT.table} NOWAIT
             RETURNING id)
         """
         yield "source_state AS (SELECT id FROM new_source_state UNION ALL SELECT id FROM same_source_state)"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from release_worker.domain.digests import StateDigests
+from release_worker.store.owners.relations import ORGANIZATION
 from release_worker.store.parts.part import Form, Garbage
 
 
@@ -37,13 +38,13 @@ class VariationVersion:
         new_{name} AS (
             INSERT INTO variation_versions (
                 scope, organization_id, toolset_id, version, config, form, digest, predecessor_id)
-            SELECT '{name.removesuffix("_variations")}', organizations.id, {self.owner},
+            SELECT '{name.removesuffix("_variations")}', {ORGANIZATION.table}.id, {self.owner},
                    coalesce(latest.version, 0) + 1, (SELECT {name} FROM live), {len(self.forms)}, parts.{name},
                    latest.id
-            FROM wanted CROSS JOIN parts CROSS JOIN organizations LEFT JOIN latest_{name} AS latest ON true
-            WHERE organizations.id = :organization_id
+            FROM wanted CROSS JOIN parts CROSS JOIN {ORGANIZATION.table} LEFT JOIN latest_{name} AS latest ON true
+            WHERE {ORGANIZATION.ours}
               AND parts.{name} IS NOT NULL AND latest.digest IS DISTINCT FROM parts.{name}
-            FOR KEY SHARE OF organizations NOWAIT
+            FOR KEY SHARE OF {ORGANIZATION.table} NOWAIT
             RETURNING id)
         """
         yield f"""

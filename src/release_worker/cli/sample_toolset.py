@@ -1,0 +1,81 @@
+"""A small toolset to try things on: what `release-worker dev` puts into an empty database."""
+
+from release_worker.domain import canonical_json
+from release_worker.store.engine import ledger_transaction, make_engine
+from release_worker.store.statements import parsed
+
+SAMPLE = "demo/github/rest"
+
+_TOOLS = (
+    ("repos_get", "GET", "/repos/{owner}/{repo}"),
+    ("issues_list_for_repo", "GET", "/repos/{owner}/{repo}/issues"),
+    ("issues_create", "POST", "/repos/{owner}/{repo}/issues"),
+    ("issues_create_comment", "POST", "/repos/{owner}/{repo}/issues/{issue_number}/comments"),
+    ("pulls_list", "GET", "/repos/{owner}/{repo}/pulls"),
+)
+
+_OWNERS = """
+    WITH organization AS (INSERT INTO organizations (slug, name) VALUES ('demo', 'Demo') RETURNING id),
+         project AS (
+             INSERT INTO projects (organization_id, slug, name) SELECT id, 'github', 'GitHub' FROM organization
+             RETURNING id, organization_id)
+    INSERT INTO toolsets (organization_id, project_id, slug, name, description, settings)
+    SELECT organization_id, id, 'rest', 'GitHub REST', 'Issues and pull requests of a repository', '{"timeout": 30}'
+    FROM project
+    RETURNING id AS toolset_id, project_id, organization_id
+"""
+
+_DEPLOYMENT = """
+    INSERT INTO deployments (project_id, status) VALUES (:project_id, 'completed') RETURNING id
+"""
+
+_LIVE_STATE = (
+    """
+    INSERT INTO tool_definitions (deployment_id, urn, name, definition)
+    SELECT :deployment_id, value ->> 'urn', value ->> 'name', value -> 'definition'
+    FROM jsonb_array_elements(CAST(:tools AS jsonb))
+    """,
+    """
+    INSERT INTO toolset_tools (toolset_id, tool_urn, position)
+    SELECT :toolset_id, value ->> 'urn', place - 1
+    FROM jsonb_array_elements(CAST(:tools AS jsonb)) WITH ORDINALITY AS tool (value, place)
+    """,
+    "UPDATE projects SET active_deployment_id = :deployment_id WHERE id = :project_id",
+    """
+    INSERT INTO prompt_templates (project_id, name, prompt)
+    VALUES (:project_id, 'triage', 'Read issue {{number}} and say how urgent it is.')
+    """,
+    """
+    INSERT INTO system_configs (project_id, key, value) VALUES (:project_id, 'model', '{"temperature": 0.2}')
+    """,
+    """
+    INSERT INTO variations (organization_id, toolset_id, tool_urn, config)
+    VALUES (:organization_id, :toolset_id, :varied, '{"description": "Open an issue. Search for duplicates first."}')
+    """,
+)
+
+
+def load_sample_toolset(database_url: str) -> bool:
+    """Write the toolset `demo/github/rest` if there is no organization yet; whether it was written."""
+    engine = make_engine(database_url)
+    try:
+        with ledger_transaction(engine) as connection:
+            if connection.execute(parsed("SELECT EXISTS (SELECT FROM organizations)")).scalar_one():
+                return False
+            owners = dict(connection.execute(parsed(_OWNERS)).one()._mapping)
+            deployment = connection.execute(parsed(_DEPLOYMENT), owners).scalar_one()
+            values = {
+                **owners,
+                "deployment_id": deployment,
+                "tools": canonical_json.dumps([_definition(*tool) for tool in _TOOLS]),
+                "varied": "tools:http:github:issues_create",
+            }
+            for statement in _LIVE_STATE:
+                connection.execute(parsed(statement), values)
+    finally:
+        engine.dispose()
+    return True
+
+
+def _definition(name: str, method: str, path: str) -> dict[str, object]:
+    return {"urn": f"tools:http:github:{name}", "name": name, "definition": {"method": method, "path": path}}

@@ -1,0 +1,66 @@
+"""What every kind of request has, and every result."""
+
+from typing import Any, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from release_worker.domain import canonical_json
+from release_worker.domain.requests.fields import Name, Toolset
+
+Queue = Literal["rollbacks", "releases", "maintenance"]
+
+
+class Result(BaseModel):
+    """What a request came to. It is stored in the ledger and returned by the task."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    toolset_id: UUID
+
+
+class Request(BaseModel):
+    """What every task takes. Unknown fields and wrong types are refused, never converted.
+
+    Each kind is a subclass with a docstring, which is what its task says of itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    # Its task is `release_worker.<kind>`; its operation and the client's method have this name, too.
+    kind: ClassVar[str]
+    queue: ClassVar[Queue]
+    result: ClassVar[type[Result]]
+    # The order in which a task reads positional arguments: that of the public signature.
+    positional: ClassVar[tuple[str, ...]]
+
+    toolset: Toolset
+    actor: Name
+    # The slug or id of the caller's organization: a toolset of another is as good as not there.
+    organization: Name | None = None
+    idempotency_key: Name | None = None
+
+    def payload(self) -> dict[str, Any]:
+        """What the ledger stores."""
+        return self.model_dump(mode="json", exclude={"idempotency_key"})
+
+    def asks_the_same(self, other: "Request") -> bool:
+        """Whether both ask for the same of a toolset, however each of them names it."""
+        return not self.differing(other)
+
+    def differing(self, other: "Request") -> list[str]:
+        """The names of the fields in which they ask for different things, however each of them names its toolset;
+        `kind` alone if they are of two kinds."""
+        if self.kind != other.kind:
+            return ["kind"]
+        naming = {"toolset", "organization", "idempotency_key"}
+        ours, theirs = (one.model_dump(mode="json", exclude=naming) for one in (self, other))
+        return [name for name in ours if canonical_json.dumps(ours[name]) != canonical_json.dumps(theirs[name])]
+
+    def names_the_same(self, other: "Request") -> bool:
+        """Whether both name their toolset in the same words."""
+        return (self.toolset, self.organization) == (other.toolset, other.organization)
+
+    def only_reads(self) -> bool:
+        """Whether it writes nothing but its own end. It then needs no locks, but one snapshot."""
+        return False

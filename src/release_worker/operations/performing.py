@@ -1,0 +1,45 @@
+"""Which operation carries out which kind of request."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from release_worker.domain.requests.check_drift import CheckDrift
+from release_worker.domain.requests.create_release import CreateRelease
+from release_worker.domain.requests.mark import Mark
+from release_worker.domain.requests.pin import Pin
+from release_worker.domain.requests.prune import Prune
+from release_worker.domain.requests.request import Request, Result
+from release_worker.domain.requests.rollback import Rollback
+from release_worker.operations.create_release import create_release
+from release_worker.operations.mark import mark
+from release_worker.operations.pin import pin
+from release_worker.operations.prune import prune
+from release_worker.operations.rollback import rollback
+from release_worker.queries.check_drift import check_drift
+from release_worker.state.work import Work
+
+R = TypeVar("R", bound=Request)
+Operation = Callable[[Work, Any], Result]
+
+
+def _carried_out_by(kind: type[R], operation: Callable[[Work, R], Result]) -> tuple[str, Operation]:
+    """One entry; mypy checks that the operation takes requests of the kind."""
+    return kind.kind, operation
+
+
+OPERATIONS: Mapping[str, Operation] = dict(
+    (
+        _carried_out_by(CreateRelease, create_release),
+        _carried_out_by(Rollback, rollback),
+        _carried_out_by(CheckDrift, check_drift),
+        _carried_out_by(Pin, pin),
+        _carried_out_by(Prune, prune),
+        _carried_out_by(Mark, mark),
+    )
+)
+
+
+def perform(work: Work, request: Request) -> Result:
+    """Carry a request out in the caller's transaction: a `snapshot_transaction` if it only reads, and otherwise a
+    `locking_transaction`. Raises the operation's errors."""
+    return OPERATIONS[request.kind](work, request)

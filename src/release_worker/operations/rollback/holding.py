@@ -1,0 +1,92 @@
+"""What a rollback decides from is held before it is read, so that it is still so when the rollback commits."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from release_worker.domain.digests import BUILT_IN, SOURCE_STATE
+from release_worker.domain.requests.rollback import Rollback
+from release_worker.domain.subject import Scope, Subject
+from release_worker.state.blame import working_for
+from release_worker.state.component import HasLiveRows
+from release_worker.state.deployment import Deployment
+from release_worker.state.registry import Components
+from release_worker.state.states import State, captured_state, live_state
+from release_worker.store.owners.holding import hold_owners, hold_rows
+from release_worker.store.releases import ORIGINAL_DEPLOYMENT, RollbackReleases, look_for, releases_of_rollback
+
+
+class MoreToHold(Exception):
+    """Ends a transaction that has to write in `scopes` too and does not hold them for that; the next one must."""
+
+    def __init__(self, scopes: frozenset[Scope]) -> None:
+        super().__init__(scopes)
+        self.scopes = scopes
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Whose rows are held; the scopes that are held for writing; and the toolset's releases, which stay as they are."""
+
+    subject: Subject
+    scopes: frozenset[Scope]
+    releases: RollbackReleases
+
+
+def hold_for_rollback(
+    connection: Connection,
+    request: Rollback,
+    toolset_id: UUID,
+    components: Components,
+    *,
+    written: frozenset[Scope],
+) -> Held:
+    """Hold the toolset and its owners, for writing those in `written` and those that a quick look finds in need of it,
+    and all live rows of what is held for writing.
+
+    A guess that is too small is put right by MoreToHold. What is only read is held against those who hold it too, and
+    compared again before the commit. Raises ToolsetNotFound, ReleaseNotFound and VersionConflict.
+    """
+    written = written.union(("toolset",), _likely_written(connection, request, toolset_id, components))
+    subject = hold_owners(connection, toolset_id, written=written)
+    concerned = [one for one in components if one.scope in written]
+    for plug_in in components.plug_ins:
+        if plug_in in concerned and isinstance(plug_in, HasLiveRows):
+            with working_for(plug_in):
+                hold_rows(connection, plug_in.live_rows(), subject)
+    built_in = [one for one in concerned if one.name in BUILT_IN]
+    rows = [query for one in built_in if isinstance(one, HasLiveRows) for query in one.live_rows()]
+    releases = releases_of_rollback(connection, subject, request.release_number, holding=rows)
+    return Held(subject, written, releases)
+
+
+def _likely_written(
+    connection: Connection, request: Rollback, toolset_id: UUID, components: Components
+) -> frozenset[Scope]:
+    """The scopes of shared components that differ from the target now, before anything is held."""
+    shared = [
+        one for one in components if one.scope != "toolset" and one.name in (request.components or components.names)
+    ]
+    found = look_for(connection, toolset_id, request.release_number) if shared else None
+    if found is None:  # what is held is there or not; this is only a guess
+        return frozenset()
+    subject, target = found
+    names = [one.name for one in shared if target.source_state_id or one.name not in SOURCE_STATE]
+    if not names:
+        return frozenset()
+    captured = captured_state(target, components, names)
+    differing = _differing(connection, components, live_state([components[name] for name in names], subject), captured)
+    return frozenset(components[name].scope for name in differing)
+
+
+def _differing(connection: Connection, components: Components, live: State, captured: State) -> list[str]:
+    tests = {
+        name: component.moved(ORIGINAL_DEPLOYMENT)
+        if isinstance(component := components[name], Deployment)
+        else f"({live[name]} IS DISTINCT FROM {content})"
+        for name, content in captured.contents.items()
+    }
+    columns = ", ".join(f'{test} AS "{name}"' for name, test in tests.items())
+    row = live.over(captured).query(connection, f"SELECT {columns}").one()
+    return [name for name, differs in zip(tests, row, strict=True) if differs]

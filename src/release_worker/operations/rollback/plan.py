@@ -1,0 +1,149 @@
+"""What a rollback would do: read everything, decide everything, write nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from release_worker.domain.changes import ComponentChanges
+from release_worker.domain.digests import StateDigests
+from release_worker.domain.release import Release
+from release_worker.domain.requests.rollback import Rollback
+from release_worker.domain.subject import Scope, Subject
+from release_worker.errors import SharedStateImpact
+from release_worker.operations.expectations import check_expected_release
+from release_worker.operations.rollback.dependencies import Dependencies, settle_dependencies
+from release_worker.operations.rollback.shared_impact import shared_impact
+from release_worker.state.differences import differences
+from release_worker.state.registry import Components
+from release_worker.state.states import State, captured_state, live_state
+from release_worker.store.captured import check_integrity, digest_today
+from release_worker.store.releases import RollbackReleases
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackPlan:
+    """A rollback, decided. `wanted` is the state of the components that are to be restored, `expected` its digests, and
+    `snapshot` all that the target holds; `before` are the digests of all live state; `changes` lead from live state to
+    the outcome. `whole_target` is the digest of live state if it were all that
+    the target holds; `moved`: live state is not what the current release holds.
+    """
+
+    subject: Subject
+    target: Release
+    current: Release | None
+    wanted: State
+    snapshot: State
+    before: StateDigests
+    expected: StateDigests
+    whole_target: str
+    moved: bool
+    changes: Mapping[str, ComponentChanges]
+    dependencies: Dependencies
+    warnings: tuple[str, ...]
+    scopes: frozenset[Scope] = field(default_factory=frozenset)
+
+    @property
+    def at_target(self) -> bool:
+        """Live state is what the target holds, all of it."""
+        return self.before.release == self.whole_target
+
+    @property
+    def noop(self) -> bool:
+        """There is nothing to restore and nothing to write down."""
+        if self.changes:
+            return False
+        if self.at_target:
+            return self.current is not None and self.current.id == self.target.id
+        return not self.moved
+
+
+def plan_rollback(
+    connection: Connection,
+    request: Rollback,
+    components: Components,
+    *,
+    subject: Subject,
+    releases: RollbackReleases,
+) -> RollbackPlan:
+    """Decide a rollback between these releases: in a snapshot, or with everything held that it may change.
+
+    Live state is digested by the first statement: whoever digests it again later knows whether all of this was decided
+    from the same state. Raises StaleState, IntegrityMismatch, MissingDependencies and SharedStateImpact.
+    """
+    current, target, original_deployment = releases
+    check_expected_release(request.expected_current_release, current)
+    live = live_state(components, subject)
+    integrity = check_integrity(connection, target, components.parts, live=live.contents, parameters=live.parameters)
+    before = integrity.live
+
+    named = request.components or components.names
+    names = [name for name in components.names if name in named and name in integrity.said]
+    original = {"original_deployment_id": original_deployment}
+    captured = captured_state(target, components)
+    snapshot = State(captured.contents, {**subject.parameters, **captured.parameters, **original})
+    selected = snapshot.only(names)
+    dependencies = settle_dependencies(connection, request.on_missing, selected=selected, live=live, snapshot=snapshot)
+    wanted = selected.without(dependencies.skipped)
+    expected = _expected(connection, wanted, integrity.digests, dependencies)
+
+    unequal = [name for name in names if before[name] != expected[name]]
+    differing = differences(connection, components, live, wanted, unequal) | dependencies.added
+    affected = shared_impact(
+        connection,
+        {name: difference.keys for name, difference in differing.items()},
+        live=live,
+        target=wanted.over(snapshot),
+        components=components,
+    )
+    if affected and not request.allow_shared_impact:
+        paths = ", ".join(toolset["path"] for toolset in affected)
+        raise SharedStateImpact(f"the rollback would change what other toolsets serve: {paths}", toolsets=affected)
+
+    whole_target = integrity.digests.release if target.source_state_id else target.digest
+    return RollbackPlan(
+        subject=subject,
+        target=target,
+        current=current,
+        wanted=wanted,
+        snapshot=snapshot,
+        before=before,
+        expected=expected,
+        whole_target=whole_target,
+        moved=not _at_current(connection, releases, before.release, whole_target, components),
+        changes={name: difference.changes for name, difference in differing.items()},
+        dependencies=dependencies,
+        warnings=(*integrity.doubts, *_uncaptured(target, named, names), *dependencies.warnings, *_reach(affected)),
+        scopes=frozenset(components[name].scope for name in differing),
+    )
+
+
+def _expected(
+    connection: Connection, wanted: State, captured: StateDigests, dependencies: Dependencies
+) -> StateDigests:
+    """What is to be restored is what was captured, but for what is skipped."""
+    lessened = wanted.only(dependencies.skipped)
+    computed = lessened.digests(connection).components if dependencies.skipped else {}
+    return StateDigests({**{name: captured[name] for name in wanted.contents}, **computed})
+
+
+def _at_current(
+    connection: Connection, releases: RollbackReleases, live: str, whole_target: str, components: Components
+) -> bool:
+    """The current release holds the live state of this digest."""
+    current, target, _ = releases
+    if current is None or current.id == target.id:
+        return current is not None and live == whole_target
+    return live == current.digest or live == digest_today(connection, current, components.parts)
+
+
+def _uncaptured(target: Release, wanted: Sequence[str], selected: Sequence[str]) -> list[str]:
+    left = [name for name in wanted if name not in selected]
+    if not left:
+        return []
+    return [f"release {target.release_number} captured no {' and no '.join(left)}: left as they are"]
+
+
+def _reach(affected: list[dict[str, Any]]) -> list[str]:
+    return [f"changes what {one['path']} serves: {', '.join(one['components'])}" for one in affected]

@@ -1,0 +1,1 @@
+"""What only reads. Nothing here takes a lock or writes a row."""

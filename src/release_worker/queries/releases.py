@@ -1,0 +1,153 @@
+"""Looking back at releases: lists, descriptions, and the rollbacks that involved them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row
+
+from release_worker.domain.release import Release
+from release_worker.domain.subject import Subject
+from release_worker.store.owners.relations import CURRENT_RELEASE
+from release_worker.store.statements import parsed
+
+_MENTIONS = """
+    SELECT r.id, f.release_number AS from_release_number, t.release_number AS to_release_number,
+           b.release_number AS backup_release_number, r.components, r.reason, r.rolled_back_by, r.request_id,
+           r.created_at
+    FROM toolset_rollbacks r
+    LEFT JOIN toolset_releases f ON f.id = r.from_release_id
+    LEFT JOIN toolset_releases t ON t.id = r.to_release_id
+    LEFT JOIN toolset_releases b ON b.id = r.backup_release_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRelease:
+    """A release in a list: with the numbers of its tools and resources."""
+
+    release: Release
+    tools: int
+    resources: int
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseParts:
+    """What a release holds. `deployment` and `system` count items by section, and are None where there was none or none
+    was captured; a variations version is None where there were no variations; `plug_ins` are digests by component."""
+
+    tools: tuple[str, ...]
+    resources: tuple[str, ...]
+    deployment_id: UUID | None
+    deployment: Mapping[str, int] | None
+    system: Mapping[str, int] | None
+    global_variations_version: int | None
+    global_variations: int
+    toolset_variations_version: int | None
+    toolset_variations: int
+    plug_ins: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackMention:
+    """A rollback that left, restored or backed up to a release; by release numbers."""
+
+    id: UUID
+    from_release_number: int | None
+    to_release_number: int | None
+    backup_release_number: int | None
+    components: tuple[str, ...]
+    reason: str | None
+    rolled_back_by: str
+    request_id: str | None
+    created_at: datetime
+
+
+def list_releases(connection: Connection, subject: Subject, *, limit: int) -> list[ListedRelease]:
+    """The toolset's releases, the newest first."""
+    query = f"""
+        SELECT listed.*, v.version AS toolset_version, cardinality(v.tool_urns) AS tools,
+               cardinality(v.resource_urns) AS resources,
+               listed.id IS NOT DISTINCT FROM {CURRENT_RELEASE} AS current
+        FROM (SELECT id, toolset_id, release_number, kind, toolset_version_id, source_state_id,
+                     global_variations_version_id, toolset_variations_version_id, digest, predecessor_id, notes,
+                     labels, released_by, request_id, created_at
+              FROM toolset_releases WHERE toolset_id = :toolset_id ORDER BY release_number DESC LIMIT :limit) AS listed
+        JOIN toolset_versions v ON v.id = listed.toolset_version_id
+        ORDER BY release_number DESC
+    """
+    found = []
+    for row in connection.execute(parsed(query), {"toolset_id": subject.toolset_id, "limit": limit}):
+        fields = dict(row._mapping)
+        counts = {name: fields.pop(name) for name in ("tools", "resources", "current")}
+        found.append(ListedRelease(Release(**fields), **counts))
+    return found
+
+
+def release_number(connection: Connection, release_id: UUID | None) -> int | None:
+    """The number of a release; None where it is gone, or where there is no id."""
+    query = "SELECT release_number FROM toolset_releases WHERE id = :id"
+    found: int | None = connection.execute(parsed(query), {"id": release_id}).scalar()
+    return found
+
+
+def release_parts(connection: Connection, release: Release) -> ReleaseParts:
+    """What the release holds: its URNs in order, and how much of the rest."""
+    query = f"""
+        SELECT v.tool_urns AS tools, v.resource_urns AS resources, s.deployment_id,
+               {_sizes("s.deployment_snapshot", "tools", "resources", "assets")} AS deployment,
+               {_sizes("s.system_snapshot", "prompts", "config")} AS system,
+               g.version AS global_variations_version,
+               (SELECT count(*) FROM jsonb_object_keys(g.config)) AS global_variations,
+               t.version AS toolset_variations_version,
+               (SELECT count(*) FROM jsonb_object_keys(t.config)) AS toolset_variations,
+               (SELECT coalesce(jsonb_object_agg(c.component, p.digest), '{{}}') FROM release_components c
+                JOIN component_states p ON p.id = c.component_state_id WHERE c.release_id = :release_id) AS plug_ins
+        FROM toolset_versions v
+        LEFT JOIN source_states s ON s.id = :source_state_id
+        LEFT JOIN variation_versions g ON g.id = :global_variations_id
+        LEFT JOIN variation_versions t ON t.id = :toolset_variations_id
+        WHERE v.id = :toolset_version_id
+    """
+    parameters = {
+        "release_id": release.id,
+        "toolset_version_id": release.toolset_version_id,
+        "source_state_id": release.source_state_id,
+        "global_variations_id": release.global_variations_version_id,
+        "toolset_variations_id": release.toolset_variations_version_id,
+    }
+    fields = dict(connection.execute(parsed(query), parameters).one()._mapping)
+    return ReleaseParts(**{**fields, "tools": tuple(fields["tools"]), "resources": tuple(fields["resources"])})
+
+
+def _sizes(snapshot: str, *sections: str) -> str:
+    """SQL: how many members each of these objects in a snapshot has; NULL for no snapshot."""
+    return f"""(
+                   SELECT jsonb_object_agg(section, (SELECT count(*) FROM jsonb_object_keys({snapshot} -> section)))
+                   FROM unnest(CAST('{{{",".join(sections)}}}' AS text[])) AS section
+                   WHERE jsonb_typeof({snapshot}) = 'object')"""
+
+
+def rollbacks_of(connection: Connection, release: Release) -> list[RollbackMention]:
+    """The rollbacks that this release takes part in or came from, the newest first."""
+    where = """
+        WHERE r.toolset_id = :toolset_id AND (
+            :release_id IN (r.from_release_id, r.to_release_id, r.backup_release_id) OR r.request_id = :request_id)
+        ORDER BY r.created_at DESC
+    """
+    parameters = {"toolset_id": release.toolset_id, "release_id": release.id, "request_id": release.request_id}
+    return [_mention(row) for row in connection.execute(parsed(_MENTIONS + where), parameters)]
+
+
+def latest_rollback(connection: Connection, subject: Subject) -> RollbackMention | None:
+    """The toolset's newest rollback."""
+    where = "WHERE r.toolset_id = :toolset_id ORDER BY r.created_at DESC LIMIT 1"
+    row = connection.execute(parsed(_MENTIONS + where), {"toolset_id": subject.toolset_id}).one_or_none()
+    return None if row is None else _mention(row)
+
+
+def _mention(row: Row[Any]) -> RollbackMention:
+    return RollbackMention(**{**row._mapping, "components": tuple(row.components)})

@@ -1,0 +1,24 @@
+"""What an operation works with."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from release_worker.domain.subject import ALL_SCOPES, Scope
+from release_worker.state.registry import Components
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A request's transaction, which the operation never commits, and the toolset that the request belongs to.
+
+    `registry` has the components that releases capture. `request_id` is noted in what is written. `written` are the
+    scopes whose owners are held for writing from the start.
+    """
+
+    connection: Connection
+    toolset_id: UUID
+    registry: Components
+    request_id: str | None = None
+    written: frozenset[Scope] = ALL_SCOPES

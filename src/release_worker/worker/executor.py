@@ -1,0 +1,111 @@
+"""One attempt at a claimed request: carry it out, write down what came of it, and tell."""
+
+from typing import assert_never
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy import Engine
+
+from release_worker.domain.outcomes import ClaimLost, Failed, Outcome, Postponed, Succeeded
+from release_worker.domain.request_record import Claim
+from release_worker.domain.text import printable
+from release_worker.errors import OperationTimeout, PermanentError, TransientError, UnexpectedFailure, from_record
+from release_worker.operations.execute import execute
+from release_worker.state.registry import Components
+from release_worker.store.conflicts import without_values
+from release_worker.store.engine import ledger_transaction
+from release_worker.store.requests import fail, postpone, renew_lease
+from release_worker.worker.heartbeat import Heartbeat
+from release_worker.worker.policy import LeasePolicy, RetryPolicy
+from release_worker.worker.toolset_lock import ToolsetLock
+
+logger = structlog.get_logger(__name__)
+
+
+class Executor:
+    """Makes attempts on behalf of one worker process."""
+
+    def __init__(self, engine: Engine, components: Components, *, retry: RetryPolicy, leases: LeasePolicy) -> None:
+        self._engine = engine
+        self._components = components
+        self._retry = retry
+        self._leases = leases
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts a request has, over all workers."""
+        return self._retry.attempts
+
+    def attempt(self, claim: Claim, lock: ToolsetLock) -> Outcome:
+        """Carry a claimed request out while its lock is held. Raises only if the outcome could not be written down."""
+        logger.info("request_started", **_named(claim))
+        outcome = self._written_down(claim, self._carried_out(claim, lock))
+        _tell(claim, outcome)
+        return outcome
+
+    def _carried_out(self, claim: Claim, lock: ToolsetLock) -> Succeeded | Failed | Postponed:
+        try:
+            with Heartbeat(lambda: self._stay_alive(claim, lock), interval=self._leases.renew_every):
+                return Succeeded(self._retry.at_once(lambda: execute(self._engine, claim, self._components)))
+        except PermanentError as error:
+            return Failed(from_record(error.as_record()))  # without the causes, which may hold values
+        except TransientError as error:
+            return self._again(claim, error)
+        except SoftTimeLimitExceeded:
+            return self._again(claim, OperationTimeout())
+        except Exception as error:  # a defect, perhaps of a plug-in: it fails this request, not the worker
+            shown = without_values(error)
+            logger.exception("request_broke", exc_info=shown, **_named(claim))
+            return Failed(UnexpectedFailure(reason=printable(f"{type(shown).__name__}: {shown}", 1000)))
+
+    def _again(self, claim: Claim, error: TransientError) -> Failed | Postponed:
+        """Failed, if its attempts are used up."""
+        told = from_record(error.as_record())
+        assert isinstance(told, TransientError), "a record keeps the type of an error"
+        if claim.tries >= self._retry.attempts:
+            return Failed(told)
+        return Postponed(told, self._retry.delay(claim.tries - 1))
+
+    def _stay_alive(self, claim: Claim, lock: ToolsetLock) -> None:
+        lock.renew()
+        with ledger_transaction(self._engine) as connection:
+            renew_lease(connection, claim, lease_seconds=self._leases.lease)
+
+    def _written_down(self, claim: Claim, outcome: Succeeded | Failed | Postponed) -> Outcome:
+        """The outcome, if the claim is still good; a success was written down together with its effect."""
+        if isinstance(outcome, Succeeded):
+            return outcome
+        with ledger_transaction(self._engine) as connection:
+            match outcome:
+                case Failed(error):
+                    written = fail(connection, claim, error)
+                case Postponed(error, delay):
+                    written = postpone(connection, claim, error, delay_seconds=delay)
+                case _:
+                    assert_never(outcome)
+        return outcome if written else ClaimLost()
+
+
+def _tell(claim: Claim, outcome: Outcome) -> None:
+    """The one place that every outcome passes."""
+    log = logger.bind(**_named(claim))
+    match outcome:
+        case Succeeded():
+            log.info("request_succeeded")
+        case Failed(error):
+            log.warning("request_failed", error=type(error).__name__, reason=str(error))
+        case Postponed(error, delay):
+            log.warning("request_postponed", error=type(error).__name__, reason=str(error), delay=round(delay, 3))
+        case ClaimLost():
+            log.warning("request_claim_lost")
+        case _:
+            assert_never(outcome)
+
+
+def _named(claim: Claim) -> dict[str, object]:
+    return {
+        "request_id": claim.id,
+        "kind": claim.kind,
+        "attempt": claim.attempt,
+        "toolset_id": str(claim.toolset_id),
+    }
