@@ -7,6 +7,8 @@
     │   ├── ToolsetNotFound
     │   ├── ReleaseNotFound
     │   ├── RequestNotFound
+    │   ├── RequestNotQueued
+    │   ├── RequestCancelled
     │   ├── IdempotencyConflict
     │   ├── StaleState
     │   ├── MissingDependencies
@@ -92,6 +94,18 @@ class RequestNotFound(PermanentError):
     """The ledger has no request of this id (`request_id`)."""
 
     sentence = "there is no request {request_id}"
+
+
+class RequestNotQueued(PermanentError):
+    """Request `request_id` cannot be cancelled: it is not queued, but `status`."""
+
+    sentence = "request {request_id} is {status}: only a queued request can be cancelled"
+
+
+class RequestCancelled(PermanentError):
+    """Request `request_id` was cancelled while it was queued, by `cancelled_by`, who may have given a `reason`."""
+
+    sentence = "request {request_id} was cancelled by {cancelled_by}"
 
 
 class IdempotencyConflict(PermanentError):

@@ -19,6 +19,8 @@ FIELDS: dict[type[ReleaseWorkerError], dict[str, Any]] = {
     errors.ToolsetNotFound: {"toolset": "acme/payments/billing"},
     errors.ReleaseNotFound: {"toolset": "acme/payments/billing", "release_number": 7},
     errors.RequestNotFound: {"request_id": "r-1"},
+    errors.RequestNotQueued: {"request_id": "r-1", "status": "running"},
+    errors.RequestCancelled: {"request_id": "r-1", "cancelled_by": "alice", "reason": None},
     errors.IdempotencyConflict: {"idempotency_key": "build-1", "request_id": "r-1", "differing": ["notes"]},
     errors.StaleState: {"expected_current_release": 3, "current_release_number": None},
     errors.MissingDependencies: {"tools": ["tools:a"], "resources": []},

@@ -73,6 +73,7 @@ Organization = Annotated[
         help="Whose it must be, by slug or id; what another organization has counts as not there.",
     ),
 ]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the records.")]
 ExpectedRelease = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="Do it only if release N is current when it starts; 0 for none yet."),

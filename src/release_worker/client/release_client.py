@@ -1,36 +1,29 @@
 """Asks a release worker, through its broker."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from celery.exceptions import TimeoutError as CeleryTimeoutError
-from uuid_utils import uuid7
-
 from release_worker.broker.publishing import message_again, message_of, publish
-from release_worker.broker.routing import envelope
 from release_worker.client.connections import ConnectionsByProcess, twice
 from release_worker.client.request_handle import RequestHandle
+from release_worker.client.submitter import Submitter
+from release_worker.domain.cancellation import Cancellation
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.requests.check_drift import CheckDriftResult
 from release_worker.domain.requests.create_release import CreateReleaseResult
-from release_worker.domain.requests.kinds import KINDS, validate_request
+from release_worker.domain.requests.kinds import validated
 from release_worker.domain.requests.pin import PinResult
 from release_worker.domain.requests.prune import PruneResult
-from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.requests.rollback import OnMissing, RollbackResult
-from release_worker.errors import NotConfigured, ResultTimeout
 from release_worker.settings import given_settings, read_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-    from release_worker.client.writing_down import OpenTransaction
     from release_worker.domain.request_record import RequestRecord
     from release_worker.domain.subject import Scope, Subject
     from release_worker.operations.sweep import Swept
-    from release_worker.store.accepting import Accepted
 
 Handle = RequestHandle[Any]
 
@@ -55,6 +48,7 @@ class ReleaseClient:
             prepared_statements=prepared_statements,
         )
         self._connections = ConnectionsByProcess(self._settings)
+        self._submitter = Submitter(self._settings, self._connections)
 
     @classmethod
     def from_env(cls) -> Self:
@@ -172,8 +166,23 @@ class ReleaseClient:
         with ledger_transaction(self._engine()) as connection:
             record = retry_request(connection, request_id, organization=organization)
         handle = self.handle(record.id, record.kind)
-        self._publish(handle, message_of(record), kept=True)
+        self._submitter.publish(handle, message_of(record), kept=True)
         return handle
+
+    def cancel(
+        self, request_id: str, *, actor: str, reason: str | None = None, organization: str | None = None
+    ) -> None:
+        """Let a queued request fail with RequestCancelled, before a worker begins it. Needs a database.
+
+        `retry` brings it back. Raises RequestNotQueued for one that is running or has ended, RequestNotFound as
+        `retry`, and InvalidRequest for an `actor` or a `reason` that cannot be kept.
+        """
+        from release_worker.operations.cancel_request import cancel_request
+        from release_worker.store.engine import ledger_transaction
+
+        cancellation = validated(Cancellation, {"actor": actor, "reason": reason})
+        with ledger_transaction(self._engine()) as connection:
+            cancel_request(connection, request_id, cancellation, organization=organization)
 
     def sweep(self) -> "Swept":
         """Publish again what the broker has lost, as the worker's own sweeper does. Needs a database."""
@@ -215,74 +224,10 @@ class ReleaseClient:
                     return find_request(connection, request_id, organization=organization).kind
 
             kind = twice(look)
-        return Handle(self._wait, request_id, kind, published=True)
+        return Handle(self._submitter.wait, request_id, kind, published=True)
 
     def _submit(self, kind: str, fields: Mapping[str, Any], session: "Session | None") -> Handle:
-        request = validate_request(kind, fields)
-        request_id = str(uuid7())
-        if session is not None:
-            return self._submit_in_session(request, request_id, session)
-        if self._settings.database_url is None:
-            handle = Handle(self._wait, request_id, kind)
-            self._publish(
-                handle, envelope(kind, request_id, request.model_dump(mode="json"), in_ledger=False), kept=False
-            )
-            return handle
-        accepted = twice(lambda: self._write_down(request, request_id))  # what did arrive is found under its id
-        handle = self._handle_of(accepted)
-        if not accepted.record.finished:
-            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
-        return handle
-
-    def _write_down(self, request: Request, request_id: str) -> "Accepted":
-        from release_worker.store.accepting import KEY_WAIT, accept_request
-        from release_worker.store.engine import single_statement
-
-        with single_statement(self._engine()) as connection:
-            return accept_request(connection, request, request_id=request_id, lock_timeout=KEY_WAIT)
-
-    def _submit_in_session(self, request: Request, request_id: str, session: "Session") -> Handle:
-        from release_worker.client.writing_down import OpenTransaction, after_commit, joined
-        from release_worker.store.accepting import accept_request
-
-        connection = joined(session)
-        accepted = accept_request(connection, request, request_id=request_id)
-        handle = self._handle_of(accepted, made_in=OpenTransaction(connection))
-
-        def publish_kept() -> None:
-            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
-
-        if not accepted.record.finished:
-            after_commit(session, publish_kept)
-        return handle
-
-    def _handle_of(self, accepted: "Accepted", made_in: "OpenTransaction | None" = None) -> Handle:
-        if accepted.record.toolset_id is None:
-            raise accepted.record.stored_error()
-        record, wait = accepted.record, partial(self._wait, made_in=made_in)
-        return Handle(wait, record.id, record.kind, published=record.finished)
-
-    def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool) -> None:
-        publish(self._connections.own().app, message, kept=kept)
-        handle.published = True
-
-    def _wait(
-        self, request_id: str, kind: str, timeout: float | None, *, made_in: "OpenTransaction | None" = None
-    ) -> Result:
-        if self._settings.database_url is not None:
-            from release_worker.client.writing_down import wait_for_ledger
-
-            return wait_for_ledger(self._engine(), request_id, timeout, made_in)
-        if self._settings.result_backend is None:
-            raise NotConfigured(
-                "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND",
-                setting="RELEASE_WORKER_RESULT_BACKEND",
-            )
-        try:
-            fields = self._connections.own().app.AsyncResult(request_id).get(timeout=timeout)
-        except CeleryTimeoutError:
-            raise ResultTimeout(request_id=request_id, timeout=timeout, status="not finished") from None
-        return KINDS[kind].result.model_validate(fields)
+        return self._submitter.submit(kind, fields, session)
 
     def _engine(self) -> "Engine":
         return self._connections.own().engine()

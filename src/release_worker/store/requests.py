@@ -162,14 +162,16 @@ def postpone(connection: Connection, claim: Claim, error: ReleaseWorkerError, *,
     return _finish(connection, claim, changes, value=error.as_record(), delay_seconds=delay_seconds)
 
 
-def abandon(connection: Connection, request_id: str, error: ReleaseWorkerError) -> None:
-    """Mark a queued request failed: no worker got to it within its retries, or it is not valid. A request that runs or
-    has ended is left alone."""
+def abandon(connection: Connection, request_id: str, error: ReleaseWorkerError) -> bool:
+    """Mark a queued request failed: no worker got to it within its retries, it is not valid, or somebody cancelled it.
+    Returns False if it is not queued; a request that runs or has ended is left alone."""
     abandoned = """
-        UPDATE release_requests SET status = 'failed', error = CAST(:error AS jsonb), finished_at = clock_timestamp()
+        UPDATE release_requests
+        SET status = 'failed', error = CAST(:error AS jsonb), next_attempt_at = NULL, finished_at = clock_timestamp()
         WHERE id = :id AND status = 'queued'
     """
-    connection.execute(parsed(abandoned), {"id": request_id, "error": canonical_json.dumps(error.as_record())})
+    parameters = {"id": request_id, "error": canonical_json.dumps(error.as_record())}
+    return connection.execute(parsed(abandoned), parameters).rowcount == 1
 
 
 def _finish(

@@ -96,7 +96,7 @@ WRITERS: Mapping[str, tuple[Call, Outcome, list[str], set[str]]] = {
     "abandon": (
         lambda c, _: requests.abandon(c, "id", ERROR),
         lambda row: row.status == "queued",
-        ["abandon"],
+        ["abandon", "cancel"],
         set(),
     ),
     "take_overdue": (
