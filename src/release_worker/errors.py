@@ -24,7 +24,8 @@
         ├── DatabaseUnavailable
         ├── OperationTimeout
         ├── BrokerUnavailable
-        └── ResultTimeout           raised to a waiting caller only; the request itself goes on
+        ├── ResultTimeout           raised to a waiting caller only; the request itself goes on
+        └── ResultUnavailable       likewise
 
 An error is a value: its class, one sentence, and `details`, a JSON object of its fields. The ledger stores it as
 `{type, message, details}`, and Celery's JSON result backend rebuilds it from `args`: both give a caller the same
@@ -197,6 +198,12 @@ class ResultTimeout(TransientError):
     """
 
     sentence = "request {request_id} has not finished after {timeout} s; it is {status}"
+
+
+class ResultUnavailable(TransientError):
+    """Nobody can say now what became of request `request_id` (`reason`); it is kept, and goes on."""
+
+    sentence = "the result of request {request_id} cannot be read now: {reason}"
 
 
 def from_record(record: Mapping[str, Any]) -> ReleaseWorkerError:

@@ -22,7 +22,7 @@ def test_without_a_worker_a_timeout_says_where_to_look(nobody_works: CommandLine
     ended = nobody_works("release", billing.path, "--timeout", 0.2)
     request_id = nobody_works("requests", "list", "--toolset", billing.path, "--json").document[0]["id"]
 
-    assert (ended.status, ended.out) == (1, "")
+    assert (ended.status, ended.out) == (4, "")
     assert f"error: request {request_id} has not finished after 0.2 s; it is queued\n" in ended.err
     assert "Is a worker running" in ended.err
     assert f"requests show {request_id}" in ended.err
@@ -194,7 +194,7 @@ def test_a_request_that_is_tried_again_says_when_and_why(
 
 def test_a_sweep_counts_what_it_did(nobody_works: CommandLine) -> None:
     counted = nobody_works("requests", "sweep").out
-    assert re.fullmatch(r"Published again: \d+\. Given up: \d+\. Not valid as requests: 0\.\n", counted)
+    assert re.fullmatch(r"Published again: \d+\. Out of attempts: \d+\. Not valid as requests: 0\.\n", counted)
 
 
 def test_what_succeeded_is_not_tried_again(run: CommandLine, billing: Toolset) -> None:

@@ -36,6 +36,7 @@ FIELDS: dict[type[ReleaseWorkerError], dict[str, Any]] = {
     errors.OperationTimeout: {},
     errors.BrokerUnavailable: {"reason": "gone"},
     errors.ResultTimeout: {"request_id": "r-1", "timeout": 2.5, "status": "queued", "attempts": 0},
+    errors.ResultUnavailable: {"request_id": "r-1", "reason": "the database cannot be used now: gone"},
 }
 
 PERMANENT = {

@@ -17,7 +17,7 @@ from release_worker.cli.render import command_line, count, exact_moment, listed,
 DONE = 0
 FAILED = 1
 WRONG_USAGE = 2
-INTERRUPTED = 130
+KEPT = 4
 
 LONGEST_LIST = 10
 
@@ -29,7 +29,20 @@ def report(error: errors.ReleaseWorkerError, *, as_json: bool) -> int:
     else:
         _say_error(_headline(error))
         say(*(f"  {line}" for line in (*_details(error), *_advice(error))), stderr=True)
+    if _is_kept(error):
+        return KEPT
     return WRONG_USAGE if isinstance(error, errors.InvalidRequest) else FAILED
+
+
+def _is_kept(error: errors.ReleaseWorkerError) -> bool:
+    """Whether the request goes on, and how it ends is not known yet."""
+    match error:
+        case errors.ResultTimeout() | errors.ResultUnavailable():
+            return True
+        case errors.BrokerUnavailable():
+            return bool(error.details.get("request_id"))
+        case _:
+            return False
 
 
 def report_usage(error: typer.TyperException, *, as_json: bool) -> int:
@@ -97,7 +110,7 @@ def _advice(error: errors.ReleaseWorkerError) -> list[str]:
             return ["--on-missing skip restores the rest; --on-missing recreate provides them again from the release."]
         case errors.SharedStateImpact():
             return ["--allow-shared-impact does it all the same; --component NAME restores only what you name."]
-        case errors.ResultTimeout() | errors.BrokerUnavailable() if details.get("request_id"):
+        case _ if _is_kept(error):
             return [*_progress(details), kept(str(details["request_id"]))]
         case errors.DatabaseUnavailable():
             return _about_the_database(error)

@@ -87,7 +87,11 @@ IdempotencyKey = Annotated[
 ]
 Timeout = Annotated[
     float,
-    typer.Option(min=0, metavar="SECONDS", help="How long to wait for the result."),
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="How long to wait for the result; after that, the request is kept and the exit status is 4.",
+    ),
 ]
 NoWait = Annotated[
     bool,

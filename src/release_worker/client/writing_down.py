@@ -16,7 +16,14 @@ from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.requests.kinds import validate_request
 from release_worker.domain.requests.request import Result
 from release_worker.domain.subject import ALL_SCOPES, Scope, Subject
-from release_worker.errors import BrokerUnavailable, InvalidRequest, RequestNotFound, ResultTimeout
+from release_worker.errors import (
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    InvalidRequest,
+    RequestNotFound,
+    ResultTimeout,
+    ResultUnavailable,
+)
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.owners.holding import hold_for_editing
 from release_worker.store.requests import get_request
@@ -105,19 +112,14 @@ def _forget_waiting(session: Session, ended: SessionTransaction) -> None:
 def wait_for_ledger(
     engine: Engine, request_id: str, timeout: float | None, made_in: OpenTransaction | None = None
 ) -> Result:
-    """The result of a request, when the ledger has it. Raises its error, ResultTimeout, and RequestNotFound if there is
-    no such request. It may yet come while the transaction that it was `made_in` is open, but not if this thread has to
-    commit that: InvalidRequest."""
-
-    def look() -> RequestRecord | None:
-        with ledger_transaction(engine) as connection:
-            return get_request(connection, request_id)
-
+    """The result of a request, when the ledger has it. Raises its error, ResultTimeout, ResultUnavailable if the
+    database is away, and RequestNotFound if there is no such request. It may yet come while the transaction that it was
+    `made_in` is open, but not if this thread has to commit that: InvalidRequest."""
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = FIRST_PAUSE
     while True:
         may_come = made_in is not None and made_in.is_open()  # asked first: what was decided by then can be seen
-        record = twice(look)
+        record = _seen(engine, request_id)
         if record is None and made_in is not None and may_come:
             made_in.refuse_to_wait_for_it()
         elif record is None:
@@ -128,6 +130,17 @@ def wait_for_ledger(
             raise ResultTimeout(request_id=request_id, timeout=timeout, **_progress(record))
         time.sleep(pause)
         pause = min(pause * 1.3, LONGEST_PAUSE)
+
+
+def _seen(engine: Engine, request_id: str) -> RequestRecord | None:
+    def look() -> RequestRecord | None:
+        with ledger_transaction(engine) as connection:
+            return get_request(connection, request_id)
+
+    try:
+        return twice(look)
+    except DatabaseUnavailable as error:
+        raise ResultUnavailable(request_id=request_id, reason=error.message) from error
 
 
 def _progress(record: RequestRecord | None) -> dict[str, Any]:
