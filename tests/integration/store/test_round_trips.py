@@ -29,7 +29,8 @@ EXPECTED = {
     "a rollback of everything": AROUND + 51,
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
-    "a prune": AROUND + 14,
+    "a prune": AROUND + 15,
+    "a mark": AROUND + 3,
 }
 
 
@@ -66,6 +67,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "a check of drift": ("check_drift", {}),
     "a pin": ("pin", {"release_number": 1}),
     "a prune": ("prune", {"keep": 1}),
+    "a mark": ("mark", {"release_number": 1, "mark": "bad"}),
 }
 
 

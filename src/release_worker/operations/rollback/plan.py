@@ -91,7 +91,7 @@ def plan_rollback(
         {name: difference.keys for name, difference in differing.items()},
         live=live,
         target=wanted.over(snapshot),
-        plug_in_scopes={component.name: component.scope for component in components.plug_ins},
+        components=components,
     )
     if affected and not request.allow_shared_impact:
         paths = ", ".join(toolset["path"] for toolset in affected)
