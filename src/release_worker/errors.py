@@ -5,6 +5,7 @@
     │   ├── InvalidRequest
     │   ├── NotConfigured
     │   ├── ToolsetNotFound
+    │   ├── OwnerNotFound
     │   ├── ReleaseNotFound
     │   ├── RequestNotFound
     │   ├── RequestNotQueued
@@ -83,6 +84,12 @@ class ToolsetNotFound(PermanentError):
     """No live toolset has this id or path (`toolset`)."""
 
     sentence = "there is no toolset {toolset}"
+
+
+class OwnerNotFound(PermanentError):
+    """No project or organization (`scope`) has this path, slug or id (`name`)."""
+
+    sentence = "there is no {scope} {name}"
 
 
 class ReleaseNotFound(PermanentError):

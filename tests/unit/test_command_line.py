@@ -66,6 +66,8 @@ def test_the_help_tells_a_newcomer_where_to_begin(capsys: pytest.CaptureFixture[
         ["nonsense"],
         ["release"],
         ["release", "not-a-toolset"],
+        ["release", "a/b/c", "--project", "a/b"],
+        ["release", "--project", "a/b", "--expected-current-release", "3"],
         ["release", "a/b/c", "--nonsense"],
         ["release", "a/b/c", "--label", "no-value"],
         ["release", "a/b/c", "--label", "k=1", "--label", "k=2"],

@@ -17,6 +17,7 @@ FIELDS: dict[type[ReleaseWorkerError], dict[str, Any]] = {
     errors.InvalidRequest: {"problems": [{"field": "actor", "problem": "missing"}]},
     errors.NotConfigured: {"setting": "RELEASE_WORKER_DATABASE_URL"},
     errors.ToolsetNotFound: {"toolset": "acme/payments/billing"},
+    errors.OwnerNotFound: {"scope": "project", "name": "acme/payments"},
     errors.ReleaseNotFound: {"toolset": "acme/payments/billing", "release_number": 7},
     errors.RequestNotFound: {"request_id": "r-1"},
     errors.RequestNotQueued: {"request_id": "r-1", "status": "running"},

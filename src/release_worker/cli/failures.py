@@ -45,6 +45,11 @@ def _is_kept(error: errors.ReleaseWorkerError) -> bool:
             return False
 
 
+def _is_of_many(error: errors.ReleaseWorkerError) -> bool:
+    """Whether it ends the wait for many requests, which one key finds again."""
+    return _is_kept(error) and "idempotency_key" in error.details
+
+
 def report_usage(error: typer.TyperException, *, as_json: bool) -> int:
     """Say what is wrong with the command line, and where its help is."""
     message = one_line(error.format_message().replace("Value error, ", ""), 500)
@@ -91,7 +96,7 @@ def _details(error: errors.ReleaseWorkerError) -> list[str]:
         case _:
             lines = [one_line(line) for line in _texts(details, "log_tail")]
     request_id = details.get("request_id")
-    if isinstance(request_id, str) and request_id not in error.message:
+    if isinstance(request_id, str) and request_id not in error.message and not _is_of_many(error):
         lines.append(f"request {one_line(request_id)}")
     return lines
 
@@ -110,6 +115,8 @@ def _advice(error: errors.ReleaseWorkerError) -> list[str]:
             return ["--on-missing skip restores the rest; --on-missing recreate provides them again from the release."]
         case errors.SharedStateImpact():
             return ["--allow-shared-impact does it all the same; --component NAME restores only what you name."]
+        case _ if _is_of_many(error):
+            return [*_progress(details), _all_kept(str(details["idempotency_key"]))]
         case _ if _is_kept(error):
             return [*_progress(details), kept(str(details["request_id"]))]
         case errors.DatabaseUnavailable():
@@ -124,6 +131,14 @@ def kept(request_id: str) -> str:
     """That there is no need to ask again, for whoever stopped waiting or could not reach the broker."""
     follow = command_line("requests", "show", request_id)
     return f"The request is kept and will be done: do not ask again. Follow it: {follow}"
+
+
+def _all_kept(key: str) -> str:
+    """As `kept`, of many requests: the same command, with their key, goes on with them."""
+    given = sys.argv[1:]
+    with_key = [] if any(key in argument for argument in given) else ["--idempotency-key", key]
+    again = command_line(*given, *with_key)
+    return f"What was asked for is kept and will be done. Go on with it, nothing is done twice: {again}"
 
 
 def _progress(details: dict[str, Any]) -> list[str]:

@@ -49,6 +49,15 @@ ToolsetArgument = Annotated[
         metavar="TOOLSET", help="organization/project/toolset, or the toolset's UUID.", callback=_checked_toolset
     ),
 ]
+ToolsetOrAll = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TOOLSET",
+        help="organization/project/toolset, or the toolset's UUID.",
+        callback=_checked_toolset_or_none,
+        show_default=False,
+    ),
+]
 ToolsetOption = Annotated[
     str | None,
     typer.Option("--toolset", metavar="TOOLSET", help="Only those of this toolset.", callback=_checked_toolset_or_none),
@@ -74,6 +83,10 @@ Organization = Annotated[
     ),
 ]
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the records.")]
+Project = Annotated[
+    str | None,
+    typer.Option(metavar="ORGANIZATION/PROJECT", help="Every toolset of this project, in place of TOOLSET."),
+]
 ExpectedRelease = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="Do it only if release N is current when it starts; 0 for none yet."),

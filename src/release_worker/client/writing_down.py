@@ -3,10 +3,10 @@
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, SessionTransaction
@@ -26,7 +26,9 @@ from release_worker.errors import (
 )
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.owners.holding import hold_for_editing
-from release_worker.store.requests import get_request
+from release_worker.store.requests import ended_requests, get_request
+
+T = TypeVar("T")
 
 _WAITING = "release_worker_waiting"  # in `Session.info`: what to publish after the commit
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger
@@ -119,7 +121,7 @@ def wait_for_ledger(
     pause = FIRST_PAUSE
     while True:
         may_come = made_in is not None and made_in.is_open()  # asked first: what was decided by then can be seen
-        record = _seen(engine, request_id)
+        record = _looked_up(engine, request_id, lambda connection: get_request(connection, request_id))
         if record is None and made_in is not None and may_come:
             made_in.refuse_to_wait_for_it()
         elif record is None:
@@ -132,10 +134,35 @@ def wait_for_ledger(
         pause = min(pause * 1.3, LONGEST_PAUSE)
 
 
-def _seen(engine: Engine, request_id: str) -> RequestRecord | None:
-    def look() -> RequestRecord | None:
+def in_the_order_of_their_ends(
+    engine: Engine, request_ids: Sequence[str], timeout: float | None
+) -> Iterator[RequestRecord]:
+    """Each of these requests as soon as it has ended. Raises ResultTimeout if none of them ends for so many seconds,
+    ResultUnavailable, and RequestNotFound."""
+    waiting = dict.fromkeys(request_ids)
+    since, pause = time.monotonic(), FIRST_PAUSE
+    while waiting:
+        first = next(iter(waiting))
+        ended = _looked_up(engine, first, lambda connection: ended_requests(connection, list(waiting)))
+        for record in ended:
+            del waiting[record.id]
+            yield record
+        if ended:
+            since, pause = time.monotonic(), FIRST_PAUSE
+            continue
+        if timeout is not None and time.monotonic() >= since + timeout:
+            message = f"{len(waiting)} of {len(request_ids)} requests have not finished, and none did for {timeout} s"
+            raise ResultTimeout(message, request_id=first, timeout=timeout, status="queued or running")
+        time.sleep(pause)
+        pause = min(pause * 1.3, LONGEST_PAUSE)
+
+
+def _looked_up(engine: Engine, request_id: str, query: Callable[[Connection], T]) -> T:
+    """What a query finds. Raises ResultUnavailable, for this request, if the database is away."""
+
+    def look() -> T:
         with ledger_transaction(engine) as connection:
-            return get_request(connection, request_id)
+            return query(connection)
 
     try:
         return twice(look)

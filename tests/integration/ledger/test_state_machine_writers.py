@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Row, text
 from release_worker.domain.request_record import Claim, RequestRecord
 from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.errors import LockUnavailable, WorkerLost
-from release_worker.store import accepting, requests, sweeping
+from release_worker.store import accepting, accepting_together, requests, sweeping
 from release_worker.store.requests import record_of
 from tests.support.state_machine import transitions_of_the_page
 
@@ -63,6 +63,12 @@ WRITERS: Mapping[str, tuple[Call, Outcome, list[str], set[str]]] = {
         lambda c, _: accepting.accept_request(c, REQUEST, request_id="id"),
         lambda _: False,
         ["accept", "refuse"],
+        set(),
+    ),
+    "accept_together": (
+        lambda c, _: accepting_together.accept_together(c, [accepting_together.Asked("id", TOOLSET_ID, REQUEST)]),
+        lambda _: False,
+        ["accept"],
         set(),
     ),
     "refuse_request": (
@@ -132,7 +138,7 @@ def writers_in(module: ModuleType) -> set[str]:
 
 
 def test_every_function_that_writes_to_the_ledger_is_tried_here() -> None:
-    found = {name for module in (accepting, requests, sweeping) for name in writers_in(module)}
+    found = {name for module in (accepting, accepting_together, requests, sweeping) for name in writers_in(module)}
     assert found == WRITERS.keys()
 
 

@@ -119,6 +119,10 @@ def test_an_app_asks_and_waits_for_the_result(servers: EmbeddedServers, users: U
         for not_for_apps in (client.sweep, lambda: client.retry(handle.id)):
             with pytest.raises((DatabaseUnavailable, InvalidRequest)):
                 not_for_apps()
+        [bulk] = client.release_all(project="acme/payments", actor=ACTOR).values()
+        client.release_all(organization="acme", actor=ACTOR, idempotency_key="bulk")
+        mailbox(users.worker).work_until_done(bulk.id)
+        assert [ended.release_number for _, ended in client.wait([bulk]) if not isinstance(ended, Exception)] == [1]
         queued = client.create_release(billing.path, actor=ACTOR)
         with pytest.raises(DatabaseUnavailable, match="lacks a privilege"):
             client.cancel(queued.id, actor=ACTOR)
