@@ -21,15 +21,19 @@ def unprovided(connection: Connection, kind: str, *, listed: State, sources: Sta
     return tuple(sorted(both.query(connection, _unprovided(kind, listed, sources)).scalars()))
 
 
-def count_unprovided(connection: Connection, kind: str, *, listed: State, sources: State) -> tuple[int, Sequence[str]]:
-    """How many there are of these, and the first ten."""
-    query = f"""
-        WITH unprovided AS MATERIALIZED ({_unprovided(kind, listed, sources)})
-        SELECT (SELECT count(*) FROM unprovided),
-               ARRAY(SELECT urn FROM unprovided ORDER BY urn COLLATE "C" LIMIT {TOLD})
-    """
-    number, first = listed.over(sources).query(connection, query).one()
-    return number, first
+def count_unprovided(
+    connection: Connection, kinds: Sequence[str], *, listed: State, sources: State
+) -> dict[str, tuple[Sequence[str], int]]:
+    """Of each of these kinds, the first ten, and how many there are."""
+    if not kinds:
+        return {}
+    steps = ", ".join(f"{kind} AS MATERIALIZED ({_unprovided(kind, listed, sources)})" for kind in kinds)
+    columns = ", ".join(
+        f'ARRAY(SELECT urn FROM {kind} ORDER BY urn COLLATE "C" LIMIT {TOLD}), (SELECT count(*) FROM {kind})'
+        for kind in kinds
+    )
+    row = listed.over(sources).query(connection, f"WITH {steps} SELECT {columns}").one()
+    return {kind: (row[2 * place], row[2 * place + 1]) for place, kind in enumerate(kinds)}
 
 
 def _unprovided(kind: str, listed: State, sources: State) -> str:

@@ -14,6 +14,7 @@ from release_worker.operations.rollback.plan import plan_rollback
 from release_worker.state.registry import Components, built_in_components, installed_components
 from release_worker.store.engine import snapshot_transaction
 from release_worker.store.owners.naming import find_toolset
+from release_worker.store.releases import releases_of_rollback
 from tests.support.billing import INVOICE, a_full_toolset
 from tests.support.exact_json import Json, digest, parsed, written
 from tests.support.live_state import live_state
@@ -58,7 +59,8 @@ def verify(engine: Engine, billing: Toolset, number: int, registry: Components) 
     request = Rollback(toolset=billing.path, actor=ACTOR, release_number=number, allow_shared_impact=True)
     with snapshot_transaction(engine) as connection:
         subject = find_toolset(connection, billing.path)
-        return plan_rollback(connection, request, registry, subject=subject).warnings
+        releases = releases_of_rollback(connection, subject, number)
+        return plan_rollback(connection, request, registry, subject=subject, releases=releases).warnings
 
 
 @pytest.mark.parametrize("scope", ["toolset", "project", "organization"])
