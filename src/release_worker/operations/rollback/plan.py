@@ -81,8 +81,8 @@ def plan_rollback(
     """Decide a rollback between these releases: in a snapshot, or with everything held that it may change.
 
     Live state is digested by the first statement: whoever digests it again later knows whether all of this was decided
-    from the same state. The plan's refusal, if any, is the first of StaleState, ReleaseMarkedBad, MissingDependencies and
-    SharedStateImpact. Raises IntegrityMismatch and UnsupportedContent.
+    from the same state. The plan's refusal, if any, is the first of StaleState, ReleaseMarkedBad, MissingDependencies
+    and SharedStateImpact. Raises IntegrityMismatch and UnsupportedContent.
     """
     current, target, original_deployment, _ = releases
     live = live_state(components, subject)
