@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 
 from release_worker import ReleaseClient
-from release_worker.embedded import EmbeddedServers
 from release_worker.errors import (
     IdempotencyConflict,
     InvalidRequest,
@@ -18,6 +17,7 @@ from release_worker.errors import (
     ResultTimeout,
 )
 from tests.support.ledger import ask, ledger, mailbox, statuses
+from tests.support.servers import Servers
 from tests.support.workers import Service, published, service
 from tests.support.world import Project, Toolset, World
 
@@ -25,7 +25,7 @@ OWNER = "acme/payments"
 
 
 @pytest.fixture
-def served(servers: EmbeddedServers) -> Iterator[Service]:
+def served(servers: Servers) -> Iterator[Service]:
     """A broker that no worker takes anything from."""
     with service(servers, broker_database=3) as made:
         yield made

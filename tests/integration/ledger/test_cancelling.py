@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 from release_worker import ReleaseClient
 from release_worker.domain.cancellation import Cancellation
 from release_worker.domain.request_record import Ticket
-from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from release_worker.errors import (
     DatabaseUnavailable,
@@ -30,12 +29,13 @@ from tests.support.kill_points import Killed, KillSwitch
 from tests.support.ledger import LATER, ask, claim, ledger, mailbox, record, statuses
 from tests.support.plug_ins import interrupted_by, raising
 from tests.support.records import releases_of
+from tests.support.servers import Servers
 from tests.support.workers import Service, published, service
 from tests.support.world import Toolset
 
 
 @pytest.fixture
-def served(servers: EmbeddedServers) -> Iterator[Service]:
+def served(servers: Servers) -> Iterator[Service]:
     """A broker that no worker takes anything from."""
     with service(servers, broker_database=3) as made:
         yield made
