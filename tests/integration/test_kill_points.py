@@ -39,7 +39,8 @@ PATIENT = RetryPolicy(attempts=1_000)
 class Scenario:
     """What is asked of a toolset whose live state is that of release 1, and what its one effect is."""
 
-    prepare: Callable[[Engine, Toolset, int], object]
+    prepare: Callable[[Engine, Toolset, int], Mapping[str, Any] | None]
+    """May give fields more."""
     kind: str
     made: list[str]
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -68,6 +69,13 @@ def edit_and_lose_a_tool(engine: Engine, billing: Toolset, death: int) -> None:
     active_deployment(billing).remove_tool(REFUND)
 
 
+def plan(engine: Engine, billing: Toolset, death: int) -> dict[str, Any]:
+    """The plan of a rollback to release 1, to be applied."""
+    edit(engine, billing, death)
+    options = {"release_number": 1, "dry_run": True}
+    return {"plan_id": mailbox(engine).work_until_done(ask(engine, billing, "rollback", **options)).id}
+
+
 SCENARIOS = {
     "a release": Scenario(edit, "create_release", ["release"], {"notes": "n"}),
     "a rollback": Scenario(edit_and_release, "rollback", [], {"release_number": 1}, COMPONENTS),
@@ -79,7 +87,9 @@ SCENARIOS = {
         {"release_number": 1, "components": ["tools", "settings", "system"], "on_missing": "recreate"},
         ("tools", "settings", "system"),
     ),
-    "a mark": Scenario(edit_and_release, "mark", [], {"release_number": 1, "mark": "bad"}),
+    "a plan that is applied": Scenario(plan, "apply_plan", ["backup"], {}, COMPONENTS),
+    "a repair": Scenario(edit, "repair", ["backup"], {"allow_shared_impact": True}, COMPONENTS),
+    "a mark": Scenario(edit_and_release, "mark", [], {"release_number": 1, "mark": "good"}),
 }
 
 
@@ -106,7 +116,7 @@ def assert_one_effect(
     made = [row.kind for row in releases_of(engine, billing) if row.request_id == request_id]
     assert made == scenario.made
     rollbacks = [row for row in rollbacks_of(engine, billing) if row.request_id == request_id]
-    assert len(rollbacks) == (scenario.kind == "rollback")
+    assert len(rollbacks) == (scenario.kind in ("rollback", "apply_plan", "repair"))
     marks = [row for row in marks_of(engine, billing) if row.request_id == request_id]
     assert len(marks) == (scenario.kind == "mark")
     current = current_number(engine, billing)
@@ -138,9 +148,9 @@ def test_a_request_whose_workers_die_one_after_the_other_a_statement_later_each_
     while not survived:
         if asked is None:
             roll_back(engine, billing, 1)
-            scenario.prepare(engine, billing, len(deaths))
+            more = scenario.prepare(engine, billing, len(deaths)) or {}
             before, untouched = live_state(engine, billing), all_but_requests(engine)
-            asked = ask(engine, billing, scenario.kind, **scenario.fields)
+            asked = ask(engine, billing, scenario.kind, **scenario.fields, **more)
         switch.arm(len(deaths))
         with suppress(Killed), capture_logs():
             mailbox(mortal, retry=PATIENT).work_until_done(asked)
