@@ -51,8 +51,8 @@ SHARED: Mapping[str, Any] = {
     "redis_socket_timeout": 15,
 }
 
-# Of a request whose toolset has others waiting already; 0, the default, is Redis's highest. So a flood on one toolset
-# lets another toolset's first request pass.
+# The priority of a request whose toolset has others waiting already; 0, the default, is Redis's highest. So a flood on
+# one toolset lets the first request of another pass.
 BEHIND_OTHERS = 6
 
 

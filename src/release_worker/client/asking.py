@@ -53,7 +53,7 @@ class Asking:
 
     @classmethod
     def from_env(cls) -> Self:
-        """A client for the addresses in `RELEASE_WORKER_…`. Raises NotConfigured where the broker is not set."""
+        """A client for the addresses in `RELEASE_WORKER_…`. Raises NotConfigured if the broker is not set."""
         settings = read_settings()
         return cls(
             broker_url=settings.require("broker_url"),

@@ -30,7 +30,7 @@ def twice(work: Callable[[], T]) -> T:
 
 
 class Connections:
-    """Of one process: to the broker and the result backend, and to PostgreSQL once they are needed."""
+    """The connections of one process: to the broker and the result backend, and to PostgreSQL once it is needed."""
 
     def __init__(self, settings: Settings) -> None:
         """Opens nothing. Raises NotConfigured for servers that cannot be used."""

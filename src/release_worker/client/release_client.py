@@ -25,7 +25,7 @@ class ReleaseClient(ReleaseRequests, BulkRequests):
     def retry(self, request_id: str, *, organization: str | None = None) -> Handle:
         """Bring a failed request back, with all its attempts. Needs a database.
 
-        Raises RequestNotFound, also for one of another organization than `organization` where that is given,
+        Raises RequestNotFound, also for one of another organization than `organization` if that is given,
         InvalidRequest for one that has not failed, and BrokerUnavailable.
         """
         from release_worker.operations.retry_request import retry_request

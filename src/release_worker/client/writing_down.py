@@ -1,4 +1,4 @@
-"""The database's half of asking: the request's row, and its end. Imported only where there is a database."""
+"""The database's half of asking: the request's row, and its end. Imported only if there is a database."""
 
 import threading
 import time

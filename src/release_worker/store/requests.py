@@ -131,7 +131,7 @@ def claim_next(
 
 
 def hold(connection: Connection, claim: Claim) -> None:
-    """Keep everyone off the request until the transaction ends. Raises LockUnavailable where the claim was lost.
+    """Keep everyone off the request until the transaction ends. Raises LockUnavailable if the claim was lost.
 
     It must be the transaction's first statement: in a snapshot, a renewal of the lease between its beginning and
     `succeed` would be a conflict, and an operation that outlasts a renewal could never end.
@@ -145,7 +145,7 @@ def hold(connection: Connection, claim: Claim) -> None:
 
 
 def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -> bool:
-    """Say that the claim's worker is alive; False where its transaction says so already by holding the row, and where
+    """Say that the claim's worker is alive; False if its transaction says so already by holding the row, and if
     the claim is no longer the latest."""
     renew = """
         UPDATE release_requests SET lease_until = now() + make_interval(secs => :lease_seconds)
@@ -157,14 +157,14 @@ def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -
 
 
 def succeed(connection: Connection, claim: Claim, result: Mapping[str, Any]) -> None:
-    """Mark the request done, in the transaction of its effect. Raises LockUnavailable where the claim was lost."""
+    """Mark the request done, in the transaction of its effect. Raises LockUnavailable if the claim was lost."""
     changes = "status = 'succeeded', result = CAST(:value AS jsonb), error = NULL, finished_at = clock_timestamp()"
     if not _finish(connection, claim, changes, value=result):
         raise _taken_over(claim)
 
 
 def fail(connection: Connection, claim: Claim, error: ReleaseWorkerError) -> bool:
-    """Mark the request failed for good; False where the claim was lost, or the request is done after all."""
+    """Mark the request failed for good; False if the claim was lost, or the request is done after all."""
     changes = "status = 'failed', error = CAST(:value AS jsonb), finished_at = clock_timestamp()"
     return _finish(connection, claim, changes, value=error.as_record())
 

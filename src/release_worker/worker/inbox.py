@@ -40,7 +40,7 @@ class Inbox:
 
     @staticmethod
     def ticket(kind: str, message: Message) -> Ticket | None:
-        """What the sender says of the message's row, where it says all of it; None where the row must be looked at."""
+        """What the sender says of the message's row, if it says all of it; None if the row must be looked at."""
         if not message.in_ledger or not isinstance(message.toolset, str):
             return None
         try:
@@ -53,7 +53,7 @@ class Inbox:
         """The row that a message stands for.
 
         Raises InvalidRequest for one that is no valid request, and IdempotencyConflict for one that uses a key, or the
-        id of another request, for something else; either is a row that has failed. Raises RequestNotFound where its
+        id of another request, for something else; either is a row that has failed. Raises RequestNotFound if its
         sender wrote a row that is not there: the sender's transaction was undone.
         """
         try:

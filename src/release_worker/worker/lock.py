@@ -1,6 +1,6 @@
 """The lock of one toolset, in Redis: it keeps workers out of each other's way, and nothing more.
 
-PostgreSQL makes the work right, so this lock may be lost, expired or flushed at any moment, and where Redis
+PostgreSQL makes the work right, so this lock may be lost, expired or flushed at any moment, and if Redis
 cannot be asked the work goes on without it.
 
 The lock is one key that expires (`SET NX PX`). Its value names the holder; only who knows the token in it
@@ -142,7 +142,7 @@ class RedisToolsetLock:
             self._await_release(min(remaining, lapses_in / 1000))
 
     def _hold(self) -> tuple[int, int]:
-        """Take the lock, or keep it where it is this worker's already."""
+        """Take the lock, or keep it if it is this worker's already."""
         value = {"token": self._token, "owner": self._owner, "since": datetime.now(UTC).isoformat()}
         arguments: list[str | int] = [self._token, json.dumps(value), self._ttl]
         try:
