@@ -15,7 +15,7 @@ _UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f
 def find_toolset(connection: Connection, reference: str, *, organization: str | None = None) -> Subject:
     """The live toolset with this UUID or `organization/project/toolset`.
 
-    Raises ToolsetNotFound, also for a toolset of another organization than `organization`, its slug or id, where given.
+    Raises ToolsetNotFound, also for a toolset of another organization than `organization`, its slug or id, if given.
     """
     where, parameters = naming(reference, organization)
     query = f"""
