@@ -18,7 +18,7 @@ QUEUE_NAMES: Sequence[Queue] = get_args(Queue)
 
 
 def transport_options(limits: Limits) -> dict[str, Any]:
-    """What kombu is told of this broker.
+    """The options that kombu needs for this broker.
 
     Celery reads these from `broker_transport_options` alone (celery#9339), and the shortest visibility timeout of any
     consumer wins: whatever consumes from this broker, Flower included, should have the same.
@@ -52,7 +52,7 @@ SHARED: Mapping[str, Any] = {
 }
 
 # The priority of a request whose toolset has others waiting already; 0, the default, is Redis's highest. So a flood on
-# one toolset lets the first request of another pass.
+# one toolset lets another toolset's first request pass.
 BEHIND_OTHERS = 6
 
 

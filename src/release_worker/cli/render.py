@@ -25,7 +25,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(*lines: str | Text, stderr: bool = False) -> None:
-    """Print lines that the terminal may wrap, but that are whole where they are copied or piped."""
+    """Print lines that the terminal may wrap, but that stay whole if they are copied or piped."""
     for line in lines:
         console(stderr=stderr).print(line, soft_wrap=True)
 

@@ -150,11 +150,13 @@ class Asking:
                 "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND",
                 setting="RELEASE_WORKER_RESULT_BACKEND",
             )
+        awaited = self._connections.own().app.AsyncResult(request_id)
         try:
-            fields = self._connections.own().app.AsyncResult(request_id).get(timeout=timeout)
+            fields = awaited.get(timeout=timeout)
         except CeleryTimeoutError:
             raise ResultTimeout(request_id=request_id, timeout=timeout, status="not finished") from None
         except _BACKEND_AWAY as error:
+            awaited.backend = None  # or else it would unsubscribe when it is collected, and fail aloud
             reason = " ".join(str(error).split())
             raise ResultUnavailable(request_id=request_id, reason=f"the result backend is away: {reason}") from error
         return KINDS[kind].result.model_validate(fields)

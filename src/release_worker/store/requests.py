@@ -29,7 +29,8 @@ COLUMNS = """
 """
 
 
-# SQL: the request belongs to the organization that a caller names. One that has no toolset is whose it says that it is.
+# SQL: the request belongs to the organization that a caller names. A request without a toolset belongs to the
+# organization that it names itself.
 _OF_ORGANIZATION = f"""
     CASE WHEN toolset_id IS NULL THEN {organization_named("payload ->> 'organization'")}
          ELSE {organization_of("toolset_id")}
@@ -145,7 +146,7 @@ def hold(connection: Connection, claim: Claim) -> None:
 
 
 def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -> bool:
-    """Say that the claim's worker is alive; False if its transaction says so already by holding the row, and if
+    """Say that the claim's worker is alive. Returns False if its transaction says so already by holding the row, or if
     the claim is no longer the latest."""
     renew = """
         UPDATE release_requests SET lease_until = now() + make_interval(secs => :lease_seconds)
@@ -164,13 +165,13 @@ def succeed(connection: Connection, claim: Claim, result: Mapping[str, Any]) -> 
 
 
 def fail(connection: Connection, claim: Claim, error: ReleaseWorkerError) -> bool:
-    """Mark the request failed for good; False if the claim was lost, or the request is done after all."""
+    """Mark the request failed for good. Returns False if the claim was lost, or the request is done after all."""
     changes = "status = 'failed', error = CAST(:value AS jsonb), finished_at = clock_timestamp()"
     return _finish(connection, claim, changes, value=error.as_record())
 
 
 def postpone(connection: Connection, claim: Claim, error: ReleaseWorkerError, *, delay_seconds: float) -> bool:
-    """Put the request back into the queue, to be tried again; False as for `fail`."""
+    """Put the request back into the queue, to be tried again. Returns False as `fail` does."""
     changes = """
         status = 'queued', error = CAST(:value AS jsonb), worker = NULL, lease_until = NULL,
         next_attempt_at = now() + make_interval(secs => :delay_seconds)
