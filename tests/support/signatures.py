@@ -14,6 +14,15 @@ def public_surface(module: ModuleType) -> Iterator[str]:
         yield ""
 
 
+def public_methods(documented: type) -> Iterator[tuple[str, list[str]]]:
+    """Each public method of a class, in the order of the source, and the lines of its signature."""
+    (definition,) = ast.parse(inspect.getsource(documented)).body
+    assert isinstance(definition, ast.ClassDef)
+    for statement in definition.body:
+        if isinstance(statement, ast.FunctionDef) and _is_public(statement.name):
+            yield statement.name, list(_function(statement, statement.name, bound=True))
+
+
 def _exported(module: ModuleType) -> list[str]:
     """Those of `__all__`; of a module that has none, its own classes and functions."""
     own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]

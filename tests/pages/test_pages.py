@@ -1,0 +1,76 @@
+"""What the pages show is what happens: each command and each program runs, and prints what the page says."""
+
+from pathlib import Path
+
+import pytest
+from rich.text import Text
+
+from tests.pages.masks import ID, masked, replaced, with_a_persons_name
+from tests.pages.page import Block, Step, blocks_of, with_outputs
+from tests.pages.pictures import svg_of, text_of
+from tests.pages.running import Runner
+from tests.support.repository import ROOT
+
+RENEW = ".venv/bin/python -m pytest tests/pages --renew-golden"
+PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if blocks_of(path)]
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_a_page_shows_what_happens(page: Path, runner: Runner, renew: bool) -> None:
+    reading = Reading(page, runner, renew=renew)
+    for block in blocks_of(page):
+        reading.run(block)
+    if renew:
+        page.write_text(with_outputs(page, reading.outputs), encoding="utf-8")
+
+
+class Reading:
+    """One run of a page. Ids on the page stand for those of this run."""
+
+    def __init__(self, page: Path, runner: Runner, *, renew: bool) -> None:
+        self._page, self._runner, self._renew = page, runner, renew
+        self._ids: dict[str, str] = {}
+        self.outputs: list[list[str]] = []
+
+    def run(self, block: Block) -> None:
+        """Run a block, and compare or keep what it prints."""
+        *steps, last = block.steps
+        outputs = [self._step(block, step) for step in steps]
+        self.outputs.append([*outputs, self._step(block, last, picture=block.picture)])
+
+    def _step(self, block: Block, step: Step, *, picture: str | None = None) -> str:
+        """The output for the page: its own, as long as only what differs from run to run is different."""
+        source = replaced(step.source, self._ids)
+        printed = (
+            self._runner.program(source)
+            if block.language == "python"
+            else self._runner.command(source, colours=picture is not None)
+        )
+        on_page = dict(zip(ID.findall(printed), ID.findall(step.output), strict=False))
+        self._ids.update({shown: actual for actual, shown in on_page.items()})
+        shown = replaced(with_a_persons_name(printed), on_page)
+        if picture is not None:
+            self._picture(self._page.parent / picture, step.source, shown)
+            shown = Text.from_ansi(shown).plain
+        if masked(shown) == masked(step.output):
+            return step.output
+        difference = f"{_name(self._page)}, line {block.line}\n$ {step.source}\n{shown}\nTo renew it: {RENEW}"
+        assert self._renew, difference
+        return _ended(shown)
+
+    def _picture(self, picture: Path, command: str, shown: str) -> None:
+        """Compare what the picture says, or draw it anew."""
+        drawn = svg_of(command, shown, picture.stem)
+        former = picture.read_text(encoding="utf-8") if picture.exists() else ""
+        if masked(text_of(drawn)) == masked(text_of(former)):
+            return
+        assert self._renew, f"{_name(picture)} shows something else. To renew it: {RENEW}"
+        picture.write_text(drawn, encoding="utf-8")
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else text + "\n"
