@@ -5,11 +5,13 @@ from typing import Any, TypeVar
 
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.domain.requests.create_release import CreateRelease
+from release_worker.domain.requests.mark import Mark
 from release_worker.domain.requests.pin import Pin
 from release_worker.domain.requests.prune import Prune
 from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.operations.create_release import create_release
+from release_worker.operations.mark import mark
 from release_worker.operations.pin import pin
 from release_worker.operations.prune import prune
 from release_worker.operations.rollback import rollback
@@ -32,6 +34,7 @@ OPERATIONS: Mapping[str, Operation] = dict(
         _carried_out_by(CheckDrift, check_drift),
         _carried_out_by(Pin, pin),
         _carried_out_by(Prune, prune),
+        _carried_out_by(Mark, mark),
     )
 )
 

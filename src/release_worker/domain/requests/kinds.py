@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.domain.requests.create_release import CreateRelease
+from release_worker.domain.requests.mark import Mark
 from release_worker.domain.requests.pin import Pin
 from release_worker.domain.requests.prune import Prune
 from release_worker.domain.requests.request import Request
@@ -16,7 +17,7 @@ from release_worker.domain.text import printable
 from release_worker.errors import InvalidRequest
 
 KINDS: Mapping[str, type[Request]] = {
-    kind.kind: kind for kind in (CreateRelease, Rollback, CheckDrift, Pin, Prune)
+    kind.kind: kind for kind in (CreateRelease, Rollback, CheckDrift, Pin, Prune, Mark)
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """What a rollback decides from is held before it is read, so that it is still so when the rollback commits."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -13,7 +14,7 @@ from release_worker.state.deployment import Deployment
 from release_worker.state.registry import Components
 from release_worker.state.states import State, captured_state, live_state
 from release_worker.store.owners.holding import hold_owners, hold_rows
-from release_worker.store.releases import ORIGINAL_DEPLOYMENT, look_for
+from release_worker.store.releases import ORIGINAL_DEPLOYMENT, RollbackReleases, look_for, releases_of_rollback
 
 
 class MoreToHold(Exception):
@@ -24,6 +25,15 @@ class MoreToHold(Exception):
         self.scopes = scopes
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Whose rows are held; the scopes that are held for writing; and the toolset's releases, which stay as they are."""
+
+    subject: Subject
+    scopes: frozenset[Scope]
+    releases: RollbackReleases
+
+
 def hold_for_rollback(
     connection: Connection,
     request: Rollback,
@@ -31,38 +41,37 @@ def hold_for_rollback(
     components: Components,
     *,
     written: frozenset[Scope],
-) -> tuple[Subject, frozenset[Scope]]:
+) -> Held:
     """Hold the toolset and its owners, for writing those in `written` and those that a quick look finds in need of it,
-    and all live rows of what is held for writing. Returns whose they are, and the scopes that are held for writing.
+    and all live rows of what is held for writing.
 
     A guess that is too small is put right by MoreToHold. What is only read is held against those who hold it too, and
-    compared again before the commit. Raises ToolsetNotFound and VersionConflict.
+    compared again before the commit. Raises ToolsetNotFound, ReleaseNotFound and VersionConflict.
     """
     written = written.union(("toolset",), _likely_written(connection, request, toolset_id, components))
     subject = hold_owners(connection, toolset_id, written=written)
     concerned = [one for one in components if one.scope in written]
-    built_in = [one for one in concerned if one.name in BUILT_IN]
-    hold_rows(
-        connection, [query for one in built_in if isinstance(one, HasLiveRows) for query in one.live_rows()], subject
-    )
     for plug_in in components.plug_ins:
         if plug_in in concerned and isinstance(plug_in, HasLiveRows):
             with working_for(plug_in):
                 hold_rows(connection, plug_in.live_rows(), subject)
-    return subject, written
+    built_in = [one for one in concerned if one.name in BUILT_IN]
+    rows = [query for one in built_in if isinstance(one, HasLiveRows) for query in one.live_rows()]
+    releases = releases_of_rollback(connection, subject, request.release_number, holding=rows)
+    return Held(subject, written, releases)
 
 
 def _likely_written(
     connection: Connection, request: Rollback, toolset_id: UUID, components: Components
 ) -> frozenset[Scope]:
     """The scopes of shared components that differ from the target now, before anything is held."""
-    found = look_for(connection, toolset_id, request.release_number)
-    if found is None:  # what is held is there or not; this is only a guess
-        return frozenset()
-    subject, target = found
     shared = [
         one for one in components if one.scope != "toolset" and one.name in (request.components or components.names)
     ]
+    found = look_for(connection, toolset_id, request.release_number) if shared else None
+    if found is None:  # what is held is there or not; this is only a guess
+        return frozenset()
+    subject, target = found
     names = [one.name for one in shared if target.source_state_id or one.name not in SOURCE_STATE]
     if not names:
         return frozenset()

@@ -153,6 +153,20 @@ toolset_rollbacks = Table(
     Index(None, "toolset_id", "created_at"),
 )
 
+release_marks = Table(
+    "release_marks",
+    metadata,
+    id_column(),
+    reference("release_id", "toolset_releases"),
+    text_column("mark"),
+    text_column("reason", nullable=True),
+    text_column("marked_by"),
+    text_column("request_id", nullable=True),
+    time_column("created_at"),
+    one_of("mark", "good", "bad"),
+    Index(None, "release_id", "created_at"),
+)
+
 # What anyone may write who may ask: each row must have the form of a request.
 _UNFINISHED = {
     "id": r"char_length(id) BETWEEN 1 AND 255 AND id !~ '[\u0001-\u001f\u007f-\u009f]'",
