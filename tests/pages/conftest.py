@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from release_worker.cli.sample_toolset import load_sample_toolset
 from release_worker.embedded import EmbeddedServers
-from release_worker.operations.sample_toolset import load_sample_toolset
 from tests.pages.running import Runner
 from tests.support.billing import a_full_toolset
 from tests.support.command_line import settings

@@ -14,13 +14,16 @@ def public_surface(module: ModuleType) -> Iterator[str]:
         yield ""
 
 
-def public_methods(documented: type) -> Iterator[tuple[str, list[str]]]:
-    """Each public method of a class, in the order of the source, and the lines of its signature."""
-    (definition,) = ast.parse(inspect.getsource(documented)).body
-    assert isinstance(definition, ast.ClassDef)
-    for statement in definition.body:
-        if isinstance(statement, ast.FunctionDef) and _is_public(statement.name):
-            yield statement.name, list(_function(statement, statement.name, bound=True))
+def public_methods(documented: type) -> dict[str, list[str]]:
+    """The lines of the signature of each public method of a class, those of what it is made from first."""
+    package = documented.__module__.split(".")[0]
+    return {
+        statement.name: list(_function(statement, statement.name, bound=True))
+        for part in reversed(documented.mro())
+        if part.__module__.split(".")[0] == package
+        for statement in ast.iter_child_nodes(_definition(part))
+        if isinstance(statement, ast.FunctionDef) and _is_public(statement.name)
+    }
 
 
 def _exported(module: ModuleType) -> list[str]:

@@ -1,7 +1,7 @@
 """The client: signatures and docstrings, as the source has them."""
 
-import ast
 import inspect
+from collections.abc import Sequence
 
 import release_worker
 from release_worker.client.request_handle import RequestHandle
@@ -21,18 +21,14 @@ def page() -> str:
 
 def _class(documented: type) -> str:
     parts = [f"## {documented.__name__}", paragraphs(documented.__doc__)]
-    for name, lines in public_methods(documented):
-        if name.startswith("__") and name != "__init__":
-            continue  # `with` and `repr` need no words
-        docstring = inspect.getdoc(getattr(documented, name)) if name != "__init__" else _of_init(documented)
-        heading = [] if name == "__init__" else [f"### {name}"]
-        parts += [*heading, block("py", "\n".join(lines).replace("__init__(", f"{documented.__name__}("))]
-        parts.append(paragraphs(docstring))
+    for name, lines in public_methods(documented).items():
+        if name == "__init__":
+            parts.append(_signature(lines).replace("__init__(", f"{documented.__name__}("))
+            parts.append(paragraphs(inspect.getattr_static(documented, name).__doc__))
+        elif not name.startswith("__"):  # `with` and `repr` need no words
+            parts += [f"### {name}", _signature(lines), paragraphs(inspect.getdoc(getattr(documented, name)))]
     return "\n\n".join(part for part in parts if part)
 
 
-def _of_init(documented: type) -> str | None:
-    (definition,) = ast.parse(inspect.getsource(documented)).body
-    assert isinstance(definition, ast.ClassDef)
-    made = [one for one in definition.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
-    return ast.get_docstring(made[0]) if made else None
+def _signature(lines: Sequence[str]) -> str:
+    return block("py", "\n".join(lines))
