@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from release_worker.cli.sample_toolset import load_sample_toolset
-from release_worker.embedded import EmbeddedServers
 from tests.pages.running import Runner
 from tests.support.billing import a_full_toolset
 from tests.support.command_line import settings
+from tests.support.servers import Servers
 from tests.support.workers import running_worker, service
 
 
 @pytest.fixture
-def runner(servers: EmbeddedServers, tmp_path: Path) -> Iterator[Runner]:
+def runner(servers: Servers, tmp_path: Path) -> Iterator[Runner]:
     """What a reader has after `make dev`, and the toolset acme/payments/billing that README speaks of."""
     with service(servers, broker_database=3) as served:
         load_sample_toolset(served.database_url)

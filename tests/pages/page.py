@@ -3,7 +3,7 @@
 - `console`: each line that begins with `$ ` is a command, with the lines that begin with `> ` after it; what follows is
   its output. A command that fails is an error, unless it says `|| echo "exit status $?"`.
 - `python`: a program. All of a page share their names. What they print stands in the block `output` after them.
-- `<!-- picture: FILE -->` before a `console` block: the output of the block's last command, as an SVG beside the page.
+- `<!-- picture: FILE -->` before a `console` block: the output of its last command is not text on the page, but an SVG.
 
 A page may say `<!-- not run -->` before a block that needs what a test does not have; a reader sees no difference.
 """

@@ -55,11 +55,11 @@ class Runner:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if colours else subprocess.STDOUT,
-            text=True,
             timeout=_LONGEST,
         )
-        assert ended.returncode == 0, f"$ {command}\n{ended.stdout}exit status {ended.returncode}"
-        return ended.stdout
+        printed = ended.stdout.decode()  # not as text: that would make line breaks of what moves the cursor
+        assert ended.returncode == 0, f"$ {command}\n{printed}exit status {ended.returncode}"
+        return printed
 
     def program(self, source: str) -> str:
         """What a program prints. It must not fail."""

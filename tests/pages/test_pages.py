@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from rich.text import Text
 
 from tests.pages.masks import ID, masked, replaced, with_a_persons_name
 from tests.pages.page import Block, Step, blocks_of, with_outputs
@@ -55,7 +54,7 @@ class Reading:
         shown = replaced(with_a_persons_name(printed), on_page)
         if picture is not None:
             self._picture(self._page.parent / picture, step.source, shown)
-            shown = Text.from_ansi(shown).plain
+            return ""
         if masked(shown) == masked(step.output):
             return step.output
         difference = f"{_name(self._page)}, line {block.line}\n$ {step.source}\n{shown}\nTo renew it: {RENEW}"
@@ -66,7 +65,7 @@ class Reading:
         """Compare what the picture says, or draw it anew."""
         drawn = svg_of(command, shown, picture.stem)
         former = picture.read_text(encoding="utf-8") if picture.exists() else ""
-        if masked(text_of(drawn)) == masked(text_of(former)):
+        if masked(text_of(drawn)).split() == masked(text_of(former)).split():  # wherever lines are broken
             return
         assert self._renew, f"{_name(picture)} shows something else. To renew it: {RENEW}"
         picture.write_text(drawn, encoding="utf-8")

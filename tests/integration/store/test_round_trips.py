@@ -10,7 +10,6 @@ from sqlalchemy import Engine
 
 from release_worker.domain.outcomes import Succeeded
 from release_worker.domain.requests.kinds import validate_request
-from release_worker.embedded import EmbeddedServers
 from release_worker.store.accepting import KEY_WAIT, accept_request
 from release_worker.store.engine import make_engine, single_statement
 from release_worker.worker.inbox import Inbox, Message
@@ -18,6 +17,7 @@ from release_worker.worker.lock import toolset_lock_client
 from tests.support.billing import INVOICE, a_full_toolset, edit_everything
 from tests.support.ledger import WorkedMailbox, ask, mailbox, redis_locks, ticket
 from tests.support.round_trips import round_trips
+from tests.support.servers import Servers
 from tests.support.world import Toolset
 
 AROUND = 5  # claim, begin, hold the request, succeed, commit
@@ -102,7 +102,7 @@ def test_a_message_that_says_less_costs_one_more(engine: Engine, engine_of_worke
 
 
 def test_the_lock_waits_for_redis_when_it_is_taken_and_when_it_is_given_back(
-    engine: Engine, billing: Toolset, servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, billing: Toolset, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[object] = []
     send = AbstractConnection.send_packed_command
