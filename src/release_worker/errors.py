@@ -5,8 +5,11 @@
     │   ├── InvalidRequest
     │   ├── NotConfigured
     │   ├── ToolsetNotFound
+    │   ├── OwnerNotFound
     │   ├── ReleaseNotFound
     │   ├── RequestNotFound
+    │   ├── RequestNotQueued
+    │   ├── RequestCancelled
     │   ├── IdempotencyConflict
     │   ├── StaleState
     │   ├── ReleaseMarkedBad
@@ -23,7 +26,8 @@
         ├── DatabaseUnavailable
         ├── OperationTimeout
         ├── BrokerUnavailable
-        └── ResultTimeout           raised to a waiting caller only; the request itself goes on
+        ├── ResultTimeout           raised to a waiting caller only; the request itself goes on
+        └── ResultUnavailable       likewise
 
 An error is a value: its class, one sentence, and `details`, a JSON object of its fields. The ledger stores it as
 `{type, message, details}`, and Celery's JSON result backend rebuilds it from `args`: both give a caller the same
@@ -83,6 +87,12 @@ class ToolsetNotFound(PermanentError):
     sentence = "there is no toolset {toolset}"
 
 
+class OwnerNotFound(PermanentError):
+    """No project or organization (`scope`) has this path, slug or id (`name`)."""
+
+    sentence = "there is no {scope} {name}"
+
+
 class ReleaseNotFound(PermanentError):
     """The toolset (`toolset`) has no release of this number (`release_number`)."""
 
@@ -93,6 +103,18 @@ class RequestNotFound(PermanentError):
     """The ledger has no request of this id (`request_id`)."""
 
     sentence = "there is no request {request_id}"
+
+
+class RequestNotQueued(PermanentError):
+    """Request `request_id` cannot be cancelled: it is not queued, but `status`."""
+
+    sentence = "request {request_id} is {status}: only a queued request can be cancelled"
+
+
+class RequestCancelled(PermanentError):
+    """Request `request_id` was cancelled while it was queued, by `cancelled_by`, who may have given a `reason`."""
+
+    sentence = "request {request_id} was cancelled by {cancelled_by}"
 
 
 class IdempotencyConflict(PermanentError):
@@ -191,6 +213,12 @@ class ResultTimeout(TransientError):
     """
 
     sentence = "request {request_id} has not finished after {timeout} s; it is {status}"
+
+
+class ResultUnavailable(TransientError):
+    """Nobody can say now what became of request `request_id` (`reason`); it is kept, and goes on."""
+
+    sentence = "the result of request {request_id} cannot be read now: {reason}"
 
 
 def from_record(record: Mapping[str, Any]) -> ReleaseWorkerError:

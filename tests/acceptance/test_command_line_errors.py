@@ -21,7 +21,7 @@ def test_without_a_worker_a_timeout_says_where_to_look(nobody_works: CommandLine
     ended = nobody_works("release", billing.path, "--timeout", 0.2)
     request_id = nobody_works("requests", "list", "--toolset", billing.path, "--json").document[0]["id"]
 
-    assert (ended.status, ended.out) == (1, "")
+    assert (ended.status, ended.out) == (4, "")
     assert f"error: request {request_id} has not finished after 0.2 s; it is queued\n" in ended.err
     assert "Is a worker running" in ended.err
     assert f"requests show {request_id}" in ended.err

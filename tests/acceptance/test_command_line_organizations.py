@@ -9,6 +9,7 @@ from tests.support.world import Toolset
 
 COMMANDS = {
     "release": ["release", "{path}"],
+    "release of a project": ["release", "--project", "{project}"],
     "rollback": ["rollback", "{path}", "1", "--plan"],
     "list": ["list", "{path}"],
     "show": ["show", "{path}", "1"],
@@ -33,7 +34,8 @@ def test_a_slug_that_is_anothers_id_opens_nothing(
         assert run("release", toolset.path).status == 0
         run("rollback", toolset.path, 99)
         failed = run("requests", "list", "--toolset", toolset.path, "--status", "failed", "--json").document[0]["id"]
-        words = [word.format(path=toolset.path, failed=failed) for word in COMMANDS[command]]
+        named = {"path": toolset.path, "project": toolset.path.rpartition("/")[0], "failed": failed}
+        words = [word.format(**named) for word in COMMANDS[command]]
 
         refused = run(*words, "--organization", other)
         assert (refused.status, refused.out) == (1, "")

@@ -26,6 +26,7 @@ COMMANDS = (
     ["rollback"],
     ["requests", "list"],
     ["requests", "show"],
+    ["requests", "cancel"],
     ["db", "upgrade"],
     ["db", "check"],
     ["dev"],
@@ -53,7 +54,7 @@ def test_the_help_tells_a_newcomer_where_to_begin(capsys: pytest.CaptureFixture[
         "neither needs a server",
         "RELEASE_WORKER_DATABASE_URL",
         "RELEASE_WORKER_BROKER_URL",
-        "Exit status: 0 done, 1 failed, 2 wrong usage.",
+        "Exit status: 0 done, 1 failed, 2 wrong usage, 4 accepted and kept,",
     ):
         assert text in shown
     assert "..." not in shown.partition("Commands:")[2]  # no summary is cut short
@@ -65,6 +66,8 @@ def test_the_help_tells_a_newcomer_where_to_begin(capsys: pytest.CaptureFixture[
         ["nonsense"],
         ["release"],
         ["release", "not-a-toolset"],
+        ["release", "a/b/c", "--project", "a/b"],
+        ["release", "--project", "a/b", "--expected-current-release", "3"],
         ["release", "a/b/c", "--nonsense"],
         ["release", "a/b/c", "--label", "no-value"],
         ["release", "a/b/c", "--label", "k=1", "--label", "k=2"],
@@ -77,6 +80,7 @@ def test_the_help_tells_a_newcomer_where_to_begin(capsys: pytest.CaptureFixture[
         ["rollback", "a/b/c", "1", "--on-missing", "explode"],
         ["requests"],
         ["requests", "list", "--status", "lost"],
+        ["requests", "cancel"],
         ["db"],
     ],
     ids=" ".join,

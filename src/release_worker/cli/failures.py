@@ -17,7 +17,7 @@ from release_worker.cli.render import command_line, count, exact_moment, listed,
 DONE = 0
 FAILED = 1
 WRONG_USAGE = 2
-INTERRUPTED = 130
+KEPT = 4
 
 LONGEST_LIST = 10
 
@@ -29,7 +29,25 @@ def report(error: errors.ReleaseWorkerError, *, as_json: bool) -> int:
     else:
         _say_error(_headline(error))
         say(*(f"  {line}" for line in (*_details(error), *_advice(error))), stderr=True)
+    if _is_kept(error):
+        return KEPT
     return WRONG_USAGE if isinstance(error, errors.InvalidRequest) else FAILED
+
+
+def _is_kept(error: errors.ReleaseWorkerError) -> bool:
+    """Whether the request goes on, and how it ends is not known yet."""
+    match error:
+        case errors.ResultTimeout() | errors.ResultUnavailable():
+            return True
+        case errors.BrokerUnavailable():
+            return bool(error.details.get("request_id"))
+        case _:
+            return False
+
+
+def _is_of_many(error: errors.ReleaseWorkerError) -> bool:
+    """Whether it ends the wait for many requests, which one key finds again."""
+    return _is_kept(error) and "idempotency_key" in error.details
 
 
 def report_usage(error: typer.TyperException, *, as_json: bool) -> int:
@@ -78,7 +96,7 @@ def _details(error: errors.ReleaseWorkerError) -> list[str]:
         case _:
             lines = [one_line(line) for line in _texts(details, "log_tail")]
     request_id = details.get("request_id")
-    if isinstance(request_id, str) and request_id not in error.message:
+    if isinstance(request_id, str) and request_id not in error.message and not _is_of_many(error):
         lines.append(f"request {one_line(request_id)}")
     return lines
 
@@ -97,7 +115,9 @@ def _advice(error: errors.ReleaseWorkerError) -> list[str]:
             return ["--on-missing skip restores the rest; --on-missing recreate provides them again from the release."]
         case errors.SharedStateImpact():
             return ["--allow-shared-impact does it all the same; --component NAME restores only what you name."]
-        case errors.ResultTimeout() | errors.BrokerUnavailable() if details.get("request_id"):
+        case _ if _is_of_many(error):
+            return [*_progress(details), _all_kept(str(details["idempotency_key"]))]
+        case _ if _is_kept(error):
             return [*_progress(details), kept(str(details["request_id"]))]
         case errors.DatabaseUnavailable():
             return _about_the_database(error)
@@ -111,6 +131,14 @@ def kept(request_id: str) -> str:
     """That there is no need to ask again, for whoever stopped waiting or could not reach the broker."""
     follow = command_line("requests", "show", request_id)
     return f"The request is kept and will be done: do not ask again. Follow it: {follow}"
+
+
+def _all_kept(key: str) -> str:
+    """As `kept`, of many requests: the same command, with their key, goes on with them."""
+    given = sys.argv[1:]
+    with_key = [] if any(key in argument for argument in given) else ["--idempotency-key", key]
+    again = command_line(*given, *with_key)
+    return f"What was asked for is kept and will be done. Go on with it, nothing is done twice: {again}"
 
 
 def _progress(details: dict[str, Any]) -> list[str]:

@@ -25,7 +25,8 @@ seconds, and `release-worker dev` runs everything that the other commands need o
 Elsewhere the commands find their servers in RELEASE_WORKER_DATABASE_URL (PostgreSQL), RELEASE_WORKER_BROKER_URL (Redis
 or Valkey) and, where a client has no database, RELEASE_WORKER_RESULT_BACKEND.
 
-Exit status: 0 done, 1 failed, 2 wrong usage. Errors go to standard error, as JSON with --json.
+Exit status: 0 done, 1 failed, 2 wrong usage, 4 accepted and kept, but not known to have ended: do not ask again. Errors
+go to standard error, as JSON with --json.
 """
 
 app = typer.Typer(

@@ -12,9 +12,11 @@ from release_worker.cli.options import (
     NoWait,
     NumberArgument,
     Organization,
+    Project,
     Reason,
     Timeout,
     ToolsetArgument,
+    ToolsetOrAll,
     parsed_labels,
 )
 from release_worker.cli.render import print_json
@@ -60,8 +62,9 @@ AllChanges = Annotated[bool, typer.Option("--all", help="Show every change, not 
 
 
 def release(
-    toolset: ToolsetArgument,
     actor: Actor,
+    toolset: ToolsetOrAll = None,
+    project: Project = None,
     notes: Notes = None,
     label: Labels = None,
     only_if_changed: OnlyIfChanged = False,
@@ -76,10 +79,27 @@ def release(
 
     Everything that agents are served through the toolset is kept by value: its tools, resources and settings, the
     project's deployment and system configuration, and all variations. A worker does it; this command waits for it.
+
+    With --project, or with --organization and no TOOLSET, every toolset is released that differs from its current
+    release. One that fails does not stop the others; the exit status is then 1. Here --timeout is how long to wait
+    without any of them ending. Interrupted and started again, it makes no release twice; with the key that it prints
+    when it is interrupted, it waits for the same requests.
+
+    \b
+    Examples:
+      release-worker release acme/payments/billing --notes "build 991"
+      release-worker release --project acme/payments --label build=991
     """
+    from release_worker.cli.bulk import release_all
     from release_worker.cli.outcomes import show_new_release
 
     labels = parsed_labels(label)
+    if toolset is None or project is not None:
+        _check_all_can_be_meant(toolset, project or organization, expected_current_release)
+        asked = {"project": project, "organization": organization, "actor": actor, "notes": notes, "labels": labels}
+        asked["idempotency_key"] = idempotency_key
+        release_all(asked, timeout=timeout, no_wait=no_wait, as_json=as_json)
+        return
     with client_from_environment(waits=not no_wait) as client:
         handle = client.create_release(
             toolset,
@@ -96,6 +116,15 @@ def release(
             return
         result = result_of(handle, timeout=timeout)
     print_json(result) if as_json else show_new_release(toolset, result)
+
+
+def _check_all_can_be_meant(toolset: str | None, owner: str | None, expected_release: int | None) -> None:
+    if toolset is not None:
+        raise typer.BadParameter("a toolset and --project exclude each other")
+    if owner is None:
+        raise typer.BadParameter("TOOLSET, --project or --organization must be given")
+    if expected_release is not None:
+        raise typer.BadParameter("--expected-current-release needs a TOOLSET")
 
 
 def rollback(

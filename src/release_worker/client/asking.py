@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from celery.exceptions import BackendError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
+from kombu.exceptions import OperationalError
 from uuid_utils import uuid7
 
 from release_worker.broker.publishing import message_of, publish
@@ -13,7 +15,7 @@ from release_worker.client.connections import ConnectionsByProcess, twice
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.requests.request import Request, Result
-from release_worker.errors import NotConfigured, ResultTimeout
+from release_worker.errors import NotConfigured, ResultTimeout, ResultUnavailable
 from release_worker.settings import given_settings, read_settings
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from release_worker.store.accepting import Accepted
 
 Handle = RequestHandle[Any]
+
+# What Celery raises if it cannot reach the result backend, or loses it while it waits.
+_BACKEND_AWAY = (BackendError, OperationalError, OSError, RuntimeError)
 
 
 class Asking:
@@ -151,6 +156,9 @@ class Asking:
             fields = self._connections.own().app.AsyncResult(request_id).get(timeout=timeout)
         except CeleryTimeoutError:
             raise ResultTimeout(request_id=request_id, timeout=timeout, status="not finished") from None
+        except _BACKEND_AWAY as error:
+            reason = " ".join(str(error).split())
+            raise ResultUnavailable(request_id=request_id, reason=f"the result backend is away: {reason}") from error
         return KINDS[kind].result.model_validate(fields)
 
     def _engine(self) -> "Engine":

@@ -4,8 +4,11 @@ from typing import TYPE_CHECKING
 
 from release_worker.broker.publishing import message_again, message_of, publish
 from release_worker.client.asking import Handle
+from release_worker.client.bulk_requests import BulkRequests
 from release_worker.client.release_requests import ReleaseRequests
+from release_worker.domain.cancellation import Cancellation
 from release_worker.domain.limits import DEFAULTS
+from release_worker.domain.requests.kinds import validated
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from release_worker.operations.sweep import Swept
 
 
-class ReleaseClient(ReleaseRequests):
+class ReleaseClient(ReleaseRequests, BulkRequests):
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
     ones in a process that was forked meanwhile."""
 
@@ -33,6 +36,21 @@ class ReleaseClient(ReleaseRequests):
         handle = self.handle(record.id, record.kind)
         self._publish(handle, message_of(record), kept=True)
         return handle
+
+    def cancel(
+        self, request_id: str, *, actor: str, reason: str | None = None, organization: str | None = None
+    ) -> None:
+        """Let a queued request fail with RequestCancelled, before a worker begins it. Needs a database.
+
+        `retry` brings it back. Raises RequestNotQueued for one that is running or has ended, RequestNotFound as
+        `retry`, and InvalidRequest for an `actor` or a `reason` that cannot be kept.
+        """
+        from release_worker.operations.cancel_request import cancel_request
+        from release_worker.store.engine import ledger_transaction
+
+        cancellation = validated(Cancellation, {"actor": actor, "reason": reason})
+        with ledger_transaction(self._engine()) as connection:
+            cancel_request(connection, request_id, cancellation, organization=organization)
 
     def sweep(self) -> "Swept":
         """Publish again what the broker has lost, as the worker's own sweeper does. Needs a database."""

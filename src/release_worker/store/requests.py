@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row
 
 from release_worker.domain import canonical_json
 from release_worker.domain.request_record import Claim, RequestRecord, Ticket
-from release_worker.errors import LockUnavailable, ReleaseWorkerError
+from release_worker.errors import LockUnavailable, ReleaseWorkerError, RequestNotFound
 from release_worker.store.owners.naming import organization_named
 from release_worker.store.owners.relations import organization_of
 from release_worker.store.statements import parsed
@@ -46,6 +46,22 @@ def get_request(connection: Connection, request_id: str, *, organization: str | 
         parameters["organization"] = organization
     row = connection.execute(parsed(query), parameters).one_or_none()
     return None if row is None else record_of(row)
+
+
+def ended_requests(connection: Connection, request_ids: Sequence[str]) -> list[RequestRecord]:
+    """Those of these requests that have ended. Raises RequestNotFound if the ledger does not have one of them."""
+    query = f"""
+        SELECT asked.named, {COLUMNS}
+        FROM unnest(CAST(:ids AS text[])) AS asked (named) LEFT JOIN release_requests ON id = asked.named
+        WHERE id IS NULL OR status IN ('succeeded', 'failed')
+    """
+    ended = []
+    for row in connection.execute(parsed(query), {"ids": list(request_ids)}):
+        named, *values = row
+        if row.id is None:
+            raise RequestNotFound(request_id=named)
+        ended.append(RequestRecord(*values))
+    return ended
 
 
 def list_requests(
@@ -162,14 +178,16 @@ def postpone(connection: Connection, claim: Claim, error: ReleaseWorkerError, *,
     return _finish(connection, claim, changes, value=error.as_record(), delay_seconds=delay_seconds)
 
 
-def abandon(connection: Connection, request_id: str, error: ReleaseWorkerError) -> None:
-    """Mark a queued request failed: no worker got to it within its retries, or it is not valid. A request that runs or
-    has ended is left alone."""
+def abandon(connection: Connection, request_id: str, error: ReleaseWorkerError) -> bool:
+    """Mark a queued request failed: no worker got to it within its retries, it is not valid, or somebody cancelled it.
+    Returns False if it is not queued; a request that runs or has ended is left alone."""
     abandoned = """
-        UPDATE release_requests SET status = 'failed', error = CAST(:error AS jsonb), finished_at = clock_timestamp()
+        UPDATE release_requests
+        SET status = 'failed', error = CAST(:error AS jsonb), next_attempt_at = NULL, finished_at = clock_timestamp()
         WHERE id = :id AND status = 'queued'
     """
-    connection.execute(parsed(abandoned), {"id": request_id, "error": canonical_json.dumps(error.as_record())})
+    parameters = {"id": request_id, "error": canonical_json.dumps(error.as_record())}
+    return connection.execute(parsed(abandoned), parameters).rowcount == 1
 
 
 def _finish(

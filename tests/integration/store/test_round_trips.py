@@ -24,9 +24,9 @@ AROUND = 5  # claim, begin, hold the request, succeed, commit
 EXPECTED = {
     "a release": AROUND + 2,  # hold the toolset with its current release, capture
     "a release that is not needed": AROUND + 3,  # in which form the current one was written
-    "a rollback that changes nothing": AROUND + 7,
-    "a rollback of one list": AROUND + 14,
-    "a rollback of everything": AROUND + 41,
+    "a rollback that changes nothing": AROUND + 6,
+    "a rollback of one list": AROUND + 13,
+    "a rollback of everything": AROUND + 40,
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
     "a prune": AROUND + 15,

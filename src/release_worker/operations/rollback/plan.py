@@ -80,14 +80,14 @@ def plan_rollback(
 ) -> RollbackPlan:
     """Decide a rollback between these releases: in a snapshot, or with everything held that it may change.
 
-    Live state is digested before anything else is looked at: whoever digests it again later knows whether all of this
-    was decided from the same state. The plan's refusal, if any, is the first of StaleState, ReleaseMarkedBad,
-    MissingDependencies and SharedStateImpact. Raises IntegrityMismatch and UnsupportedContent.
+    Live state is digested by the first statement: whoever digests it again later knows whether all of this was decided
+    from the same state. The plan's refusal, if any, is the first of StaleState, ReleaseMarkedBad, MissingDependencies
+    and SharedStateImpact. Raises IntegrityMismatch and UnsupportedContent.
     """
     current, target, original_deployment, _ = releases
     live = live_state(components, subject)
-    before = live.digests(connection)
-    integrity = check_integrity(connection, target, components.parts)
+    integrity = check_integrity(connection, target, components.parts, live=live.contents, parameters=live.parameters)
+    before = integrity.live
 
     named = request.components or components.names
     names = [name for name in components.names if name in named and name in integrity.said]
