@@ -1,5 +1,6 @@
 """What the pages show is what happens: each command and each program runs, and prints what the page says."""
 
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ class Reading:
 
     def __init__(self, page: Path, runner: Runner, *, renew: bool) -> None:
         self._page, self._runner, self._renew = page, runner, renew
-        self._ids: dict[str, str] = {}
+        self._shown_as: dict[str, str] = {}
         self.outputs: list[list[str]] = []
 
     def run(self, block: Block) -> None:
@@ -43,15 +44,14 @@ class Reading:
 
     def _step(self, block: Block, step: Step, *, picture: str | None = None) -> str:
         """The output for the page: its own, as long as only what differs from run to run is different."""
-        source = replaced(step.source, self._ids)
+        source = replaced(step.source, {shown: actual for actual, shown in self._shown_as.items()})
         printed = (
             self._runner.program(source)
             if block.language == "python"
             else self._runner.command(source, colours=picture is not None)
         )
-        on_page = dict(zip(ID.findall(printed), ID.findall(step.output), strict=False))
-        self._ids.update({shown: actual for actual, shown in on_page.items()})
-        shown = replaced(with_a_persons_name(printed), on_page)
+        self._meet(ID.findall(printed), ID.findall(step.output))
+        shown = replaced(with_a_persons_name(printed), self._shown_as)
         if picture is not None:
             self._picture(self._page.parent / picture, step.source, shown)
             return ""
@@ -60,6 +60,12 @@ class Reading:
         difference = f"{_name(self._page)}, line {block.line}\n$ {step.source}\n{shown}\nTo renew it: {RENEW}"
         assert self._renew, difference
         return _ended(shown)
+
+    def _meet(self, actual: list[str], shown: list[str]) -> None:
+        """Learn which ids on the page stand for ids of this run that were not met before."""
+        for one, on_page in zip_longest(actual, shown[: len(actual)]):
+            taken = on_page is None or on_page in self._shown_as.values()
+            self._shown_as.setdefault(one, one if taken else on_page)
 
     def _picture(self, picture: Path, command: str, shown: str) -> None:
         """Compare what the picture says, or draw it anew."""
