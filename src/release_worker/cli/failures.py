@@ -3,7 +3,7 @@
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -28,7 +28,7 @@ def report(error: errors.ReleaseWorkerError, *, as_json: bool) -> int:
         print_json(error.as_record(), stderr=True)
     else:
         _say_error(_headline(error))
-        say(*(f"  {line}" for line in (*_details(error), *_advice(error))), stderr=True)
+        say(*(f"  {line}" for line in (*_details(error), *advice(error))), stderr=True)
     if _is_kept(error):
         return KEPT
     return WRONG_USAGE if isinstance(error, errors.InvalidRequest) else FAILED
@@ -101,7 +101,18 @@ def _details(error: errors.ReleaseWorkerError) -> list[str]:
     return lines
 
 
-def _advice(error: errors.ReleaseWorkerError) -> list[str]:
+_ADVICE: Mapping[type[errors.ReleaseWorkerError], str] = {
+    errors.ReleaseMarkedBad: "--allow-bad goes there all the same.",
+    errors.MissingDependencies: "--on-missing skip restores the rest; "
+    "--on-missing recreate provides them again from the release.",
+    errors.SharedStateImpact: "--allow-shared-impact does it all the same; "
+    "--component NAME restores only what you name.",
+    errors.BrokerUnavailable: "Does Redis or Valkey run where RELEASE_WORKER_BROKER_URL says? Nothing was asked for.",
+}
+
+
+def advice(error: errors.ReleaseWorkerError) -> list[str]:
+    """What to do about an error, if that is known."""
     details = error.details
     match error:
         case errors.NotConfigured() if "found" in details:  # the database is there, and is somebody else's
@@ -111,20 +122,14 @@ def _advice(error: errors.ReleaseWorkerError) -> list[str]:
             return [f"Set it to your own server, or start `{started}` and copy the `export` lines that it prints."]
         case errors.ReleaseNotFound():
             return [f"Its releases: {command_line('list', str(details.get('toolset')))}"]
-        case errors.MissingDependencies():
-            return ["--on-missing skip restores the rest; --on-missing recreate provides them again from the release."]
-        case errors.SharedStateImpact():
-            return ["--allow-shared-impact does it all the same; --component NAME restores only what you name."]
         case _ if _is_of_many(error):
             return [*_progress(details), _all_kept(str(details["idempotency_key"]))]
         case _ if _is_kept(error):
             return [*_progress(details), kept(str(details["request_id"]))]
         case errors.DatabaseUnavailable():
             return _about_the_database(error)
-        case errors.BrokerUnavailable():
-            return ["Does Redis or Valkey run where RELEASE_WORKER_BROKER_URL says? Nothing was asked for."]
         case _:
-            return []
+            return [_ADVICE[type(error)]] if type(error) in _ADVICE else []
 
 
 def kept(request_id: str) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from release_worker.cli import database, releases, requests, retention
+from release_worker.cli import database, releases, requests, retention, rollbacks
 from release_worker.cli.demo import demo
 from release_worker.cli.dev import dev
 from release_worker.cli.failures import DONE, FAILED, report, report_defect, report_usage
@@ -58,7 +58,8 @@ app.command()(dev)
 app.command()(releases.release)
 app.command("list")(releases.list_releases)
 app.command("show")(releases.show_release)
-app.command()(releases.rollback)
+app.command()(rollbacks.rollback)
+app.command()(rollbacks.repair)
 app.command()(retention.prune)
 app.command()(retention.pin)
 app.command()(retention.unpin)

@@ -236,8 +236,7 @@ def _show_result(record: "RequestRecord") -> None:
         if isinstance(result, CreateReleaseResult):
             show_new_release(_toolset(record), result)
         elif isinstance(result, RollbackResult):
-            allowed = record.payload.get("allow_shared_impact") is True
-            show_rollback(_toolset(record), result, choices=["--allow-shared-impact"] if allowed else ())
+            show_rollback(_toolset(record), result)
         else:
             from release_worker.domain import canonical_json
 
