@@ -32,7 +32,7 @@ def test_a_toolset_is_released_broken_rolled_back_and_unbroken(
     assert "Nothing was changed." in planned.out
     assert f"tools: 1 added\n  + {REFUND}\n" in planned.out
     assert '"edited live" → "Invoices and refunds"' in planned.out
-    assert f"Do it: release-worker rollback {path} 1 --expected-current-release 1\n" in _plain(planned.out)
+    assert f"Do it: release-worker rollback {path} --apply " in _plain(planned.out)
     assert live_state(served.engine, billing) == broken
 
     done = run.as_process("rollback", path, 1, "--reason", "bad edit", "--expected-current-release", 1)

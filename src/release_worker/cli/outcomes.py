@@ -31,9 +31,10 @@ def show_rollback(toolset: str, result: "RollbackResult", *, every_change: bool 
         say("", *change_lines(result.changes, limit=limit, width=console().width))
     if result.affected:
         say("", f"Other toolsets that would serve something else: {len(result.affected)}")
-        say(*listed([f"  {one['path']}: {', '.join(one['components'])}" for one in result.affected], limit))
+        named = listed([f"{one['path']}: {', '.join(one['components'])}" for one in result.affected], limit)
+        say(*(f"  {line}" for line in named))
     if missing := [urn for urns in (result.missing or {}).values() for urn in urns]:
-        say("", f"Nothing would provide these: {len(missing)}", *listed([f"  {urn}" for urn in missing], limit))
+        say("", f"Nothing would provide these: {len(missing)}", *(f"  {line}" for line in listed(missing, limit)))
     reach = [f"changes what {one['path']} serves: " for one in result.affected]
     warnings = [line for line in result.warnings if not line.startswith(tuple(reach))] if reach else result.warnings
     if warnings:

@@ -59,7 +59,7 @@ def jsonable(value: Any) -> Any:
         case list() | tuple():
             return [jsonable(item) for item in value]
         case _ if hasattr(value, "model_dump"):
-            return jsonable(value.model_dump(exclude_unset=True))
+            return jsonable(value.model_dump(include=value.model_fields_set))
         case _:
             return value
 

@@ -14,10 +14,9 @@ from release_worker.domain.text import printable
 from release_worker.errors import (
     IdempotencyConflict,
     InvalidRequest,
-    ReleaseWorkerError,
     RequestNotFound,
 )
-from release_worker.store.accepting import KEY_WAIT, accept_request, find_same_request, refuse_request
+from release_worker.store.accepting import KEY_WAIT, Refusal, accept_request, find_same_request, refuse_request
 from release_worker.store.engine import ledger_transaction, single_statement
 
 
@@ -60,13 +59,13 @@ class Inbox:
         try:
             request = parse_request(kind, message.positional, message.keywords)
         except InvalidRequest as error:
-            self._refuse(message.id, kind, _legible(message), _actor(message.keywords), error)
+            self._refuse(Refusal(message.id, kind, _legible(message), _actor(message.keywords), error))
             raise
         try:
             return self._row_of(request, message)
         except IdempotencyConflict as error:
             payload = {**request.payload(), "idempotency_key": request.idempotency_key}
-            self._refuse(message.id, kind, payload, request.actor, error, request)
+            self._refuse(Refusal(message.id, kind, payload, request.actor, error, request))
             raise
 
     def _row_of(self, request: Request, message: Message) -> RequestRecord:
@@ -78,25 +77,9 @@ class Inbox:
             raise RequestNotFound(request_id=message.id)
         return record
 
-    def _refuse(
-        self,
-        request_id: str,
-        kind: str,
-        payload: Mapping[str, Any],
-        actor: str,
-        error: ReleaseWorkerError,
-        request: Request | None = None,
-    ) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         with ledger_transaction(self._engine) as connection:
-            refuse_request(
-                connection,
-                request_id=request_id,
-                kind=kind,
-                payload=payload,
-                requested_by=actor,
-                error=error,
-                request=request,
-            )
+            refuse_request(connection, refusal)
 
 
 def _legible(message: Message) -> dict[str, Any]:

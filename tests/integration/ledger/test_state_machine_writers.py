@@ -72,9 +72,7 @@ WRITERS: Mapping[str, tuple[Call, Outcome, list[str], set[str]]] = {
         set(),
     ),
     "refuse_request": (
-        lambda c, _: accepting.refuse_request(
-            c, request_id="id", kind="create_release", payload={}, requested_by="x", error=ERROR
-        ),
+        lambda c, _: accepting.refuse_request(c, accepting.Refusal("id", "create_release", {}, "x", ERROR)),
         lambda _: False,
         ["refuse"],
         set(),
