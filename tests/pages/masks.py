@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from release_worker.cli.options import user_name
 
-ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+# An id, or the end of one in the slug of a staged copy.
+ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|(?<=[a-z]-)[0-9a-f]{12}\b")
 PERSON = "ops"
 _MASKS = (
     (ID, "<id>"),
