@@ -16,7 +16,6 @@ COMMANDS = {
     "pin": ["pin", "{path}", "1"],
     "unpin": ["unpin", "{path}", "1"],
     "repair": ["repair", "{path}"],
-    "requests cancel": ["requests", "cancel", "{failed}"],
     "mark": ["mark", "{path}", "1", "bad", "--reason", "it is"],
     "prune": ["prune", "{path}", "--keep", "9"],
     "requests list of a toolset": ["requests", "list", "--toolset", "{path}"],
