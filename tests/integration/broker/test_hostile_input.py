@@ -57,6 +57,8 @@ VALID: dict[str, dict[str, Any]] = {
     "pin": {"release_number": 1, "pinned": False},
     "prune": {"keep": 3},
     "mark": {"release_number": 1, "mark": "good"},
+    "apply_plan": {"plan_id": "some-plan"},
+    "repair": {},
 }
 
 

@@ -60,6 +60,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "pin": {"release_number": 1},
     "prune": {"keep": 1},
     "mark": {"release_number": 1, "mark": "bad"},
+    "repair": {"allow_shared_impact": True},
 }
 
 

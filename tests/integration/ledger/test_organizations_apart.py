@@ -27,6 +27,7 @@ OPERATIONS: Mapping[str, dict[str, Any]] = {
     "pin": {"release_number": 1},
     "prune": {"keep": 1},
     "mark": {"release_number": 1, "mark": "bad"},
+    "repair": {},
 }
 
 

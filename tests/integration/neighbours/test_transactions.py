@@ -166,6 +166,7 @@ def test_a_worker_that_stops_in_the_middle_of_anything_loses_its_session_before_
         "pin": {"release_number": 1},
         "prune": {"keep": 1},
         "mark": {"release_number": 1, "mark": "good"},
+        "repair": {},
     }
     for kind, fields in asked.items():
         mailbox(engine).work_until_done(ask(engine, billing, kind, **fields))
