@@ -9,8 +9,10 @@ from uuid_utils import uuid7
 
 from release_worker.broker.publishing import message_again, message_of, publish
 from release_worker.broker.routing import envelope
+from release_worker.client.bundles import AsksForImports
 from release_worker.client.connections import ConnectionsByProcess, twice
 from release_worker.client.request_handle import RequestHandle
+from release_worker.client.staging import AsksForStaging
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.requests.check_drift import CheckDriftResult
 from release_worker.domain.requests.create_release import CreateReleaseResult
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 Handle = RequestHandle[Any]
 
 
-class ReleaseClient:
+class ReleaseClient(AsksForStaging, AsksForImports):
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
     ones in a process that was forked meanwhile."""
 

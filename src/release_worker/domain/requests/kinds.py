@@ -8,15 +8,23 @@ from pydantic import ValidationError
 
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.domain.requests.create_release import CreateRelease
+from release_worker.domain.requests.discard import Discard
+from release_worker.domain.requests.import_bundle import ImportBundle
 from release_worker.domain.requests.pin import Pin
 from release_worker.domain.requests.prune import Prune
+from release_worker.domain.requests.publish import Publish
 from release_worker.domain.requests.request import Request
 from release_worker.domain.requests.rollback import Rollback
+from release_worker.domain.requests.set_mode import SetMode
+from release_worker.domain.requests.stage import Stage
 from release_worker.domain.text import printable
 from release_worker.errors import InvalidRequest
 
 KINDS: Mapping[str, type[Request]] = {
-    kind.kind: kind for kind in (CreateRelease, Rollback, CheckDrift, Pin, Prune)
+    kind.kind: kind
+    for kind in (
+        CreateRelease, Rollback, CheckDrift, Pin, Prune, Stage, Publish, Discard, SetMode, ImportBundle
+    )
 }  # fmt: skip
 
 

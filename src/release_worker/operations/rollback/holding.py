@@ -4,24 +4,15 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from release_worker.domain.digests import BUILT_IN, SOURCE_STATE
+from release_worker.domain.digests import SOURCE_STATE
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope, Subject
-from release_worker.state.blame import working_for
-from release_worker.state.component import HasLiveRows
+from release_worker.operations.restoring import hold_live_rows
 from release_worker.state.deployment import Deployment
 from release_worker.state.registry import Components
 from release_worker.state.states import State, captured_state, live_state
-from release_worker.store.owners.holding import hold_owners, hold_rows
+from release_worker.store.owners.holding import hold_owners
 from release_worker.store.releases import ORIGINAL_DEPLOYMENT, look_for
-
-
-class MoreToHold(Exception):
-    """Ends a transaction that has to write in `scopes` too and does not hold them for that; the next one must."""
-
-    def __init__(self, scopes: frozenset[Scope]) -> None:
-        super().__init__(scopes)
-        self.scopes = scopes
 
 
 def hold_for_rollback(
@@ -40,15 +31,7 @@ def hold_for_rollback(
     """
     written = written.union(("toolset",), _likely_written(connection, request, toolset_id, components))
     subject = hold_owners(connection, toolset_id, written=written)
-    concerned = [one for one in components if one.scope in written]
-    built_in = [one for one in concerned if one.name in BUILT_IN]
-    hold_rows(
-        connection, [query for one in built_in if isinstance(one, HasLiveRows) for query in one.live_rows()], subject
-    )
-    for plug_in in components.plug_ins:
-        if plug_in in concerned and isinstance(plug_in, HasLiveRows):
-            with working_for(plug_in):
-                hold_rows(connection, plug_in.live_rows(), subject)
+    hold_live_rows(connection, components, subject, written=written)
     return subject, written
 
 

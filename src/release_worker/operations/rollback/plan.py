@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -14,7 +13,7 @@ from release_worker.domain.subject import Scope, Subject
 from release_worker.errors import SharedStateImpact
 from release_worker.operations.expectations import check_expected_release
 from release_worker.operations.rollback.dependencies import Dependencies, settle_dependencies
-from release_worker.operations.rollback.shared_impact import shared_impact
+from release_worker.operations.rollback.shared_impact import reach, shared_impact
 from release_worker.state.differences import differences
 from release_worker.state.registry import Components
 from release_worker.state.states import State, captured_state, live_state
@@ -109,7 +108,7 @@ def plan_rollback(
         moved=current is None or not _holds(connection, current, before, components),
         changes={name: difference.changes for name, difference in differing.items()},
         dependencies=dependencies,
-        warnings=(*integrity.doubts, *_uncaptured(target, named, names), *dependencies.warnings, *_reach(affected)),
+        warnings=(*integrity.doubts, *_uncaptured(target, named, names), *dependencies.warnings, *reach(affected)),
         scopes=frozenset(components[name].scope for name in differing),
     )
 
@@ -134,7 +133,3 @@ def _uncaptured(target: Release, wanted: Sequence[str], selected: Sequence[str])
     if not left:
         return []
     return [f"release {target.release_number} captured no {' and no '.join(left)}: left as they are"]
-
-
-def _reach(affected: list[dict[str, Any]]) -> list[str]:
-    return [f"changes what {one['path']} serves: {', '.join(one['components'])}" for one in affected]

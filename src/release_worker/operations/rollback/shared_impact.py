@@ -56,6 +56,11 @@ def shared_impact(
     ]
 
 
+def reach(affected: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whom a change reaches, in words."""
+    return [f"changes what {one['path']} serves: {', '.join(one['components'])}" for one in affected]
+
+
 def _numbered(query: str, place: int) -> str:
     return re.sub(r":touched\b", f":touched_{place}", query)
 

@@ -1,4 +1,5 @@
-"""Release records: written by the worker alone and never edited, which triggers see to; and the ledger of requests."""
+"""Release records: written by the worker alone and never edited, which triggers see to; and the ledger of requests,
+with the bundles that they import."""
 
 from sqlalchemy import (
     ARRAY,
@@ -151,6 +152,15 @@ toolset_rollbacks = Table(
     text_column("request_id", nullable=True),
     time_column("created_at"),
     Index(None, "toolset_id", "created_at"),
+)
+
+# What is to be imported. The digest is the bundle's checksum.
+release_bundles = Table(
+    "release_bundles",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("document", JSONB(none_as_null=False), nullable=False),
+    time_column("created_at"),
 )
 
 # What anyone may write who may ask: each row must have the form of a request.
