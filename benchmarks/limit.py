@@ -11,13 +11,14 @@ from sqlalchemy import text
 from benchmarks import correctness, noop
 from benchmarks.in_process import in_process_worker
 from benchmarks.pgbench import Pgbench
-from benchmarks.processes import WorkerProcess, celery_worker, wait_for_celery
+from benchmarks.processes import celery_worker, wait_for_celery
 from benchmarks.product import RECOMPUTED, TURN_SECONDS, Turn
 from benchmarks.recording import Recording, record_release
 from benchmarks.replay import NEW_DIGEST, Script
 from benchmarks.results import ResultListener
 from benchmarks.stage import Site, Stage
 from release_worker.broker.producer import make_app
+from release_worker.embedded.python_process import PythonProcess
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Noop:
 
     app: Celery
     results: ResultListener
-    worker: WorkerProcess
+    worker: PythonProcess
     site: Site
 
     def wait_until_ready(self) -> None:

@@ -6,10 +6,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from benchmarks import correctness, world
-from benchmarks.processes import WorkerProcess, celery_worker, wait_for_celery
+from benchmarks.processes import celery_worker, wait_for_celery
 from benchmarks.results import ResultListener
 from benchmarks.stage import Site, Stage
 from release_worker import ReleaseClient
+from release_worker.embedded.python_process import PythonProcess
 
 TURN_SECONDS = 120.0
 RECOMPUTED = 20  # digests a turn
@@ -37,7 +38,7 @@ class Product:
     site: Site
     client: ReleaseClient
     results: ResultListener
-    worker: WorkerProcess
+    worker: PythonProcess
     toolsets: int
     epoch: int = 0
     newest: int = 1  # release number of all toolsets but the hot and the cold ones

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from benchmarks import correctness, world
 from benchmarks.peers.capture import digest, session_factory, version_content
 from benchmarks.peers.models import Release
-from benchmarks.processes import CHILDREN, WorkerProcess, celery_worker, wait_for_celery
+from benchmarks.processes import CHILDREN, celery_worker, wait_for_celery, worker_process
 from benchmarks.product import RECOMPUTED, TURN_SECONDS, Turn
 from benchmarks.stage import Stage
 
@@ -102,13 +102,13 @@ class DramatiqPeer(Peer):
 
     def _start(self, stack: ExitStack) -> None:
         options = ["--processes", str(CHILDREN), "--threads", "1"]
-        worker = WorkerProcess("peer_dramatiq", ["dramatiq", "benchmarks.peers.dramatiq_peer", *options], self.site)
+        worker = worker_process("peer_dramatiq", ["dramatiq", "benchmarks.peers.dramatiq_peer", *options], self.site)
         self._worker = stack.enter_context(worker)
         self._broker = RedisBroker(url=self.site.redis_url)
         stack.callback(self._broker.close)
 
     def wait_until_ready(self) -> None:
-        self._worker.wait_until(lambda: self._worker.said("Worker process is ready for action", CHILDREN))
+        self._worker.wait_until(lambda: self._worker.said().count("Worker process is ready for action") >= CHILDREN)
 
     def _ask(self, toolset_id: str) -> None:
         message: dramatiq.Message[Any] = dramatiq.Message("default", "create_release", (toolset_id,), {}, {})
@@ -127,7 +127,7 @@ class ProcrastinatePeer(Peer):
         module = "benchmarks.peers.procrastinate_peer.app"
         for number in range(CHILDREN):
             command = ["procrastinate", "--app", module, "--log-level", "warning", "worker", "--concurrency", "1"]
-            worker = WorkerProcess(f"peer_procrastinate_{number}", command, self.site)
+            worker = worker_process(f"peer_procrastinate_{number}", command, self.site)
             self._worker = stack.enter_context(worker)
 
     def wait_until_ready(self) -> None:

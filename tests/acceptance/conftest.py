@@ -6,9 +6,10 @@ from uuid import uuid4
 import pytest
 
 from release_worker.embedded import EmbeddedServers
+from release_worker.embedded.python_process import PythonProcess
 from tests.support.billing import a_full_toolset
 from tests.support.command_line import CommandLine, settings
-from tests.support.workers import Service, Worker, running_worker, service
+from tests.support.workers import Service, running_worker, service
 from tests.support.world import Toolset
 
 
@@ -20,24 +21,24 @@ def served(servers: EmbeddedServers) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="package")
-def worker(served: Service) -> Iterator[Worker]:
+def worker(served: Service) -> Iterator[PythonProcess]:
     """A worker that was started in the repository, with its celeryconfig.py."""
     with running_worker(served, "--hostname", "acceptance@%h") as started:
         yield started
-        assert started.running
+        assert started.status is None
 
 
 @pytest.fixture
-def billing(served: Service, worker: Worker) -> Toolset:
+def billing(served: Service, worker: PythonProcess) -> Toolset:
     """A toolset in an organization that no other test has, and a worker for it."""
-    assert worker.running
+    assert worker.status is None
     return a_full_toolset(served.engine, organization=f"org-{uuid4().hex[:12]}")
 
 
 @pytest.fixture
-def run(served: Service, worker: Worker) -> CommandLine:
+def run(served: Service, worker: PythonProcess) -> CommandLine:
     """The command line, with a worker to do what it asks."""
-    assert worker.running
+    assert worker.status is None
     urls = {"database_url": served.database_url, "broker_url": served.broker_url, "result_backend": served.broker_url}
     return CommandLine(settings(**urls))
 

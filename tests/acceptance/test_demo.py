@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from release_worker.cli.demo.app import GitHubApp
-from release_worker.cli.demo.catalogue import read_catalogue
-from release_worker.cli.demo.checks import check_catalogue
-from release_worker.cli.demo.database import Database
+from release_worker.demo.app import GitHubApp
+from release_worker.demo.catalogue import read_catalogue
+from release_worker.demo.checks import check_catalogue
+from release_worker.demo.database import Database
 from release_worker.embedded.process import eventually
 
 RELEASE_WORKER = [sys.executable, "-c", "from release_worker.cli.main import main; main()"]
@@ -40,7 +40,7 @@ EDIT_A_DEFINITION = """
 
 # The demo, but that somebody edits a definition between the rollback and the look at what became of it.
 SABOTAGED = f"""
-from release_worker.cli.demo import checks
+from release_worker.demo import checks
 from release_worker.cli.main import main
 
 check_rollback = checks.check_rollback
@@ -64,7 +64,7 @@ def strange_place(tmp_path: Path) -> Path:
 # However late a signal comes, it finds the demo at work.
 ENDLESS = """
 from itertools import count
-from release_worker.cli.demo.story import Story
+from release_worker.demo.story import Story
 from release_worker.cli.main import main
 
 plan = Story._plan

@@ -11,12 +11,13 @@ from celery.result import AsyncResult
 
 from release_worker.domain.canonical_json import DEEPEST
 from release_worker.embedded import EmbeddedServers
+from release_worker.embedded.python_process import PythonProcess
 from release_worker.errors import IdempotencyConflict, ReleaseNotFound
 from tests.support.billing import INVOICE, a_full_toolset
 from tests.support.ledger import ask, grow_old, record
 from tests.support.live_state import live_state
 from tests.support.records import current_number, release_of, releases_of
-from tests.support.workers import LONG, Service, Worker, answer, running_worker, service
+from tests.support.workers import LONG, Service, answer, running_worker, service
 from tests.support.world import Toolset
 
 
@@ -196,7 +197,7 @@ def test_a_request_whose_message_was_lost_is_found_by_the_sweep_and_done_under_i
 
 
 def test_the_log_says_how_requests_end_and_nothing_of_what_they_carry(
-    served: Service, worker: Worker, billing: Toolset
+    served: Service, worker: PythonProcess, billing: Toolset
 ) -> None:
     with served.client() as client:
         client.create_release(billing.path, actor="ci", notes="s3cret-1", labels={"s3cret-2": 1}).result(LONG)

@@ -12,10 +12,11 @@ import pytest
 from sqlalchemy import Engine
 
 from release_worker.embedded.process import eventually
+from release_worker.embedded.python_process import PythonProcess
 from release_worker.errors import InvalidRequest, ReleaseNotFound, ReleaseWorkerError, ToolsetNotFound
 from tests.support.ledger import ledger, record
 from tests.support.records import releases_of, whole_database
-from tests.support.workers import LONG, Service, Worker, answer
+from tests.support.workers import LONG, Service, answer
 from tests.support.world import Toolset
 
 THIS = object()  # stands for the path of the test's toolset
@@ -196,7 +197,7 @@ def hostile_messages(path: str, file: Path) -> list[bytes]:
 
 
 def test_whatever_lies_on_a_queue_the_worker_lives_imports_nothing_and_goes_on(
-    served: Service, worker: Worker, billing: Toolset, tmp_path: Path
+    served: Service, worker: PythonProcess, billing: Toolset, tmp_path: Path
 ) -> None:
     file = tmp_path / "made by a message"
     pickle.loads(pickle.dumps(MakesAFile(file)))
@@ -210,7 +211,7 @@ def test_whatever_lies_on_a_queue_the_worker_lives_imports_nothing_and_goes_on(
         numbers = {answer(one)["release_number"] for one in good}
         assert eventually(lambda: redis.llen("releases") == 0, within=LONG)
         assert eventually(lambda: redis.hlen("unacked") == 0, within=LONG)
-    assert worker.running
+    assert worker.status is None
     assert "Restoring" not in worker.said()
     assert not file.exists()
     made_by_raw = [row for row in releases_of(served.engine, billing) if row.released_by == "raw"]

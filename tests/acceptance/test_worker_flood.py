@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient
 from release_worker.embedded.process import eventually
+from release_worker.embedded.python_process import PythonProcess
 from release_worker.worker.lock import lock_key
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import ledger
 from tests.support.records import assert_numbers_and_chain_complete, releases_of
-from tests.support.workers import LONG, Service, Worker
+from tests.support.workers import LONG, Service
 from tests.support.world import Toolset
 
 FLOOD = 500
@@ -26,9 +27,9 @@ SLOWEST = 3.0
 
 
 @pytest.fixture(scope="module")
-def elsewhere(served: Service, worker: Worker) -> Toolset:
+def elsewhere(served: Service, worker: PythonProcess) -> Toolset:
     """A toolset of another organization than the flooded one."""
-    assert worker.running
+    assert worker.status is None
     return a_full_toolset(served.engine, organization=f"org-{uuid4().hex[:12]}")
 
 

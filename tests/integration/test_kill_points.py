@@ -24,6 +24,7 @@ from tests.support.records import (
     assert_numbers_and_chain_complete,
     captured_state,
     current_number,
+    marks_of,
     releases_of,
     rollbacks_of,
 )
@@ -78,6 +79,7 @@ SCENARIOS = {
         {"release_number": 1, "components": ["tools", "settings", "system"], "on_missing": "recreate"},
         ("tools", "settings", "system"),
     ),
+    "a mark": Scenario(edit_and_release, "mark", [], {"release_number": 1, "mark": "bad"}),
 }
 
 
@@ -105,6 +107,8 @@ def assert_one_effect(
     assert made == scenario.made
     rollbacks = [row for row in rollbacks_of(engine, billing) if row.request_id == request_id]
     assert len(rollbacks) == (scenario.kind == "rollback")
+    marks = [row for row in marks_of(engine, billing) if row.request_id == request_id]
+    assert len(marks) == (scenario.kind == "mark")
     current = current_number(engine, billing)
     assert current is not None
     assert captured_state(engine, billing, current) == live

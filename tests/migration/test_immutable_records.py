@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from tests.support.billing import a_full_toolset
 from tests.support.operations import release
-from tests.support.records import RECORDS, insert_plug_in_state, whole_database
+from tests.support.records import RECORDS, insert_mark, insert_plug_in_state, whole_database
 
 RESTRICT_VIOLATION = "23001"
 
@@ -19,6 +19,7 @@ def recorded(engine: Engine) -> Iterator[Engine]:
     billing = a_full_toolset(engine)
     release(engine, billing, notes="first", labels={"build": 7})
     insert_plug_in_state(engine, billing, 1)
+    insert_mark(engine, billing, 1)
     before = whole_database(engine)
     yield engine
     assert whole_database(engine) == before

@@ -116,3 +116,17 @@ class Flags:
         """
         connection.execute(text(removed), parameters)
         connection.execute(text(put_back), parameters)
+
+
+@dataclass(frozen=True)
+class ToolFlags(Flags):
+    """Flags of tools, by URN: a change reaches the toolsets of the project that list such a tool."""
+
+    scope: Scope = "project"
+    reached: str = """
+        SELECT toolset_id AS id FROM listed_tools JOIN toolsets ON toolsets.id = toolset_id
+        WHERE project_id = :project_id AND urn = ANY (CAST(:touched AS text[]))
+    """
+
+    def reach(self, live: str, target: str) -> tuple[str]:
+        return (self.reached,)

@@ -19,6 +19,7 @@ RECORDS = (
     "toolset_releases",
     "component_states",
     "release_components",
+    "release_marks",
 )
 
 
@@ -37,6 +38,15 @@ def rollbacks_of(engine: Engine, toolset: Toolset) -> list[Row[Any]]:
     return _rows(
         engine, "SELECT * FROM toolset_rollbacks WHERE toolset_id = :id ORDER BY created_at, id", id=toolset.id
     )
+
+
+def marks_of(engine: Engine, toolset: Toolset) -> list[Row[Any]]:
+    """The rows of `release_marks` with the numbers of their releases, oldest first."""
+    query = """
+        SELECT said.*, release_number FROM release_marks AS said JOIN toolset_releases r ON r.id = said.release_id
+        WHERE r.toolset_id = :id ORDER BY said.created_at, said.id
+    """
+    return _rows(engine, query, id=toolset.id)
 
 
 def current_number(engine: Engine, toolset: Toolset) -> int | None:
@@ -209,6 +219,18 @@ def insert_plug_in_state(engine: Engine, toolset: Toolset, number: int) -> None:
                 FROM toolset_releases r, state WHERE toolset_id = :id AND release_number = :number
             """),
             {"id": toolset.id, "number": number},
+        )
+
+
+def insert_mark(engine: Engine, toolset: Toolset, number: int, mark: str = "good") -> None:
+    """What somebody has said of a release."""
+    with engine.begin() as connection:
+        connection.execute(
+            text("""
+                INSERT INTO release_marks (release_id, mark, marked_by)
+                SELECT id, :mark, 'tester' FROM toolset_releases WHERE toolset_id = :id AND release_number = :number
+            """),
+            {"id": toolset.id, "number": number, "mark": mark},
         )
 
 

@@ -24,11 +24,23 @@ def _described(name: str, exported: Any) -> Iterator[str]:
     if not (inspect.isclass(exported) or inspect.isfunction(exported)):
         yield f"{name}: {_kind_of(exported)}"
         return
-    (definition,) = ast.parse(inspect.getsource(exported)).body
+    definition = _definition(exported)
     if isinstance(definition, ast.FunctionDef):
         yield from _function(definition, name)
-    elif isinstance(definition, ast.ClassDef):
+    elif isinstance(definition, ast.ClassDef) and inspect.isclass(exported):
         yield from _class(definition, name)
+        for base in _asking_classes(exported):
+            yield from _members(_definition(base))
+
+
+def _definition(exported: Any) -> ast.stmt:
+    (definition,) = ast.parse(inspect.getsource(exported)).body
+    return definition
+
+
+def _asking_classes(exported: type) -> list[type]:
+    """The classes that a client is put together from, which nobody names."""
+    return [base for base in exported.__mro__[1:] if base.__module__.startswith("release_worker.client.")]
 
 
 def _kind_of(exported: Any) -> str:
@@ -41,6 +53,11 @@ def _class(definition: ast.ClassDef, name: str) -> Iterator[str]:
     yield from (f"@{ast.unparse(decorator)}" for decorator in definition.decorator_list)
     bases = ", ".join(ast.unparse(base) for base in definition.bases)
     yield f"class {name}({bases})" if bases else f"class {name}"
+    yield from _members(definition)
+
+
+def _members(definition: ast.stmt) -> Iterator[str]:
+    assert isinstance(definition, ast.ClassDef)
     for statement in definition.body:
         match statement:
             case ast.FunctionDef() if _is_public(statement.name):

@@ -2,13 +2,9 @@
 
 import base64
 import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +18,13 @@ from sqlalchemy import Engine
 from release_worker import ReleaseClient
 from release_worker.broker.routing import QUEUE_NAMES
 from release_worker.embedded import EmbeddedServers
-from release_worker.embedded.process import eventually
+from release_worker.embedded.python_process import CELERY, PythonProcess
 from release_worker.settings import environment_with
 from release_worker.store.engine import make_engine
 from tests.support.databases import temporary_database
 
 ROOT = Path(__file__).parents[2]
 LONG = 60.0  # seconds; a test that waits for as long has failed
-_START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 
 
@@ -77,48 +72,16 @@ def service(servers: EmbeddedServers, *, broker_database: int) -> Iterator[Servi
         engine.dispose()
 
 
-@dataclass(frozen=True)
-class Worker:
-    """A running worker."""
-
-    process: "subprocess.Popen[bytes]"
-    log: Path
-
-    @property
-    def running(self) -> bool:
-        return self.process.poll() is None
-
-    def said(self) -> str:
-        """Its log so far."""
-        return self.log.read_text(errors="replace")
-
-
 @contextmanager
-def running_worker(served: Service, *arguments: str, directory: Path = ROOT) -> Iterator[Worker]:
+def running_worker(served: Service, *arguments: str, directory: Path = ROOT) -> Iterator[PythonProcess]:
     """`celery -A release_worker worker` in a directory: the repository, which has a celeryconfig.py, or another."""
-    command = [sys.executable, "-m", "celery", "-A", "release_worker", "worker", "--loglevel", "INFO", *arguments]
-    with tempfile.NamedTemporaryFile(prefix="worker-", suffix=".log") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=directory,
-            env=served.environment,
-            start_new_session=True,
-        )
-        worker = Worker(process, Path(log.name))
-        try:
-            assert eventually(lambda: " ready." in worker.said() or not worker.running, within=_START_SECONDS)
-            assert worker.running, worker.said()
-            yield worker
-        finally:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_STOP_SECONDS)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    command = [*CELERY, "worker", "--loglevel", "INFO", *arguments]
+    with (
+        tempfile.TemporaryDirectory(prefix="worker-") as logs,
+        PythonProcess("worker", command, directory, served.environment, Path(logs), _STOP_SECONDS) as worker,
+    ):
+        worker.wait_until(lambda: " ready." in worker.said())
+        yield worker
 
 
 def answer(result: AsyncResult) -> Any:

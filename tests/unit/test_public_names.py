@@ -48,6 +48,7 @@ def test_what_a_plug_in_imports_is_there_and_stays() -> None:
         "Component",
         "HasForms",
         "HasLiveRows",
+        "HasReach",
         "Parameters",
         "Scope",
         "TableComponent",

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -9,14 +10,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from release_worker.cli.processes import ChildProcess, Program, stop_on_signals
 from release_worker.cli.render import command_line, say
 
+if TYPE_CHECKING:
+    from release_worker.embedded.python_process import PythonProcess
+
 FLOWER_PORT = 5555
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ def dev(
     """
     from release_worker.operations.schema import upgrade_schema
 
-    stop_on_signals()
+    _stop_on_signals()
     with _servers(directory) as servers, ExitStack() as stack:
         upgrade_schema(servers.settings["database_url"])
         sample = _load_sample(servers)
@@ -55,6 +60,18 @@ def dev(
         stack.callback(say, "", "Stopping …")
         _introduce(servers, sample=sample, flower=flower)
         _watch(children)
+
+
+def _stop_on_signals() -> None:
+    """Turn Ctrl-C, SIGTERM and the end of the terminal into a SystemExit that unwinds; further ones change nothing."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        for one in _STOPPING:
+            signal.signal(one, signal.SIG_IGN)
+        raise SystemExit(0)
+
+    for one in _STOPPING:
+        signal.signal(one, stop)
 
 
 @contextmanager
@@ -99,7 +116,7 @@ def _given_servers(home: Path) -> Iterator[Servers]:
 
 def _load_sample(servers: Servers) -> str | None:
     """The sample's path where the servers are ours and hold it."""
-    from release_worker.operations.sample_toolset import SAMPLE, load_sample_toolset
+    from release_worker.cli.sample_toolset import SAMPLE, load_sample_toolset
 
     if not servers.own:
         return None
@@ -107,27 +124,30 @@ def _load_sample(servers: Servers) -> str | None:
     return SAMPLE
 
 
-def _start(stack: ExitStack, servers: Servers) -> tuple[Sequence[ChildProcess], int | None]:
+def _start(stack: ExitStack, servers: Servers) -> tuple[Sequence["PythonProcess"], int | None]:
     """The running children, and Flower's port where it is installed."""
+    from release_worker.embedded.python_process import CELERY, PythonProcess
     from release_worker.settings import environment_with
 
     say("Starting a worker and beat …")
     logs = servers.directory / "logs"
     logs.mkdir(exist_ok=True)
     node = f"--hostname=dev-{os.getpid()}@%h"
-    programs = [
-        Program("worker", ["worker", "--loglevel=INFO", "--concurrency=2", node], ready=" ready."),
-        Program("beat", ["beat", "--loglevel=INFO", "-s", str(servers.directory / "celerybeat-schedule")]),
-    ]
+    programs = {
+        "worker": ["worker", "--loglevel=INFO", "--concurrency=2", node],
+        "beat": ["beat", "--loglevel=INFO", "-s", str(servers.directory / "celerybeat-schedule")],
+    }
     port = _free_port(FLOWER_PORT) if find_spec("flower") else None
     if port is not None:
-        programs.append(Program("flower", ["flower", "--address=127.0.0.1", f"--port={port}", "--persistent=False"]))
+        programs["flower"] = ["flower", "--address=127.0.0.1", f"--port={port}", "--persistent=False"]
     environment = environment_with(**servers.settings)
+    # In the directory of its files, so that nothing in the one that we were called from shadows a module.
     children = [
-        stack.enter_context(ChildProcess(program, directory=logs, environment=environment)) for program in programs
+        stack.enter_context(PythonProcess(name, [*CELERY, *arguments], logs, environment))
+        for name, arguments in programs.items()
     ]
-    for child in children:
-        child.wait_until_ready()
+    worker = children[0]
+    worker.wait_until(lambda: " ready." in worker.said())
     return children, port
 
 
@@ -165,7 +185,7 @@ def _introduce(servers: Servers, *, sample: str | None, flower: int | None) -> N
         say(f"  {command_line('list', sample)}")
 
 
-def _watch(children: Sequence[ChildProcess]) -> None:
+def _watch(children: Sequence["PythonProcess"]) -> None:
     """Until a signal, or until a child stops by itself."""
     while True:
         for child in children:

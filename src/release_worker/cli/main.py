@@ -61,6 +61,7 @@ app.command()(releases.rollback)
 app.command()(retention.prune)
 app.command()(retention.pin)
 app.command()(retention.unpin)
+app.command()(retention.mark)
 app.add_typer(requests.app, name="requests")
 app.add_typer(database.app, name="db")
 

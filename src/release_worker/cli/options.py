@@ -92,3 +92,4 @@ NoWait = Annotated[
     bool,
     typer.Option("--no-wait", help="Only ask, and print the request's id."),
 ]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the records.")]

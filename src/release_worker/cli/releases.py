@@ -12,6 +12,7 @@ from release_worker.cli.options import (
     NoWait,
     NumberArgument,
     Organization,
+    Reason,
     Timeout,
     ToolsetArgument,
     parsed_labels,
@@ -35,7 +36,6 @@ Plan = Annotated[
         help="Only show what would change; change nothing. Waits its turn in the toolset's queue.",
     ),
 ]
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the records.")]
 Components = Annotated[
     list[str] | None,
     typer.Option(

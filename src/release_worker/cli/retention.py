@@ -1,10 +1,19 @@
-"""`prune`, `pin`, `unpin`."""
+"""`prune`, `pin`, `unpin`, `mark`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from release_worker.cli.options import Actor, AsJson, NoWait, NumberArgument, Organization, Timeout, ToolsetArgument
+from release_worker.cli.options import (
+    Actor,
+    AsJson,
+    NoWait,
+    NumberArgument,
+    Organization,
+    Reason,
+    Timeout,
+    ToolsetArgument,
+)
 from release_worker.cli.render import listed, print_json, say
 from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
 
@@ -74,3 +83,27 @@ def _set_pinned(
         print_json(result)
     else:
         say(f"Release {result.release_number} of {toolset} is {'pinned' if pinned else 'no longer pinned'}.")
+
+
+def mark(
+    toolset: ToolsetArgument,
+    number: NumberArgument,
+    judgement: Annotated[Literal["good", "bad"], typer.Argument(metavar="good|bad", help="What the release is.")],
+    actor: Actor,
+    reason: Reason = None,
+    organization: Organization = None,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    as_json: AsJson = False,
+) -> None:
+    """Say that release N is good or bad, and why.
+
+    A rollback to a bad release is refused, unless it is forced; `prune` keeps the newest good release.
+    Example: release-worker mark acme/payments/billing 41 bad --reason "refunds twice"
+    """
+    with client_from_environment(waits=True) as client:
+        handle = client.mark(toolset, number, judgement, actor=actor, reason=reason, organization=organization)
+        result = result_of(handle, timeout=timeout)
+    if as_json:
+        print_json(result)
+    else:
+        say(f"Release {result.release_number} of {toolset} is marked {result.mark}.")

@@ -1,25 +1,157 @@
-"""What every group of a client's methods stands on."""
+"""How a client asks: a request is checked, written down if there is a database, published, and waited for."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
+from celery.exceptions import TimeoutError as CeleryTimeoutError
+from uuid_utils import uuid7
+
+from release_worker.broker.publishing import message_of, publish
+from release_worker.broker.routing import envelope
+from release_worker.client.connections import ConnectionsByProcess, twice
 from release_worker.client.request_handle import RequestHandle
+from release_worker.domain.requests.kinds import KINDS, validate_request
+from release_worker.domain.requests.request import Request, Result
+from release_worker.errors import NotConfigured, ResultTimeout
+from release_worker.settings import given_settings, read_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
+    from release_worker.client.writing_down import OpenTransaction
+    from release_worker.store.accepting import Accepted
+
 Handle = RequestHandle[Any]
 
 
-class Asking(ABC):
-    """Submits requests."""
+class Asking:
+    """What every client has: its settings, its connections, and the way of a request."""
 
-    @abstractmethod
+    def __init__(
+        self,
+        *,
+        broker_url: str,
+        result_backend: str | None = None,
+        database_url: str | None = None,
+        prepared_statements: bool = True,
+    ) -> None:
+        """Some poolers need `prepared_statements=False`. Raises NotConfigured for an address that cannot be one."""
+        self._settings = given_settings(
+            broker_url=broker_url,
+            result_backend=result_backend,
+            database_url=database_url,
+            prepared_statements=prepared_statements,
+        )
+        self._connections = ConnectionsByProcess(self._settings)
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """A client for the addresses in `RELEASE_WORKER_…`. Raises NotConfigured where the broker is not set."""
+        settings = read_settings()
+        return cls(
+            broker_url=settings.require("broker_url"),
+            result_backend=settings.result_backend,
+            database_url=settings.database_url,
+            prepared_statements=settings.prepared_statements,
+        )
+
+    def close(self) -> None:
+        """Close the connections that this process has opened."""
+        self._connections.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def handle(self, request_id: str, kind: str | None = None, *, organization: str | None = None) -> Handle:
+        """The handle of a request that was made before, perhaps by another process.
+
+        Without its `kind`, or with `organization`, a slug or an id that says whose it must be, the request is looked
+        up, which needs a database. Raises RequestNotFound, also for a request of another organization, and
+        NotConfigured.
+        """
+        if kind is None or organization is not None:
+            engine = self._engine()
+            from release_worker.queries.find_request import find_request
+            from release_worker.store.engine import single_statement
+
+            def look() -> str:
+                with single_statement(engine) as connection:
+                    return find_request(connection, request_id, organization=organization).kind
+
+            kind = twice(look)
+        return Handle(self._wait, request_id, kind, published=True)
+
     def _submit(self, kind: str, fields: Mapping[str, Any], session: "Session | None") -> Handle:
-        """Check a request, write it down and publish it."""
+        request = validate_request(kind, fields)
+        request_id = str(uuid7())
+        if session is not None:
+            return self._submit_in_session(request, request_id, session)
+        if self._settings.database_url is None:
+            handle = Handle(self._wait, request_id, kind)
+            self._publish(
+                handle, envelope(kind, request_id, request.model_dump(mode="json"), in_ledger=False), kept=False
+            )
+            return handle
+        accepted = twice(lambda: self._write_down(request, request_id))  # what did arrive is found under its id
+        handle = self._handle_of(accepted)
+        if not accepted.record.finished:
+            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
+        return handle
 
-    @abstractmethod
+    def _write_down(self, request: Request, request_id: str) -> "Accepted":
+        from release_worker.store.accepting import KEY_WAIT, accept_request
+        from release_worker.store.engine import single_statement
+
+        with single_statement(self._engine()) as connection:
+            return accept_request(connection, request, request_id=request_id, lock_timeout=KEY_WAIT)
+
+    def _submit_in_session(self, request: Request, request_id: str, session: "Session") -> Handle:
+        from release_worker.client.writing_down import OpenTransaction, after_commit, joined
+        from release_worker.store.accepting import accept_request
+
+        connection = joined(session)
+        accepted = accept_request(connection, request, request_id=request_id)
+        handle = self._handle_of(accepted, made_in=OpenTransaction(connection))
+
+        def publish_kept() -> None:
+            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
+
+        if not accepted.record.finished:
+            after_commit(session, publish_kept)
+        return handle
+
+    def _handle_of(self, accepted: "Accepted", made_in: "OpenTransaction | None" = None) -> Handle:
+        if accepted.record.toolset_id is None:
+            raise accepted.record.stored_error()
+        record, wait = accepted.record, partial(self._wait, made_in=made_in)
+        return Handle(wait, record.id, record.kind, published=record.finished)
+
+    def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool) -> None:
+        publish(self._connections.own().app, message, kept=kept)
+        handle.published = True
+
+    def _wait(
+        self, request_id: str, kind: str, timeout: float | None, *, made_in: "OpenTransaction | None" = None
+    ) -> Result:
+        if self._settings.database_url is not None:
+            from release_worker.client.writing_down import wait_for_ledger
+
+            return wait_for_ledger(self._engine(), request_id, timeout, made_in)
+        if self._settings.result_backend is None:
+            raise NotConfigured(
+                "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND",
+                setting="RELEASE_WORKER_RESULT_BACKEND",
+            )
+        try:
+            fields = self._connections.own().app.AsyncResult(request_id).get(timeout=timeout)
+        except CeleryTimeoutError:
+            raise ResultTimeout(request_id=request_id, timeout=timeout, status="not finished") from None
+        return KINDS[kind].result.model_validate(fields)
+
     def _engine(self) -> "Engine":
-        """Raises NotConfigured if the client has no database."""
+        return self._connections.own().engine()

@@ -8,12 +8,22 @@ An installed package adds its components through the entry-point group `release_
 
 from release_worker.components.table import TableComponent, UnlinkedTableComponent
 from release_worker.domain.subject import Scope
-from release_worker.state.component import Component, HasForms, HasLiveRows, Parameters, keyed_diff, members, once
+from release_worker.state.component import (
+    Component,
+    HasForms,
+    HasLiveRows,
+    HasReach,
+    Parameters,
+    keyed_diff,
+    members,
+    once,
+)
 
 __all__ = [
     "Component",
     "HasForms",
     "HasLiveRows",
+    "HasReach",
     "Parameters",
     "Scope",
     "TableComponent",

@@ -19,7 +19,7 @@ GRANT SELECT ON
     organizations, projects, deployments, deployment_assets, tool_definitions, resource_definitions, toolsets,
     toolset_tools, toolset_resources, prompt_templates, system_configs, variations,
     toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components,
-    toolset_rollbacks, release_requests, release_bundles, release_worker_alembic_version
+    release_marks, toolset_rollbacks, release_requests, release_bundles, release_worker_alembic_version
 TO release_worker_app, release_worker_worker, release_worker_reader;
 
 -- The apps write live state, but not which release is current; and they ask.
@@ -51,7 +51,8 @@ GRANT INSERT, UPDATE ON prompt_templates TO release_worker_worker;
 
 -- … and the records: triggers refuse changes even to it, but for notes, labels, and what retention does.
 GRANT INSERT, DELETE ON
-    toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components
+    toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components,
+    release_marks
 TO release_worker_worker;
 GRANT UPDATE (predecessor_id) ON toolset_versions, variation_versions TO release_worker_worker;
 GRANT UPDATE (notes, labels, predecessor_id) ON toolset_releases TO release_worker_worker;

@@ -23,6 +23,8 @@ TRIGGERS = (
     "component_states.component_states_not_truncated",
     "release_components.release_components_immutable",
     "release_components.release_components_not_truncated",
+    "release_marks.release_marks_immutable",
+    "release_marks.release_marks_not_truncated",
     "release_requests.release_requests_refuse_orphan",
     "source_states.source_states_deployment_snapshot_depth",
     "source_states.source_states_immutable",

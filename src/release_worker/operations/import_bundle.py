@@ -99,12 +99,13 @@ def _refuse_shared_impact(
     connection: Connection, components: Components, plan: TakeOver, request: ImportBundle
 ) -> tuple[str, ...]:
     """Raises SharedStateImpact unless that is allowed; whom the import reaches, in words."""
+    live = live_state(components, plan.subject)
     affected = shared_impact(
         connection,
         {name: difference.keys for name, difference in plan.differing.items()},
-        live=live_state(components, plan.subject),
-        target=plan.wanted,
-        plug_in_scopes={component.name: component.scope for component in components.plug_ins},
+        live=live,
+        target=plan.wanted.over(live),
+        components=components,
     )
     if affected and not request.allow_shared_impact:
         paths = ", ".join(toolset["path"] for toolset in affected)

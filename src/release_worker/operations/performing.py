@@ -7,6 +7,7 @@ from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.domain.requests.discard import Discard
 from release_worker.domain.requests.import_bundle import ImportBundle
+from release_worker.domain.requests.mark import Mark
 from release_worker.domain.requests.pin import Pin
 from release_worker.domain.requests.prune import Prune
 from release_worker.domain.requests.publish import Publish
@@ -16,6 +17,7 @@ from release_worker.domain.requests.set_mode import SetMode
 from release_worker.domain.requests.stage import Stage
 from release_worker.operations.create_release import create_release
 from release_worker.operations.import_bundle import import_bundle
+from release_worker.operations.mark import mark
 from release_worker.operations.pin import pin
 from release_worker.operations.prune import prune
 from release_worker.operations.rollback import rollback
@@ -39,6 +41,7 @@ OPERATIONS: Mapping[str, Operation] = dict(
         _carried_out_by(CheckDrift, check_drift),
         _carried_out_by(Pin, pin),
         _carried_out_by(Prune, prune),
+        _carried_out_by(Mark, mark),
         _carried_out_by(Stage, stage),
         _carried_out_by(Publish, publish),
         _carried_out_by(Discard, discard),

@@ -37,15 +37,24 @@ def hold_live_rows(
     connection: Connection, components: Components, subject: Subject, *, written: Collection[Scope]
 ) -> None:
     """Hold all live rows of the components of these scopes, whose owners are held. Raises VersionConflict."""
-    concerned = [one for one in components if one.scope in written]
-    built_in = [one for one in concerned if one.name in BUILT_IN]
-    hold_rows(
-        connection, [query for one in built_in if isinstance(one, HasLiveRows) for query in one.live_rows()], subject
-    )
+    hold_rows_of_plug_ins(connection, components, subject, written=written)
+    hold_rows(connection, built_in_rows(components, written=written), subject)
+
+
+def hold_rows_of_plug_ins(
+    connection: Connection, components: Components, subject: Subject, *, written: Collection[Scope]
+) -> None:
+    """Hold those of plug-ins, each by itself: if its SQL is broken, it is known whose that is."""
     for plug_in in components.plug_ins:
-        if plug_in in concerned and isinstance(plug_in, HasLiveRows):
+        if plug_in.scope in written and isinstance(plug_in, HasLiveRows):
             with working_for(plug_in):
                 hold_rows(connection, plug_in.live_rows(), subject)
+
+
+def built_in_rows(components: Components, *, written: Collection[Scope]) -> list[str]:
+    """SQL: queries of the live rows of built-in components of these scopes."""
+    concerned = [one for one in components if one.name in BUILT_IN and one.scope in written]
+    return [query for one in concerned if isinstance(one, HasLiveRows) for query in one.live_rows()]
 
 
 def restore(connection: Connection, components: Components, wanted: State, names: Collection[str]) -> None:

@@ -53,6 +53,18 @@ class HasLiveRows(Protocol):
 
 
 @runtime_checkable
+class HasReach(Protocol):
+    """A component of a project or an organization that knows which toolsets would serve something else after a change.
+    Without this, a change of it is taken to reach every toolset of that project or organization."""
+
+    def reach(self, live: str, target: str) -> Sequence[str]:
+        """SQL: queries of `id`, toolsets that would serve something else if content `live` became `target`; what the
+        toolset that is rolled back serves is no matter. `CAST(:touched AS text[])` are the keys of the items that
+        `diff` finds. A query may also read `listed_tools` and `listed_resources`, both of `toolset_id, urn`: what all
+        toolsets list."""
+
+
+@runtime_checkable
 class HasForms(Protocol):
     """A component whose content has not always looked as it does today. Older releases stay verifiable, comparable and
     restorable: what they hold is digested as it was written, and lifted to today's form before anything else."""

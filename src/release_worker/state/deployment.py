@@ -6,8 +6,9 @@ from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters, keyed_diff, members, once
+from release_worker.state.urns import slugs_of
 from release_worker.store.owners.pointing import activate_deployment
-from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT
+from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT, neighbours
 from release_worker.store.statements import parsed
 
 _STATUS = "SELECT 'status' AS key, {0} -> 'status' AS item WHERE {0} IS NOT NULL"
@@ -76,6 +77,53 @@ class Deployment:
             deployment = self._build(connection, target, parameters)
         activate_deployment(connection, parameters["project_id"], deployment)
 
+    def reach(self, live: str, target: str) -> tuple[str]:
+        """Toolsets of the project.
+
+        - A tool or resource definition reaches those that list its URN.
+        - The deployment's status reaches those that list a URN which the live or the restored deployment provides. A
+          deployment that comes into being, or goes away, has another status. It reaches by what the live deployment
+          provides: what only the restored one does is touched itself.
+        - A function or package asset reaches those that list a URN of its slug: its code is what runs. The
+          configuration of an OpenAPI document reaches them too; its name and its checksum do not, for the document is
+          compiled into the definitions, which are compared themselves.
+        - A URN is of a slug if what follows its second colon is the slug, or begins with the slug and a colon. A slug
+          may hold colons: `tools:function:a:b` is of `a` and of `a:b`.
+        """
+        query = f"""
+            WITH touched AS MATERIALIZED (
+                SELECT split_part(key, '/', 1) AS section, substring(key FROM position('/' IN key) + 1) AS name
+                FROM unnest(CAST(:touched AS text[])) AS key),
+            active AS MATERIALIZED (SELECT {ACTIVE_DEPLOYMENT} AS id),
+            restored AS MATERIALIZED (SELECT {target} -> 'assets' AS content),
+            assets AS MATERIALIZED (
+                SELECT name AS key, split_part(name, '/', 1) AS kind,
+                       substring(name FROM position('/' IN name) + 1) AS slug
+                FROM touched WHERE section = 'assets'),
+            reaching AS MATERIALIZED (
+                SELECT slug FROM assets
+                WHERE kind <> 'openapiv3' OR (
+                    SELECT config FROM deployment_assets live
+                    WHERE deployment_id = (SELECT id FROM active) AND live.kind = assets.kind
+                      AND live.slug = assets.slug
+                ) IS DISTINCT FROM (SELECT content FROM restored) -> key -> 'config')
+            {neighbours("project")} AND ({_lists_touched("tool")} OR {_lists_touched("resource")})
+        """
+        return (query,)
+
+    def add(self, connection: Connection, content: str, parameters: Parameters) -> None:
+        """Provide what `content` has, besides what is provided: in a new deployment, a copy of the active one, whose
+        place it takes."""
+        clone = f"""
+            INSERT INTO deployments (project_id, status, cloned_from)
+            SELECT :project_id, coalesce({self.capture()} ->> 'status', 'completed'), {ACTIVE_DEPLOYMENT}
+            RETURNING id
+        """
+        deployment = connection.execute(parsed(clone), parameters).scalar_one()
+        _provide(connection, deployment, self.capture(), parameters)
+        _provide(connection, deployment, content, parameters)
+        activate_deployment(connection, parameters["project_id"], deployment)
+
     def _build(self, connection: Connection, target: str, parameters: Parameters) -> object:
         created = f"""
             INSERT INTO deployments (project_id, status, cloned_from)
@@ -85,7 +133,7 @@ class Deployment:
         """
         deployment = connection.execute(parsed(created), parameters).scalar()
         if deployment is not None:
-            provide(connection, deployment, target, parameters)
+            _provide(connection, deployment, target, parameters)
         return deployment
 
     @staticmethod
@@ -106,7 +154,7 @@ def _hold_original(connection: Connection, parameters: Parameters) -> None:
     connection.execute(parsed(f"WITH {', '.join(rows)} SELECT {counts}"), parameters)
 
 
-def provide(connection: Connection, deployment: object, content: str, parameters: Parameters) -> None:
+def _provide(connection: Connection, deployment: object, content: str, parameters: Parameters) -> None:
     """Insert the assets and definitions of `content` into a deployment."""
     given = {**parameters, "deployment_id": deployment}
     assets = f"""
@@ -123,6 +171,22 @@ def provide(connection: Connection, deployment: object, content: str, parameters
             FROM jsonb_each({content} -> '{section}')
         """
         connection.execute(parsed(definitions), given)
+
+
+def _lists_touched(kind: str) -> str:
+    """SQL: toolset `t` lists a tool, or a resource, whose definition, status or asset is touched. The first part of a
+    slug is looked up before all of its URN's slugs are, which is far quicker for long lists."""
+    return f"""
+        EXISTS (
+            SELECT FROM listed_{kind}s m WHERE m.toolset_id = t.id AND (
+                m.urn IN (SELECT name FROM touched WHERE section = '{kind}s')
+                OR EXISTS (SELECT FROM touched WHERE section = 'status') AND EXISTS (
+                    SELECT FROM {kind}_definitions
+                    WHERE deployment_id = (SELECT id FROM active) AND urn = m.urn)
+                OR split_part(m.urn, ':', 3) IN (SELECT split_part(slug, ':', 1) FROM reaching) AND (
+                    SELECT bool_or(slug IN (SELECT slug FROM reaching))
+                    FROM ({slugs_of("m.urn")}) AS slugs)))
+    """
 
 
 deployment = Deployment()

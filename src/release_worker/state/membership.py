@@ -57,6 +57,11 @@ class Membership:
         """
         connection.execute(parsed(put_back), parameters)
 
+    @property
+    def of_all(self) -> str:
+        """SQL: a query of `toolset_id, urn`, what every toolset lists."""
+        return f"SELECT toolset_id, {self.urn} AS urn FROM {self.table}"
+
     @staticmethod
     def listed(content: str) -> str:
         """SQL: a query of `urn, position` of a content."""

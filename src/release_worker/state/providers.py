@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from release_worker.state.deployment import provide
+from release_worker.state.deployment import deployment
 from release_worker.state.membership import Membership
 from release_worker.state.states import State
-from release_worker.state.system import restore_prompts
-from release_worker.store.owners.pointing import activate_deployment
-from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT
-from release_worker.store.statements import parsed
+from release_worker.state.system import system
+from release_worker.state.urns import slugs_of
 
 TOLD = 10  # of the URNs that a warning is about
 
@@ -23,15 +21,19 @@ def unprovided(connection: Connection, kind: str, *, listed: State, sources: Sta
     return tuple(sorted(both.query(connection, _unprovided(kind, listed, sources)).scalars()))
 
 
-def count_unprovided(connection: Connection, kind: str, *, listed: State, sources: State) -> tuple[int, Sequence[str]]:
-    """How many there are of these, and the first ten."""
-    query = f"""
-        WITH unprovided AS MATERIALIZED ({_unprovided(kind, listed, sources)})
-        SELECT (SELECT count(*) FROM unprovided),
-               ARRAY(SELECT urn FROM unprovided ORDER BY urn COLLATE "C" LIMIT {TOLD})
-    """
-    number, first = listed.over(sources).query(connection, query).one()
-    return number, first
+def count_unprovided(
+    connection: Connection, kinds: Sequence[str], *, listed: State, sources: State
+) -> dict[str, tuple[Sequence[str], int]]:
+    """Of each of these kinds, the first ten, and how many there are."""
+    if not kinds:
+        return {}
+    steps = ", ".join(f"{kind} AS MATERIALIZED ({_unprovided(kind, listed, sources)})" for kind in kinds)
+    columns = ", ".join(
+        f'ARRAY(SELECT urn FROM {kind} ORDER BY urn COLLATE "C" LIMIT {TOLD}), (SELECT count(*) FROM {kind})'
+        for kind in kinds
+    )
+    row = listed.over(sources).query(connection, f"WITH {steps} SELECT {columns}").one()
+    return {kind: (row[2 * place], row[2 * place + 1]) for place, kind in enumerate(kinds)}
 
 
 def _unprovided(kind: str, listed: State, sources: State) -> str:
@@ -85,7 +87,7 @@ def find_additions(
         SELECT key, value ->> 'tool_urn' FROM jsonb_each({snapshot["system"]} -> 'prompts')
         WHERE value ->> 'tool_urn' = ANY (CAST(:wanted_tools AS text[]))
           AND NOT coalesce({snapshot["deployment"]} -> 'tools' ? (value ->> 'tool_urn'), false)
-          AND key NOT IN (SELECT name FROM prompt_templates WHERE project_id = :project_id AND deleted_at IS NULL)
+          AND NOT {live["system"]} -> 'prompts' ? key
     """
     prompts: dict[str, str] = dict(both.query(connection, templates, **wanted).all())
     definitions = {"tools": defined("tools"), "resources": defined("resources")}
@@ -100,15 +102,6 @@ def find_additions(
     return Additions(**definitions, assets=tuple(found), prompts=prompts)
 
 
-def slugs_of(urn: str) -> str:
-    """SQL: a query of `slug`, all that a URN is of: `tools:function:a:b` is of `a` and of `a:b`, for a slug may hold a
-    colon itself."""
-    return f"""
-        SELECT array_to_string(parts[3:place], ':') AS slug
-        FROM string_to_array({urn}, ':') AS parts, generate_series(3, cardinality(parts)) AS place
-    """
-
-
 def add(connection: Connection, additions: Additions, *, live: State, snapshot: State) -> None:
     """Provide the additions in a new deployment, a copy of the active one that only gains, and as templates."""
     wanted = {
@@ -120,18 +113,9 @@ def add(connection: Connection, additions: Additions, *, live: State, snapshot: 
         "added_prompts": list(additions.prompts),
     }
     if additions.to_deployment:
-        clone = f"""
-            INSERT INTO deployments (project_id, status, cloned_from)
-            SELECT :project_id, coalesce({live["deployment"]} ->> 'status', 'completed'), {ACTIVE_DEPLOYMENT}
-            RETURNING id
-        """
-        deployment = connection.execute(parsed(clone), wanted).scalar_one()
-        provide(connection, deployment, live["deployment"], wanted)
-        provide(connection, deployment, _added_definitions(snapshot), wanted)
-        activate_deployment(connection, live.parameters["project_id"], deployment)
+        deployment.add(connection, _added_definitions(snapshot), wanted)
     if additions.prompts:
-        for statement in restore_prompts(_added_prompts(snapshot)):
-            connection.execute(parsed(statement), wanted)
+        system.add(connection, _added_prompts(snapshot), wanted)
 
 
 def _added_definitions(snapshot: State) -> str:

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters, keyed_diff, members, once
+from release_worker.store.owners.relations import neighbours
 from release_worker.store.statements import parsed
 
 # A template's `arguments` may be SQL NULL, which the content shows by leaving the field out, or the JSON value null.
@@ -50,35 +51,54 @@ class System:
 
         return keyed_diff(once(before, items), once(after, items))
 
+    def reach(self, live: str, target: str) -> tuple[str, str]:
+        """Configuration, and a template without a tool URN, before or after, reach every toolset of the project: any
+        may offer such a template. A template with a tool URN reaches those that list it."""
+        configuration = f"""
+            {neighbours("project")}
+            AND EXISTS (SELECT FROM unnest(CAST(:touched AS text[])) AS key WHERE key LIKE 'config/%')
+        """
+        prompts = f"""
+            WITH touched AS (
+                SELECT value ->> 'tool_urn' AS urn
+                FROM (SELECT * FROM jsonb_each({live} -> 'prompts')
+                      UNION ALL SELECT * FROM jsonb_each({target} -> 'prompts')) AS templates
+                WHERE 'prompts/' || key = ANY (CAST(:touched AS text[])))
+            {neighbours("project")} AND (
+                EXISTS (SELECT FROM touched WHERE coalesce(urn, '') = '')
+                OR EXISTS (SELECT FROM listed_tools m JOIN touched USING (urn) WHERE m.toolset_id = t.id))
+        """
+        return configuration, prompts
+
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
-        for statement in (*_restore_config(target), *restore_prompts(target), _delete_other_prompts(target)):
+        for statement in (_restore_config(target), *_restore_prompts(target), _delete_other_prompts(target)):
+            connection.execute(parsed(statement), parameters)
+
+    def add(self, connection: Connection, content: str, parameters: Parameters) -> None:
+        """Put the templates of `content` back, besides those that are there."""
+        for statement in _restore_prompts(content):
             connection.execute(parsed(statement), parameters)
 
 
-def _restore_config(target: str) -> tuple[str, str, str]:
-    wanted = f"WITH target AS MATERIALIZED (SELECT key, value FROM jsonb_each({target} -> 'config'))"
-    removed = f"""
-        {wanted}
-        DELETE FROM system_configs AS live
-        WHERE project_id = :project_id AND NOT EXISTS (SELECT FROM target WHERE target.key = live.key)
-    """
-    changed = f"""
-        {wanted}
-        UPDATE system_configs AS live SET value = target.value
-        FROM target
-        WHERE project_id = :project_id AND live.key = target.key AND live.value <> target.value
-    """
-    added = f"""
-        {wanted}
+def _restore_config(target: str) -> str:
+    """SQL, one statement: no row is touched by two of its steps."""
+    return f"""
+        WITH target AS MATERIALIZED (SELECT key, value FROM jsonb_each({target} -> 'config')),
+        removed AS (
+            DELETE FROM system_configs AS live
+            WHERE project_id = :project_id AND NOT EXISTS (SELECT FROM target WHERE target.key = live.key)),
+        changed AS (
+            UPDATE system_configs AS live SET value = target.value
+            FROM target
+            WHERE project_id = :project_id AND live.key = target.key AND live.value <> target.value)
         INSERT INTO system_configs (project_id, key, value)
         SELECT :project_id, key, value FROM target
         WHERE NOT EXISTS (
             SELECT FROM system_configs AS live WHERE project_id = :project_id AND live.key = target.key)
     """
-    return removed, changed, added
 
 
-def restore_prompts(target: str) -> tuple[str, str, str]:
+def _restore_prompts(target: str) -> tuple[str, str, str]:
     """SQL: put the templates of `target` back. One that was deleted meanwhile comes back as the same row, so that
     references to its id hold again."""
     wanted = f"WITH target AS MATERIALIZED (SELECT key AS name, value AS item FROM jsonb_each({target} -> 'prompts'))"

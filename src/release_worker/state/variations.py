@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters, keyed_diff, members
+from release_worker.store.owners.relations import neighbours
 from release_worker.store.statements import parsed
 
 
@@ -37,27 +38,49 @@ class Variations:
     def diff(self, before: str, after: str) -> str:
         return keyed_diff(members(before), members(after))
 
+    def reach(self, live: str, target: str) -> tuple[str]:
+        """A global variation reaches the toolsets of the organization that list its URN, if their own variation, laid
+        over it field by field, leaves a difference. If the two are not both objects, their own is served alone."""
+        query = f"""
+            WITH touched AS (
+                SELECT urn, live.config AS before, {target} -> urn AS after
+                FROM unnest(CAST(:touched AS text[])) AS urn
+                LEFT JOIN variations live
+                    ON live.organization_id = :organization_id AND live.toolset_id IS NULL AND live.tool_urn = urn)
+            {neighbours("organization")} AND EXISTS (
+                SELECT FROM listed_tools m JOIN touched USING (urn)
+                LEFT JOIN variations own
+                    ON own.organization_id = :organization_id AND own.toolset_id = t.id AND own.tool_urn = m.urn
+                WHERE m.toolset_id = t.id
+                  AND {_overlaid("before", "own.config")} IS DISTINCT FROM {_overlaid("after", "own.config")})
+        """
+        return (query,)
+
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
-        wanted = f"WITH target AS MATERIALIZED (SELECT key AS urn, value AS config FROM jsonb_each({target}))"
-        removed = f"""
-            {wanted}
-            DELETE FROM variations AS live
-            WHERE {self._ours} AND NOT EXISTS (SELECT FROM target WHERE target.urn = live.tool_urn)
-        """
-        changed = f"""
-            {wanted}
-            UPDATE variations AS live SET config = target.config, updated_at = now()
-            FROM target
-            WHERE {self._ours} AND live.tool_urn = target.urn AND live.config <> target.config
-        """
-        added = f"""
-            {wanted}
+        """As one statement: no row is touched by two of its steps."""
+        put_back = f"""
+            WITH target AS MATERIALIZED (SELECT key AS urn, value AS config FROM jsonb_each({target})),
+            removed AS (
+                DELETE FROM variations AS live
+                WHERE {self._ours} AND NOT EXISTS (SELECT FROM target WHERE target.urn = live.tool_urn)),
+            changed AS (
+                UPDATE variations AS live SET config = target.config, updated_at = now()
+                FROM target
+                WHERE {self._ours} AND live.tool_urn = target.urn AND live.config <> target.config)
             INSERT INTO variations (organization_id, toolset_id, tool_urn, config)
             SELECT :organization_id, {self._owner}, urn, config FROM target
             WHERE NOT EXISTS (SELECT FROM variations AS live WHERE {self._ours} AND live.tool_urn = target.urn)
         """
-        for statement in (removed, changed, added):
-            connection.execute(parsed(statement), parameters)
+        connection.execute(parsed(put_back), parameters)
+
+
+def _overlaid(below: str, above: str) -> str:
+    return f"""
+        CASE WHEN coalesce(jsonb_typeof({below}), 'object') = 'object'
+                  AND coalesce(jsonb_typeof({above}), 'object') = 'object'
+             THEN coalesce({below}, '{{}}') || coalesce({above}, '{{}}')
+             ELSE coalesce({above}, {below}) END
+    """
 
 
 global_variations = Variations(name="global_variations", scope="organization")

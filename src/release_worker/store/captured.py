@@ -69,11 +69,9 @@ def check_integrity(connection: Connection, release: Release, plug_ins: PlugIns)
     Raises IntegrityMismatch, naming each object whose stored digest is not that of its content, and UnsupportedContent
     for a part that newer software wrote.
     """
-    stored = _stored_parts(connection, release)
+    stored, written = _stored_and_written(connection, release, plug_ins)
     parts = _parts(stored, plug_ins)
     _refuse_newer(release, stored, parts)
-    contents = {name: content_as_written(part, name, _ROLE) for part in parts for name in _components(part)}
-    written = _digests(connection, release, contents)
     computed = {
         part.name: part.digest(written, part.forms[stored[part.name].form - 1]) if part.name in stored else None
         for part in parts
@@ -152,26 +150,56 @@ def _refuse_newer(release: Release, stored: Mapping[str, _Stored], parts: Sequen
         raise UnsupportedContent(reason=reason)
 
 
+def _stored_and_written(
+    connection: Connection, release: Release, plug_ins: PlugIns
+) -> tuple[Mapping[str, _Stored], StateDigests]:
+    """What the rows of the parts say, and the digests of their contents as they were written: in one round trip, and
+    one more if a plug-in is not installed here."""
+    installed = (*BUILT_IN_PARTS, *plug_ins)
+    said = f"(SELECT json_object_agg(name, json_build_array(digest, form)) FROM ({_STORED}) AS stored) AS stored"
+    query = f"SELECT {said}, {_digest_columns(_as_written(installed))}"
+    told, *digests = connection.execute(parsed(query), captured_parameters(release)).one()
+    stored = {name: _Stored(digest, form) for name, (digest, form) in told.items()}
+    written = StateDigests(dict(zip(_as_written(installed), digests, strict=True)))
+    others = [part for part in _parts(stored, plug_ins) if part not in installed]
+    if others:
+        more = _digests(connection, release, _as_written(others))
+        written = StateDigests({**written.components, **more.components})
+    return stored, written
+
+
+def _as_written(parts: Sequence[Part]) -> dict[str, str]:
+    return {name: content_as_written(part, name, _ROLE) for part in parts for name in _components(part)}
+
+
 def _digests_today(connection: Connection, release: Release, parts: Sequence[Part]) -> StateDigests:
     contents = {name: content_today(part, name, _ROLE) for part in parts for name in part.forms[-1].contents}
     return _digests(connection, release, contents)
 
 
 def _digests(connection: Connection, release: Release, contents: Mapping[str, str]) -> StateDigests:
-    columns = ", ".join(f'release_worker_digest({content}) AS "{name}"' for name, content in contents.items())
-    row = connection.execute(parsed(f"SELECT {columns}"), captured_parameters(release)).one()
+    row = connection.execute(parsed(f"SELECT {_digest_columns(contents)}"), captured_parameters(release)).one()
     return StateDigests(dict(zip(contents, row, strict=True)))
 
 
-def _stored_parts(connection: Connection, release: Release) -> Mapping[str, _Stored]:
-    """By name, those of which there is a row."""
-    built_in = (f"SELECT '{part.name}', digest, form FROM {part.source(_ROLE)}" for part in BUILT_IN_PARTS)
-    plug_ins = """
+def _digest_columns(contents: Mapping[str, str]) -> str:
+    return ", ".join(f'release_worker_digest({content}) AS "{name}"' for name, content in contents.items())
+
+
+# SQL: a query of what the rows of the parts say, of those of which there is a row.
+_STORED = " UNION ALL ".join(
+    (
+        *(f"SELECT '{part.name}' AS name, digest, form FROM {part.source(_ROLE)}" for part in BUILT_IN_PARTS),
+        """
         SELECT c.component, s.digest, s.form FROM component_states s
         JOIN release_components c ON c.component_state_id = s.id WHERE c.release_id = :target_release_id
-    """
-    query = " UNION ALL ".join((*built_in, plug_ins))
-    rows = connection.execute(parsed(query), captured_parameters(release))
+        """,
+    )
+)
+
+
+def _stored_parts(connection: Connection, release: Release) -> Mapping[str, _Stored]:
+    rows = connection.execute(parsed(_STORED), captured_parameters(release))
     return {name: _Stored(digest, form) for name, digest, form in rows}
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from release_worker.domain import canonical_json
 from release_worker.domain.release import Release, ReleaseKind
 from release_worker.domain.subject import Subject
-from release_worker.store.owners.pointing import POINT_AT_RELEASE
+from release_worker.store.owners.pointing import POINT_AT_NEW_RELEASE
 from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT
 from release_worker.store.parts import BUILT_IN_PARTS, ComponentState
 from release_worker.store.parts.part import object_in_sql
@@ -123,4 +123,4 @@ def _release() -> Iterator[str]:
                       global_variations_version_id, toolset_variations_version_id, digest, predecessor_id, notes,
                       labels, released_by, request_id, created_at)
     """
-    yield POINT_AT_RELEASE
+    yield POINT_AT_NEW_RELEASE

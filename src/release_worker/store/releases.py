@@ -1,5 +1,7 @@
 """Release records: find them."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -7,7 +9,7 @@ from sqlalchemy import Connection
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.errors import ReleaseNotFound, VersionConflict
-from release_worker.store.owners.holding import holding_toolset
+from release_worker.store.owners.holding import held_count, held_steps, holding_toolset
 from release_worker.store.owners.naming import toolset_of_id
 from release_worker.store.owners.relations import CURRENT_RELEASE, LIVE, OWNED, POINTED_AT, SUBJECT, deployment_if_kept
 from release_worker.store.statements import parsed
@@ -60,34 +62,44 @@ def look_for(connection: Connection, toolset_id: UUID, number: int) -> tuple[Sub
     return None if row is None else (Subject(*row[:4]), Release(*row[4:]))
 
 
-def current_and_numbered(
-    connection: Connection, subject: Subject, number: int
-) -> tuple[Release | None, Release, UUID | None]:
-    """The toolset's current release, None if it has none; its release of this number; and the deployment that was
-    active at the latter, or if that is gone the one that its content was captured from first, which may be gone too.
+class RollbackReleases(NamedTuple):
+    """Between which releases a rollback goes. `current`: None if there is none; `original_deployment`: the one that was
+    active at the target, or if that is gone the one that its content was captured from first, which may be gone too."""
 
-    In one round trip. Raises ReleaseNotFound.
+    current: Release | None
+    target: Release
+    original_deployment: UUID | None
+
+
+def releases_of_rollback(
+    connection: Connection, subject: Subject, number: int, *, holding: Sequence[str] = ()
+) -> RollbackReleases:
+    """The toolset's current release and that of this number. Holds what the queries `holding` find as `hold_rows` does,
+    in the same round trip; the toolset's own row, which keeps its releases, must be held before.
+
+    Raises ReleaseNotFound, and VersionConflict if a row is not free.
     """
     where = f"""
         WHERE r.toolset_id = :toolset_id AND (r.release_number = :number OR r.id = {CURRENT_RELEASE})
     """
-    more = f"r.created_at, r.id = {CURRENT_RELEASE} AS current, found.original"
+    held = "WITH " + ", ".join(held_steps(holding)) if holding else ""
+    more = f"r.created_at, r.id = {CURRENT_RELEASE} AS current, found.original, {held_count(holding)} AS held"
     original = f"""
         LEFT JOIN source_states s ON s.id = r.source_state_id
         CROSS JOIN LATERAL (
             SELECT {deployment_if_kept("r.deployment_id", "s.deployment_id")} AS original) AS found
     """
-    query = _SELECT.replace("r.created_at", more) + original + where
+    query = held + _SELECT.replace("r.created_at", more) + original + where
     current, numbered = None, None
-    for row in connection.execute(parsed(query), {"toolset_id": subject.toolset_id, "number": number}):
-        fields = dict(row._mapping)
-        is_current, deployment = fields.pop("current"), fields.pop("original")
-        release = Release(**fields)
+    for *fields, is_current, deployment, _held in connection.execute(
+        parsed(query), {**subject.parameters, "number": number}
+    ):
+        release = Release(*fields)
         current = release if is_current else current
         numbered = (release, deployment) if release.release_number == number else numbered
     if numbered is None:
         raise ReleaseNotFound(toolset=subject.path, release_number=number)
-    return current, *numbered
+    return RollbackReleases(current, *numbered)
 
 
 def hold_for_release(connection: Connection, toolset_id: UUID) -> tuple[Subject, Release | None]:

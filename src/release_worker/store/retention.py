@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.subject import Subject
+from release_worker.store.marks import mark_of
 from release_worker.store.owners.relations import is_current
 from release_worker.store.parts import GARBAGE
 from release_worker.store.statements import parsed
@@ -41,6 +42,9 @@ def prunable_releases(connection: Connection, subject: Subject, *, keep: int) ->
               WHERE toolset_id = :toolset_id ORDER BY release_number DESC LIMIT :keep)
           AND NOT coalesce((labels -> 'pinned')::text = 'true', false)
           AND NOT {is_current("release.id")}
+          AND release_number IS DISTINCT FROM (
+              SELECT max(release_number) FROM toolset_releases AS good
+              WHERE toolset_id = :toolset_id AND {mark_of("good.id")} = 'good')
           AND NOT EXISTS (
               SELECT FROM toolset_rollbacks
               WHERE toolset_id = :toolset_id AND release.id IN (from_release_id, to_release_id, backup_release_id))
@@ -61,10 +65,12 @@ def delete_releases(connection: Connection, subject: Subject, release_ids: Seque
     """Delete these releases of the toolset."""
     parameters = {"toolset_id": subject.toolset_id, "doomed": list(release_ids)}
     unlink = "DELETE FROM release_components WHERE release_id = ANY (CAST(:doomed AS uuid[]))"
+    unmark = "DELETE FROM release_marks WHERE release_id = ANY (CAST(:doomed AS uuid[]))"
     delete = "DELETE FROM toolset_releases WHERE id = ANY (CAST(:doomed AS uuid[]))"
     connection.exec_driver_sql(_OPEN)
     connection.execute(parsed(_mended("toolset_releases", "toolset_id = :toolset_id")), parameters)
     connection.execute(parsed(unlink), parameters)
+    connection.execute(parsed(unmark), parameters)
     connection.execute(parsed(delete), parameters)
     connection.exec_driver_sql(_CLOSE)
 

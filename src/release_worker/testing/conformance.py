@@ -8,7 +8,7 @@ from typing import get_args
 from sqlalchemy import Connection, Engine, exc
 
 from release_worker.domain.subject import Scope
-from release_worker.state.component import Component, HasLiveRows
+from release_worker.state.component import Component, HasLiveRows, HasReach
 from release_worker.store.owners.holding import hold_owners, hold_rows
 from release_worker.store.statements import parsed
 from release_worker.testing.estate import Edit, Estate, build_estate
@@ -18,6 +18,7 @@ from release_worker.testing.observing import (
     read_content,
     read_difference,
     read_digest,
+    read_reach,
     require,
     trying,
 )
@@ -51,6 +52,7 @@ def exercise_component(component: Component, *, engine: Engine, edits: Sequence[
         contents.append(_read(engine, component, estate, f"after {_name(edit)}"))
         _check_edit(component, edit, *contents[-2:], busy=busy)
     _check_differences(engine, component, estate, contents)
+    _check_reach(engine, component, estate, contents)
     check_restores(engine, component, estate, contents)
 
 
@@ -138,6 +140,19 @@ def _check_differences(engine: Engine, component: Component, estate: Estate, con
             require(not wrong, component, f"diff {label} is wrong about {', '.join(wrong)}")
             differ = before.digest != after.digest and NOTHING not in (before, after)
             require(found or not differ, component, f"diff {label} is empty, though the contents differ")
+
+
+def _check_reach(engine: Engine, component: Component, estate: Estate, contents: Sequence[Content]) -> None:
+    """Whatever is restored, `reach` can be asked, and names no toolset of another owner."""
+    if not isinstance(component, HasReach) or component.scope == "toolset":
+        return
+    with engine.connect() as connection:
+        for before, after in permutations((NOTHING, *contents), 2):
+            label = f"from {before.label} to {after.label}"
+            with trying(component, f"reach {label}"):
+                reached = read_reach(connection, component, estate.ours, before, after)
+            foreign = reached & {estate.neighbour.toolset_id, estate.stranger.toolset_id}
+            require(not foreign, component, f"reach {label} names a toolset of another owner")
 
 
 def _name(edit: Edit) -> str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, exc
 
 from release_worker.errors import ReleaseWorkerError
-from release_worker.state.component import Component, HasLiveRows
+from release_worker.state.component import Component, HasLiveRows, HasReach
+from release_worker.state.reach import LISTED
+from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT
 from release_worker.store.statements import parsed
 from release_worker.testing.estate import Owner
 
@@ -73,8 +75,7 @@ def read_content(connection: Connection, component: Component, owner: Owner, lab
         elsewhere.rollback()
     require(digest == odd, component, f"capture depends on settings of the session such as TimeZone, {label}")
     query = f"""
-        SELECT CAST(content AS text), jsonb_typeof(content),
-               (SELECT active_deployment_id FROM projects WHERE id = :project_id)
+        SELECT CAST(content AS text), jsonb_typeof(content), {ACTIVE_DEPLOYMENT}
         FROM (SELECT release_worker_not_too_deep({component.capture()}, 'content') AS content) AS live
     """
     with trying(component, f"capture of content that is to be stored, {label},"):
@@ -120,6 +121,23 @@ def read_difference(
         require(key not in found, component, f"diff has the key {key} twice, {label}")
         require(in_old is not None and in_new is not None, component, f"diff does not say where {key} is, {label}")
         found[key] = (old, new, in_old, in_new)
+    return found
+
+
+def read_reach(
+    connection: Connection, component: HasReach, owner: Owner, before: Content, after: Content
+) -> set[object]:
+    """The ids that a change from one content to the other reaches."""
+    given = {
+        **owner.parameters,
+        "content_before": before.text,
+        "content_after": after.text,
+        "touched": list(before.difference(after)),
+    }
+    found: set[object] = set()
+    for query in component.reach(BEFORE, AFTER):
+        statement = f"WITH {LISTED} SELECT CAST(id AS uuid) FROM ({query}) AS reached"
+        found.update(connection.execute(parsed(statement), given).scalars())
     return found
 
 

@@ -7,6 +7,7 @@ from itertools import permutations
 from sqlalchemy import Connection, Engine
 
 from release_worker.state.component import Component
+from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT
 from release_worker.store.statements import parsed
 from release_worker.testing.estate import Estate, Owner
 from release_worker.testing.observing import (
@@ -88,8 +89,7 @@ def _check_restore(
 
 def _check_repeated(connection: Connection, component: Component, ours: Owner, target: Content) -> None:
     rows = read_rows(connection, component, ours)
-    query = "SELECT active_deployment_id FROM projects WHERE id = :project_id"
-    deployment = connection.execute(parsed(query), ours.parameters).scalar()
+    deployment = connection.execute(parsed(f"SELECT {ACTIVE_DEPLOYMENT}"), ours.parameters).scalar()
     restore(connection, component, ours, target, deployment=deployment)
     label = f"restore of {target.label}, when live state was equal already,"
     require(read_digest(connection, component, ours) == target.digest, component, f"{label} changed the content")

@@ -56,6 +56,7 @@ VALID: dict[str, dict[str, Any]] = {
     "check_drift": {},
     "pin": {"release_number": 1, "pinned": False},
     "prune": {"keep": 3},
+    "mark": {"release_number": 1, "mark": "good"},
 }
 
 

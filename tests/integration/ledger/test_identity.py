@@ -1,6 +1,7 @@
 """A request belongs to the toolset that its name meant when it was accepted."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -52,12 +53,13 @@ def own_state(engine: Engine, toolset: Toolset) -> dict[str, object]:
 
 
 REPLACED: list[Callable[[Engine, Toolset], Toolset]] = [replaced_in_its_project, replaced_in_another_organization]
-OPERATIONS = {
+OPERATIONS: dict[str, dict[str, Any]] = {
     "create_release": {},
     "rollback": {"release_number": 1, "allow_shared_impact": True},
     "check_drift": {},
     "pin": {"release_number": 1},
     "prune": {"keep": 1},
+    "mark": {"release_number": 1, "mark": "bad"},
 }
 
 

@@ -26,6 +26,7 @@ OPERATIONS: Mapping[str, dict[str, Any]] = {
     "check_drift": {},
     "pin": {"release_number": 1},
     "prune": {"keep": 1},
+    "mark": {"release_number": 1, "mark": "bad"},
 }
 
 

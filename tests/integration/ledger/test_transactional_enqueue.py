@@ -17,7 +17,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from release_worker import ReleaseClient
-from release_worker.client.release_client import Handle
+from release_worker.client.asking import Handle
 from release_worker.embedded import EmbeddedServers
 from release_worker.errors import (
     BrokerUnavailable,

@@ -13,7 +13,7 @@ from release_worker.store.engine import make_engine
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import ask, mailbox, record
 from tests.support.operations import release
-from tests.support.plug_ins import with_plug_ins
+from tests.support.plug_ins import ToolFlags, create_flags_table, with_plug_ins
 from tests.support.world import Toolset
 
 HARMLESS = "CAST('{\"a\": 1}' AS jsonb)"
@@ -93,6 +93,17 @@ def test_a_plug_in_that_cannot_be_restored_is_named(
     moved = Plugged(content="CAST('{}' AS jsonb)", restoring=restoring)
     failed = failure(engine, ask(engine, billing, "rollback", release_number=1), moved)
     assert failed.details == {"component": "flags", "reason": complaint}
+
+
+def test_a_plug_in_that_cannot_say_whom_it_reaches_is_named(engine: Engine, billing: Toolset) -> None:
+    create_flags_table(engine)
+    release(engine, billing, registry=with_plug_ins(ToolFlags()))
+    with engine.begin() as connection:
+        values = {"owner": billing.project.id}
+        connection.execute(text("INSERT INTO flags VALUES (:owner, 'dark', 'true')"), values)
+    broken = ToolFlags(reached="SELECT id FROM nothing")
+    failed = failure(engine, ask(engine, billing, "rollback", release_number=1), broken)
+    assert failed.details == {"component": "flags", "reason": 'relation "nothing" does not exist'}
 
 
 def test_other_requests_of_the_toolset_go_on(engine: Engine, billing: Toolset) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from release_worker.components import Parameters, Scope, keyed_diff, members
 from release_worker.testing import exercise_component
 from tests.support.component_edits import flag_edits
-from tests.support.plug_ins import Flags, create_flags_table
+from tests.support.plug_ins import Flags, ToolFlags, create_flags_table
 
 OURS = "owner_id = :toolset_id"
 Restore = Callable[[Connection, str, Parameters], object]
@@ -253,6 +253,21 @@ def test_live_rows_of_a_table_to_which_others_can_add_are_convicted(engine: Engi
     create_flags_table(engine)
     with pytest.raises(AssertionError, match="adding is not held off by live_rows and the owner's row"):
         exercise_component(Suspect(), engine=engine, edits=flag_edits("toolset"))
+
+
+@pytest.mark.parametrize(
+    ("reached", "complaint"),
+    [
+        ("SELECT id FROM nothing", "reach .* failed"),
+        ("SELECT 'a toolset' AS id", "reach .* failed"),
+        ("SELECT id FROM toolsets", "reach .* names a toolset of another owner"),
+    ],
+)
+def test_a_component_that_is_wrong_about_its_reach_is_convicted(engine: Engine, reached: str, complaint: str) -> None:
+    create_flags_table(engine)
+    exercise_component(ToolFlags(), engine=engine, edits=flag_edits("project"))
+    with pytest.raises(AssertionError, match=f"component flags: .*{complaint}"):
+        exercise_component(ToolFlags(reached=reached), engine=engine, edits=flag_edits("project"))
 
 
 def test_without_edits_nothing_is_proved(engine: Engine) -> None:

@@ -14,11 +14,12 @@ from release_worker.operations.rollback.plan import plan_rollback
 from release_worker.state.registry import Components, built_in_components, installed_components
 from release_worker.store.engine import snapshot_transaction
 from release_worker.store.owners.naming import find_toolset
-from tests.support.billing import a_full_toolset
+from release_worker.store.releases import releases_of_rollback
+from tests.support.billing import INVOICE, a_full_toolset
 from tests.support.exact_json import Json, digest, parsed, written
 from tests.support.live_state import live_state
 from tests.support.operations import ACTOR, drift, release, roll_back
-from tests.support.plug_ins import Flags, create_flags_table, with_plug_ins
+from tests.support.plug_ins import Flags, ToolFlags, create_flags_table, with_plug_ins
 from tests.support.records import current_number, number_of_rows, recomputed_digests, release_of, releases_of, tampering
 from tests.support.retention import prune
 from tests.support.world import Toolset
@@ -58,7 +59,8 @@ def verify(engine: Engine, billing: Toolset, number: int, registry: Components) 
     request = Rollback(toolset=billing.path, actor=ACTOR, release_number=number, allow_shared_impact=True)
     with snapshot_transaction(engine) as connection:
         subject = find_toolset(connection, billing.path)
-        return plan_rollback(connection, request, registry, subject=subject).warnings
+        releases = releases_of_rollback(connection, subject, number)
+        return plan_rollback(connection, request, registry, subject=subject, releases=releases).warnings
 
 
 @pytest.mark.parametrize("scope", ["toolset", "project", "organization"])
@@ -195,6 +197,23 @@ def test_shared_state_of_its_own_is_not_restored_under_other_toolsets_unasked(
     done = roll_back(engine, billing, 1, registry=registry, allow_shared_impact=True)
     assert flags_of(engine, billing, scope=scope) == {}
     assert len(done.warnings) == len(reached)
+
+
+def test_a_component_that_says_whom_a_change_reaches_is_believed(engine: Engine, billing: Toolset) -> None:
+    """Of what it names, only other live toolsets count."""
+    registry = with_plug_ins(ToolFlags())
+    listing = billing.project.toolset("listing", tools=["tools:x", INVOICE])
+    billing.project.toolset("deleted", tools=["tools:x"]).delete()
+    billing.project.toolset("other", tools=["tools:y"])
+    release(engine, billing, registry=registry)
+    set_flags(engine, billing, {"tools:x": True, INVOICE: True}, scope="project")
+    with pytest.raises(SharedStateImpact) as refused:
+        roll_back(engine, billing, 1, registry=registry)
+    assert [(one["path"], one["components"]) for one in refused.value.details["toolsets"]] == [
+        (listing.path, ["flags"])
+    ]
+    set_flags(engine, billing, {"tools:z": True}, scope="project")
+    assert roll_back(engine, billing, 1, registry=registry).warnings == ()
 
 
 @pytest.fixture

@@ -232,4 +232,4 @@ def test_a_release_of_older_software_and_one_with_plug_in_state_can_be_pruned(en
     billing.edit(name="Other")
     release(engine, billing)
     assert prune(engine, billing, keep=1).pruned == (1, 2)
-    assert [number_of_rows(engine, table) for table in RECORDS] == [1, 1, 2, 1, 0, 0]
+    assert [number_of_rows(engine, table) for table in RECORDS] == [1, 1, 2, 1, 0, 0, 0]

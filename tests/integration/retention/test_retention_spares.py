@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import ask, claim, end_leases, mailbox
 from tests.support.operations import release, roll_back
-from tests.support.records import releases_of
+from tests.support.records import marks_of, releases_of
 from tests.support.retention import prune
 from tests.support.world import Toolset
 
@@ -62,3 +62,16 @@ def test_what_a_running_request_names_is_spared_until_it_is_done(
     end_leases(engine)
     mailbox(engine).work_until_done(asked)
     assert prune(engine, billing, keep=1).pruned == ((2,) if kind == "create_release" else ())
+
+
+def test_the_newest_good_release_is_spared_and_what_was_said_of_the_others_goes_with_them(
+    engine: Engine, billing: Toolset
+) -> None:
+    release_edits(engine, billing, 5)
+    for number, said in ((1, "good"), (2, "good"), (3, "good"), (3, "bad")):
+        asked = ask(engine, billing, "mark", release_number=number, mark=said, reason=f"{said} it is")
+        assert mailbox(engine).work_until_done(asked).status == "succeeded"
+    assert prune(engine, billing, keep=1).pruned == (1, 3, 4)
+    assert [(row.release_number, row.mark, row.reason) for row in marks_of(engine, billing)] == [
+        (2, "good", "good it is")
+    ]

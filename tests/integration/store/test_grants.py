@@ -198,6 +198,7 @@ def test_a_worker_does_every_operation(users: Users) -> None:
         work("create_release")
     newest = max(row.release_number for row in releases_of(users.reader, billing))
     work("pin", release_number=newest - 1)
+    work("mark", release_number=newest - 2, mark="bad")
     work("prune", keep=1)
     assert newest - 2 not in {row.release_number for row in releases_of(users.reader, billing)}
 

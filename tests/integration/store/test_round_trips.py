@@ -24,12 +24,13 @@ AROUND = 5  # claim, begin, hold the request, succeed, commit
 EXPECTED = {
     "a release": AROUND + 2,  # hold the toolset with its current release, capture
     "a release that is not needed": AROUND + 3,  # in which form the current one was written
-    "a rollback that changes nothing": AROUND + 10,
-    "a rollback of one list": AROUND + 18,
-    "a rollback of everything": AROUND + 51,
+    "a rollback that changes nothing": AROUND + 7,
+    "a rollback of one list": AROUND + 14,
+    "a rollback of everything": AROUND + 41,
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
-    "a prune": AROUND + 14,
+    "a prune": AROUND + 15,
+    "a mark": AROUND + 3,
 }
 
 
@@ -66,6 +67,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "a check of drift": ("check_drift", {}),
     "a pin": ("pin", {"release_number": 1}),
     "a prune": ("prune", {"keep": 1}),
+    "a mark": ("mark", {"release_number": 1, "mark": "bad"}),
 }
 
 

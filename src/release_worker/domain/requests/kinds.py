@@ -10,6 +10,7 @@ from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.domain.requests.discard import Discard
 from release_worker.domain.requests.import_bundle import ImportBundle
+from release_worker.domain.requests.mark import Mark
 from release_worker.domain.requests.pin import Pin
 from release_worker.domain.requests.prune import Prune
 from release_worker.domain.requests.publish import Publish
@@ -23,7 +24,7 @@ from release_worker.errors import InvalidRequest
 KINDS: Mapping[str, type[Request]] = {
     kind.kind: kind
     for kind in (
-        CreateRelease, Rollback, CheckDrift, Pin, Prune, Stage, Publish, Discard, SetMode, ImportBundle
+        CreateRelease, Rollback, CheckDrift, Pin, Prune, Mark, Stage, Publish, Discard, SetMode, ImportBundle
     )
 }  # fmt: skip
 

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision: str = "0013_staged_copies"
-down_revision: str | None = "0012_forms"
+revision: str = "0014_staged_copies"
+down_revision: str | None = "0013_marks"
 
 
 def upgrade() -> None:

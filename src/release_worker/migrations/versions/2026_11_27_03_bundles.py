@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision: str = "0014_bundles"
-down_revision: str | None = "0013_staged_copies"
+revision: str = "0015_bundles"
+down_revision: str | None = "0014_staged_copies"
 
 
 def upgrade() -> None:

@@ -30,7 +30,8 @@ from release_worker.store.capturing import Stamp
 from release_worker.store.owners.holding import touch_owners
 from release_worker.store.owners.naming import toolset_of_id
 from release_worker.store.owners.pointing import set_current_release
-from release_worker.store.rollbacks import RollbackRecord, insert_rollback
+from release_worker.store.releases import releases_of_rollback
+from release_worker.store.rollbacks import RollbackRecord, record_rollback
 
 
 def rollback(work: Work, request: Rollback) -> RollbackResult:
@@ -44,23 +45,23 @@ def rollback(work: Work, request: Rollback) -> RollbackResult:
     check_component_names(request.components, components.names)
     if request.dry_run:
         subject = toolset_of_id(connection, work.toolset_id)
-        return _result(plan_rollback(connection, request, components, subject=subject), request)
-    subject, held = hold_for_rollback(connection, request, work.toolset_id, components, written=work.written)
-    plan = plan_rollback(connection, request, components, subject=subject)
+        releases = releases_of_rollback(connection, subject, request.release_number)
+        return _result(plan_rollback(connection, request, components, subject=subject, releases=releases), request)
+    held = hold_for_rollback(connection, request, work.toolset_id, components, written=work.written)
+    plan = plan_rollback(connection, request, components, subject=held.subject, releases=held.releases)
     if plan.noop:
         return _result(plan, request)
-    if more := plan.scopes - held:
+    if more := plan.scopes - held.scopes:
         raise MoreToHold(more)
     stamp = Stamp("backup", request.actor, request_id=work.request_id)
     backup = _back_up(connection, plan, components, stamp)
     _restore(connection, plan, components)
     touch_owners(connection, plan.subject, plan.scopes)
-    set_current_release(connection, plan.subject, plan.target.id)
+    rollback_id = record_rollback(connection, _record(plan, request, backup, work.request_id))
     fire_triggers(connection)
     after = _read_back(connection, plan, components)
     outcome = _settle(connection, plan, components, after, stamp)
-    record = _record(plan, request, backup, work.request_id)
-    return _result(plan, request, backup=backup, outcome=outcome, rollback_id=insert_rollback(connection, record))
+    return _result(plan, request, backup=backup, outcome=outcome, rollback_id=rollback_id)
 
 
 def _back_up(connection: Connection, plan: RollbackPlan, components: Components, stamp: Stamp) -> Release | None:

@@ -45,16 +45,19 @@ def settle_dependencies(
     after = selected.over(live)
     missing: dict[str, tuple[str, ...]] = {}
     warnings: list[str] = []
+    sources = {kind: snapshot if kind in selected else live for kind in KINDS}
+    as_before = [kind for kind in KINDS if all(sources[kind][name] == after[name] for name in PROVIDERS)]
+    counted = count_unprovided(
+        connection, [kind for kind in as_before if kind in selected], listed=after, sources=after
+    )
     for kind in KINDS:
-        before = snapshot if kind in selected else live
+        before = sources[kind]
         note = f"these {kind} stay listed, but nothing will provide them any more"
         if kind in selected:
             note = f"nothing provided these {kind} when the release was captured"
-        if all(before[name] == after[name] for name in PROVIDERS):
-            missing[kind] = ()  # provided as before
-            if kind in selected:
-                number, first = count_unprovided(connection, kind, listed=after, sources=after)
-                warnings += _listing(note, first, number)
+        if kind in as_before:
+            missing[kind] = ()
+            warnings += _listing(note, *counted.get(kind, ()))
             continue
         gone = unprovided(connection, kind, listed=after, sources=after)
         never: tuple[str, ...] = ()
@@ -103,7 +106,7 @@ def _missing_dependencies(missing: Mapping[str, tuple[str, ...]]) -> MissingDepe
     )
 
 
-def _listing(note: str, urns: Sequence[str], number: int | None = None) -> list[str]:
+def _listing(note: str, urns: Sequence[str] = (), number: int | None = None) -> list[str]:
     return [f"{note}: {_shortened(urns, number)}"] if urns else []
 
 

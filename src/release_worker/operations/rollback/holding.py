@@ -1,5 +1,6 @@
 """What a rollback decides from is held before it is read, so that it is still so when the rollback commits."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -7,12 +8,21 @@ from sqlalchemy import Connection
 from release_worker.domain.digests import SOURCE_STATE
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope, Subject
-from release_worker.operations.restoring import hold_live_rows
+from release_worker.operations.restoring import built_in_rows, hold_rows_of_plug_ins
 from release_worker.state.deployment import Deployment
 from release_worker.state.registry import Components
 from release_worker.state.states import State, captured_state, live_state
 from release_worker.store.owners.holding import hold_owners
-from release_worker.store.releases import ORIGINAL_DEPLOYMENT, look_for
+from release_worker.store.releases import ORIGINAL_DEPLOYMENT, RollbackReleases, look_for, releases_of_rollback
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Whose rows are held; the scopes that are held for writing; and the toolset's releases, which stay as they are."""
+
+    subject: Subject
+    scopes: frozenset[Scope]
+    releases: RollbackReleases
 
 
 def hold_for_rollback(
@@ -22,30 +32,32 @@ def hold_for_rollback(
     components: Components,
     *,
     written: frozenset[Scope],
-) -> tuple[Subject, frozenset[Scope]]:
+) -> Held:
     """Hold the toolset and its owners, for writing those in `written` and those that a quick look finds in need of it,
-    and all live rows of what is held for writing. Returns whose they are, and the scopes that are held for writing.
+    and all live rows of what is held for writing.
 
     A guess that is too small is put right by MoreToHold. What is only read is held against those who hold it too, and
-    compared again before the commit. Raises ToolsetNotFound and VersionConflict.
+    compared again before the commit. Raises ToolsetNotFound, ReleaseNotFound and VersionConflict.
     """
     written = written.union(("toolset",), _likely_written(connection, request, toolset_id, components))
     subject = hold_owners(connection, toolset_id, written=written)
-    hold_live_rows(connection, components, subject, written=written)
-    return subject, written
+    hold_rows_of_plug_ins(connection, components, subject, written=written)
+    rows = built_in_rows(components, written=written)
+    releases = releases_of_rollback(connection, subject, request.release_number, holding=rows)
+    return Held(subject, written, releases)
 
 
 def _likely_written(
     connection: Connection, request: Rollback, toolset_id: UUID, components: Components
 ) -> frozenset[Scope]:
     """The scopes of shared components that differ from the target now, before anything is held."""
-    found = look_for(connection, toolset_id, request.release_number)
-    if found is None:  # what is held is there or not; this is only a guess
-        return frozenset()
-    subject, target = found
     shared = [
         one for one in components if one.scope != "toolset" and one.name in (request.components or components.names)
     ]
+    found = look_for(connection, toolset_id, request.release_number) if shared else None
+    if found is None:  # what is held is there or not; this is only a guess
+        return frozenset()
+    subject, target = found
     names = [one.name for one in shared if target.source_state_id or one.name not in SOURCE_STATE]
     if not names:
         return frozenset()

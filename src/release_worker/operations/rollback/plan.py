@@ -18,7 +18,7 @@ from release_worker.state.differences import differences
 from release_worker.state.registry import Components
 from release_worker.state.states import State, captured_state, live_state
 from release_worker.store.captured import check_integrity, digest_today
-from release_worker.store.releases import current_and_numbered
+from release_worker.store.releases import RollbackReleases
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +59,19 @@ class RollbackPlan:
 
 
 def plan_rollback(
-    connection: Connection, request: Rollback, components: Components, *, subject: Subject
+    connection: Connection,
+    request: Rollback,
+    components: Components,
+    *,
+    subject: Subject,
+    releases: RollbackReleases,
 ) -> RollbackPlan:
-    """Decide a rollback: in a snapshot, or with everything held that it may change.
+    """Decide a rollback between these releases: in a snapshot, or with everything held that it may change.
 
     Live state is digested before anything else is looked at: whoever digests it again later knows whether all of this
-    was decided from the same state. Raises ReleaseNotFound, StaleState, IntegrityMismatch, MissingDependencies and
-    SharedStateImpact.
+    was decided from the same state. Raises StaleState, IntegrityMismatch, MissingDependencies and SharedStateImpact.
     """
-    current, target, original_deployment = current_and_numbered(connection, subject, request.release_number)
+    current, target, original_deployment = releases
     check_expected_release(request.expected_current_release, current)
     live = live_state(components, subject)
     before = live.digests(connection)
@@ -90,12 +94,13 @@ def plan_rollback(
         {name: difference.keys for name, difference in differing.items()},
         live=live,
         target=wanted.over(snapshot),
-        plug_in_scopes={component.name: component.scope for component in components.plug_ins},
+        components=components,
     )
     if affected and not request.allow_shared_impact:
         paths = ", ".join(toolset["path"] for toolset in affected)
         raise SharedStateImpact(f"the rollback would change what other toolsets serve: {paths}", toolsets=affected)
 
+    whole_target = integrity.digests.release if target.source_state_id else target.digest
     return RollbackPlan(
         subject=subject,
         target=target,
@@ -104,8 +109,8 @@ def plan_rollback(
         snapshot=snapshot,
         before=before,
         expected=expected,
-        whole_target=integrity.digests.release if target.source_state_id else target.digest,
-        moved=current is None or not _holds(connection, current, before, components),
+        whole_target=whole_target,
+        moved=not _at_current(connection, releases, before.release, whole_target, components),
         changes={name: difference.changes for name, difference in differing.items()},
         dependencies=dependencies,
         warnings=(*integrity.doubts, *_uncaptured(target, named, names), *dependencies.warnings, *reach(affected)),
@@ -122,10 +127,14 @@ def _expected(
     return StateDigests({**{name: captured[name] for name in wanted.contents}, **computed})
 
 
-def _holds(connection: Connection, release: Release, digests: StateDigests, components: Components) -> bool:
-    """The release holds the state of these digests."""
-    held = digests.release == release.digest
-    return held or digests.release == digest_today(connection, release, components.parts)
+def _at_current(
+    connection: Connection, releases: RollbackReleases, live: str, whole_target: str, components: Components
+) -> bool:
+    """The current release holds the live state of this digest."""
+    current, target, _ = releases
+    if current is None or current.id == target.id:
+        return current is not None and live == whole_target
+    return live == current.digest or live == digest_today(connection, current, components.parts)
 
 
 def _uncaptured(target: Release, wanted: Sequence[str], selected: Sequence[str]) -> list[str]:

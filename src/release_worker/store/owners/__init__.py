@@ -1,5 +1,5 @@
-"""Toolsets, projects and organizations: where they are found, named, held and pointed at. Nowhere else names their
-tables, but for the component `settings`, whose content is in a toolset's own row, and the schema itself.
+"""Toolsets, projects and organizations: where they are found, named, held and pointed at. Nothing else of the
+worker names their tables, but for the component `settings`, whose content is in a toolset's own row, and the schema.
 
 To release toolsets that live in another schema, provide what these five modules do from it:
 

@@ -82,10 +82,18 @@ def hold_rows(connection: Connection, rows: Sequence[str], subject: Subject) -> 
     free; waiting for it could make an app the victim of a deadlock."""
     if not rows:
         return
-    held = (f"rows_{place} AS MATERIALIZED ({query} FOR UPDATE NOWAIT)" for place, query in enumerate(rows))
-    counts = (f"(SELECT count(*) FROM rows_{place})" for place in range(len(rows)))
-    statement = f"WITH {', '.join(held)} SELECT {' + '.join(counts)}"
+    statement = f"WITH {', '.join(held_steps(rows))} SELECT {held_count(rows)}"
     connection.execute(parsed(statement), subject.parameters)
+
+
+def held_steps(rows: Sequence[str]) -> list[str]:
+    """SQL: the steps of a WITH clause that hold what these queries find, if the statement asks for `held_count`."""
+    return [f"rows_{place} AS MATERIALIZED ({query} FOR UPDATE NOWAIT)" for place, query in enumerate(rows)]
+
+
+def held_count(rows: Sequence[str]) -> str:
+    """SQL: how many rows those steps hold. PostgreSQL carries out only the steps that it is asked about."""
+    return " + ".join(("0", *(f"(SELECT count(*) FROM rows_{place})" for place in range(len(rows)))))
 
 
 def hold_toolset(connection: Connection, toolset_id: UUID) -> Subject:

@@ -8,8 +8,11 @@ from release_worker.domain.subject import Subject
 from release_worker.errors import VersionConflict
 from release_worker.store.statements import parsed
 
-# SQL: a step of a statement that has a step `release`, a row or none.
-POINT_AT_RELEASE = """
+# SQL: make a release the toolset's current one.
+POINT_AT_RELEASE = "UPDATE toolsets SET current_release_id = :release_id WHERE id = :toolset_id"
+
+# SQL: the same as a step of a statement that has a step `release`, a row or none.
+POINT_AT_NEW_RELEASE = """
         pointed AS (
             UPDATE toolsets SET current_release_id = release.id FROM release
             WHERE toolsets.id = :toolset_id AND :make_current)
@@ -18,8 +21,8 @@ POINT_AT_RELEASE = """
 
 def set_current_release(connection: Connection, subject: Subject, release_id: UUID) -> None:
     """Make a release the toolset's current one."""
-    point = "UPDATE toolsets SET current_release_id = :release_id WHERE id = :toolset_id"
-    moved = connection.execute(parsed(point), {"release_id": release_id, "toolset_id": subject.toolset_id})
+    parameters = {"release_id": release_id, "toolset_id": subject.toolset_id}
+    moved = connection.execute(parsed(POINT_AT_RELEASE), parameters)
     if moved.rowcount != 1:
         raise VersionConflict(reason="the toolset was deleted meanwhile")
 

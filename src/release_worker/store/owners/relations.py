@@ -53,10 +53,9 @@ def is_current(release_id: str) -> str:
 
 
 def neighbours(scope: Scope) -> str:
-    """SQL: a query of `id, path` of the live toolsets `t` of the same project or organization, but for the toolset
-    itself and its staged copy; a further condition may follow with AND."""
+    """SQL: a query of `id`, the live toolsets `t` of the same project or organization, but for the toolset itself; a
+    further condition may follow with AND."""
     return f"""
-        SELECT t.id, {PATH} FROM {OWNED}
-        WHERE t.id <> :toolset_id AND t.parent_toolset_id IS DISTINCT FROM :toolset_id AND {LIVE}
-          AND t.{OWNERS[scope].of_toolset} = :{scope}_id
+        SELECT t.id FROM toolsets t
+        WHERE t.id <> :toolset_id AND {LIVE} AND t.{OWNERS[scope].of_toolset} = :{scope}_id
     """

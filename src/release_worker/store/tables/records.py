@@ -1,5 +1,4 @@
-"""Release records: written by the worker alone and never edited, which triggers see to; and the ledger of requests,
-with the bundles that they import."""
+"""Release records: written by the worker alone and never edited, which triggers see to; and the ledger of requests."""
 
 from sqlalchemy import (
     ARRAY,
@@ -152,6 +151,20 @@ toolset_rollbacks = Table(
     text_column("request_id", nullable=True),
     time_column("created_at"),
     Index(None, "toolset_id", "created_at"),
+)
+
+release_marks = Table(
+    "release_marks",
+    metadata,
+    id_column(),
+    reference("release_id", "toolset_releases"),
+    text_column("mark"),
+    text_column("reason", nullable=True),
+    text_column("marked_by"),
+    text_column("request_id", nullable=True),
+    time_column("created_at"),
+    one_of("mark", "good", "bad"),
+    Index(None, "release_id", "created_at"),
 )
 
 # What is to be imported. The digest is the bundle's checksum.

@@ -1,4 +1,4 @@
-"""`release-worker demo`: the main job on real input, from an empty directory to none."""
+"""`release-worker demo`: run it, and show what it reports."""
 
 import typer
 
@@ -15,12 +15,12 @@ def demo(as_json: AsJson = False) -> None:
 
     Everything that it claims is checked against the database: exit status 1 if any of it is not so.
     """
-    from release_worker.cli.demo.progress import Progress
-    from release_worker.cli.demo.run import run
-    from release_worker.cli.demo.tables import print_report
+    from release_worker.cli.demo_report import plan_table, print_report
     from release_worker.cli.render import console, print_json
+    from release_worker.demo.progress import Progress
+    from release_worker.demo.run import run
 
-    progress = Progress(console(stderr=as_json))
+    progress = Progress(console(stderr=as_json), plan_table)
     report = run(progress)
     if as_json:
         print_json(report.as_json())

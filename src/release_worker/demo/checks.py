@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from release_worker.cli.demo import app
-from release_worker.cli.demo.catalogue import read_catalogue
-from release_worker.cli.demo.counts import between, recorded
-from release_worker.cli.demo.database import Database
-from release_worker.cli.demo.live import LiveState, read_live_state
+from release_worker.demo import app
+from release_worker.demo.catalogue import read_catalogue
+from release_worker.demo.counts import between, recorded
+from release_worker.demo.database import Database
+from release_worker.demo.live import LiveState, read_live_state
 from release_worker.domain.changes import ComponentChanges
 
 # What data/README.md says of the catalogues.

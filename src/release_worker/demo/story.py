@@ -3,20 +3,19 @@
 import time
 from typing import TypeVar
 
-from release_worker.cli.demo import checks
-from release_worker.cli.demo.app import TOOLSET, GitHubApp
-from release_worker.cli.demo.catalogue import read_catalogue
-from release_worker.cli.demo.checks import Check
-from release_worker.cli.demo.counts import recorded
-from release_worker.cli.demo.database import Database
-from release_worker.cli.demo.live import LiveState, read_live_state
-from release_worker.cli.demo.progress import Progress
-from release_worker.cli.demo.tables import plan_table
-from release_worker.cli.processes import ChildProcess
 from release_worker.client import ReleaseClient, RequestHandle
+from release_worker.demo import checks
+from release_worker.demo.app import TOOLSET, GitHubApp
+from release_worker.demo.catalogue import read_catalogue
+from release_worker.demo.checks import Check
+from release_worker.demo.counts import recorded
+from release_worker.demo.database import Database
+from release_worker.demo.live import LiveState, read_live_state
+from release_worker.demo.progress import Progress
 from release_worker.domain.requests.create_release import CreateReleaseResult
 from release_worker.domain.requests.request import Result
 from release_worker.domain.requests.rollback import RollbackResult
+from release_worker.embedded.python_process import PythonProcess
 from release_worker.errors import ResultTimeout, UnexpectedFailure
 
 R = TypeVar("R", bound=Result)
@@ -28,7 +27,7 @@ ANSWER_SECONDS = 60.0
 class Story:
     """One run on an empty database."""
 
-    def __init__(self, database: Database, client: ReleaseClient, worker: ChildProcess, progress: Progress) -> None:
+    def __init__(self, database: Database, client: ReleaseClient, worker: PythonProcess, progress: Progress) -> None:
         self._database = database
         self._client = client
         self._worker = worker
@@ -87,7 +86,7 @@ class Story:
         with self._progress.step("Planning the rollback to release 1") as done:
             plan = self._answer(self._client.rollback(TOOLSET, 1, actor=ACTOR, dry_run=True))
             done("Rollback to release 1 planned, nothing written:")
-        self._progress.console.print(plan_table(plan))
+        self._progress.show_plan(plan)
 
     def _roll_back(self) -> int:
         with self._progress.step("Rolling back to release 1") as done:

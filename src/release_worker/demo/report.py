@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from release_worker.cli.demo.checks import Check
-from release_worker.cli.demo.counts import Counts, recorded
-from release_worker.cli.demo.database import Database
-from release_worker.cli.demo.progress import Step
+from release_worker.demo.checks import Check
+from release_worker.demo.counts import Counts, recorded
+from release_worker.demo.database import Database
+from release_worker.demo.progress import Step
 from release_worker.domain.changes import ComponentChanges
 
 _TIMELINE = """

@@ -11,7 +11,7 @@ from release_worker.domain.requests.set_mode import EditingMode, SetModeResult
 from release_worker.domain.requests.stage import StageResult
 
 
-class AsksForStaging(Asking):
+class StagingRequests(Asking):
     """The methods of a client for staging. What they have in common with `create_release` is as there."""
 
     def stage(self, toolset: str, *, actor: str, organization: str | None = None) -> RequestHandle[StageResult]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from release_worker.cli.demo.database import Database, Execute
+from release_worker.demo.database import Database, Execute
 from release_worker.domain import canonical_json
 from release_worker.domain.digests import StateDigests
 

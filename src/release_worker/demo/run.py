@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from release_worker.cli.demo.database import Database
-from release_worker.cli.demo.progress import Progress
-from release_worker.cli.demo.report import Report, read_report
-from release_worker.cli.demo.signals import ignore_signals, unwound_by_signals
-from release_worker.cli.demo.story import Story
-from release_worker.cli.processes import ChildProcess, Program
-from release_worker.cli.render import several_lines
 from release_worker.client import ReleaseClient
+from release_worker.demo.database import Database
+from release_worker.demo.progress import Progress
+from release_worker.demo.report import Report, read_report
+from release_worker.demo.signals import ignore_signals, unwound_by_signals
+from release_worker.demo.story import Story
+from release_worker.domain.text import printable
 from release_worker.embedded import EmbeddedServers, embedded_servers
+from release_worker.embedded.python_process import CELERY, PythonProcess
 from release_worker.settings import environment_with
 
 LOG_LINES = 20
@@ -39,7 +39,7 @@ def run(progress: Progress) -> Report:
     return replace(report, seconds=progress.seconds)
 
 
-def _worker(servers: EmbeddedServers) -> ChildProcess:
+def _worker(servers: EmbeddedServers) -> PythonProcess:
     """With all four settings, so that none is somebody's. Celery would let BROKER_URL win, but for a command line."""
     environment = environment_with(
         database_url=servers.database_url,
@@ -48,12 +48,12 @@ def _worker(servers: EmbeddedServers) -> ChildProcess:
         redis_url=servers.redis_url,
     )
     addresses = ["--broker", servers.broker_url, "--result-backend", servers.broker_url]
-    program = Program("worker", [*addresses, "worker", "--concurrency", "2", "--loglevel", "INFO"])
-    return ChildProcess(program, directory=servers.directory, environment=environment)
+    arguments = [*CELERY, *addresses, "worker", "--concurrency", "2", "--loglevel", "INFO"]
+    return PythonProcess("worker", arguments, servers.directory, environment)
 
 
 @contextmanager
-def _log_shown_on_failure(worker: ChildProcess, progress: Progress) -> Iterator[None]:
+def _log_shown_on_failure(worker: PythonProcess, progress: Progress) -> Iterator[None]:
     try:
         yield
     except Exception:
@@ -61,6 +61,7 @@ def _log_shown_on_failure(worker: ChildProcess, progress: Progress) -> Iterator[
         raise
 
 
-def _show_log(worker: ChildProcess, progress: Progress) -> None:
-    tail = "\n".join(worker.log.read_text(errors="replace").splitlines()[-LOG_LINES:])
-    progress.console.print(f"The worker's log ends:\n{several_lines(tail) or '(it is empty)'}", soft_wrap=True)
+def _show_log(worker: PythonProcess, progress: Progress) -> None:
+    lines = worker.said().expandtabs().splitlines()[-LOG_LINES:]
+    tail = "\n".join(printable(line, len(line)) for line in lines)
+    progress.console.print(f"The worker's log ends:\n{tail or '(it is empty)'}", soft_wrap=True)

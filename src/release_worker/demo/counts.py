@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from release_worker.cli.demo.live import ItemKey, LiveState
+from release_worker.demo.live import ItemKey, LiveState
 from release_worker.domain.changes import ComponentChanges
 
 How = Literal["removed", "added", "changed"]

@@ -1,9 +1,8 @@
 """A small toolset to try things on: what `release-worker dev` puts into an empty database."""
 
-from sqlalchemy import Connection, text
-
 from release_worker.domain import canonical_json
 from release_worker.store.engine import ledger_transaction, make_engine
+from release_worker.store.statements import parsed
 
 SAMPLE = "demo/github/rest"
 
@@ -57,30 +56,26 @@ _LIVE_STATE = (
 
 
 def load_sample_toolset(database_url: str) -> bool:
-    """Write the toolset `demo/github/rest` where there is no organization yet; whether it was written."""
+    """Write the toolset `demo/github/rest` if there is no organization yet; whether it was written."""
     engine = make_engine(database_url)
     try:
         with ledger_transaction(engine) as connection:
-            if connection.execute(text("SELECT EXISTS (SELECT FROM organizations)")).scalar_one():
+            if connection.execute(parsed("SELECT EXISTS (SELECT FROM organizations)")).scalar_one():
                 return False
-            _load(connection)
+            owners = dict(connection.execute(parsed(_OWNERS)).one()._mapping)
+            deployment = connection.execute(parsed(_DEPLOYMENT), owners).scalar_one()
+            values = {
+                **owners,
+                "deployment_id": deployment,
+                "tools": canonical_json.dumps([_definition(*tool) for tool in _TOOLS]),
+                "varied": "tools:http:github:issues_create",
+            }
+            for statement in _LIVE_STATE:
+                connection.execute(parsed(statement), values)
     finally:
         engine.dispose()
     return True
 
 
-def _load(connection: Connection) -> None:
-    tools = [
-        {"urn": f"tools:http:github:{name}", "name": name, "definition": {"method": method, "path": path}}
-        for name, method, path in _TOOLS
-    ]
-    owners = connection.execute(text(_OWNERS)).one()._mapping
-    deployment = connection.execute(text(_DEPLOYMENT), dict(owners)).scalar_one()
-    values = {
-        **owners,
-        "deployment_id": deployment,
-        "tools": canonical_json.dumps(tools),
-        "varied": "tools:http:github:issues_create",
-    }
-    for statement in _LIVE_STATE:
-        connection.execute(text(statement), values)
+def _definition(name: str, method: str, path: str) -> dict[str, object]:
+    return {"urn": f"tools:http:github:{name}", "name": name, "definition": {"method": method, "path": path}}

@@ -10,7 +10,7 @@ from release_worker.domain.bundle import read_bundle
 from release_worker.domain.requests.import_bundle import ImportBundleResult
 
 
-class AsksForImports(Asking):
+class BundleRequests(Asking):
     """The method of a client for bundles. It needs a database."""
 
     def import_bundle(

@@ -8,10 +8,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from release_worker.cli.demo.counts import HOWS, recorded
-from release_worker.cli.demo.progress import mark
-from release_worker.cli.demo.report import Report
 from release_worker.cli.render import table
+from release_worker.demo.counts import HOWS, recorded
+from release_worker.demo.progress import mark
+from release_worker.demo.report import Report
 from release_worker.domain.requests.rollback import RollbackResult
 
 DIGEST_LENGTH = 12

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from release_worker.domain.requests.rollback import RollbackResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,11 @@ def mark(console: Console, *, ok: bool) -> Text:
 
 
 class Progress:
-    """The steps so far."""
+    """The steps so far. `plan_shown`: how a rollback that is only planned is shown below its step."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, plan_shown: Callable[[RollbackResult], RenderableType]) -> None:
         self.console = console
+        self._plan_shown = plan_shown
         self.steps: list[Step] = []
         self._started = time.monotonic()
 
@@ -52,6 +55,10 @@ class Progress:
         step = Step(outcomes[-1], time.monotonic() - started)
         self.steps.append(step)
         self._show(step, ok=True)
+
+    def show_plan(self, plan: RollbackResult) -> None:
+        """Below the step that planned it."""
+        self.console.print(self._plan_shown(plan))
 
     def _show(self, step: Step, *, ok: bool) -> None:
         line = Table.grid(padding=(0, 1))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from release_worker.cli.demo.catalogue import Catalogue
-from release_worker.cli.demo.database import Database, Execute
+from release_worker.demo.catalogue import Catalogue
+from release_worker.demo.database import Database, Execute
 
 TOOLSET = "demo/github/rest"
 NAME = "GitHub REST"

@@ -1,0 +1,117 @@
+"""One method for each kind of request about releases."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from release_worker.client.asking import Asking
+from release_worker.client.request_handle import RequestHandle
+from release_worker.domain.requests.check_drift import CheckDriftResult
+from release_worker.domain.requests.create_release import CreateReleaseResult
+from release_worker.domain.requests.mark import Judgement, MarkResult
+from release_worker.domain.requests.pin import PinResult
+from release_worker.domain.requests.prune import PruneResult
+from release_worker.domain.requests.rollback import OnMissing, RollbackResult
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+class ReleaseRequests(Asking):
+    """Asks for releases and for what is done with them. Each method returns a handle at once."""
+
+    def create_release(
+        self,
+        toolset: str,
+        *,
+        actor: str,
+        notes: str | None = None,
+        labels: Mapping[str, Any] | None = None,
+        only_if_changed: bool = False,
+        expected_current_release: int | None = None,
+        idempotency_key: str | None = None,
+        organization: str | None = None,
+        session: "Session | None" = None,
+    ) -> RequestHandle[CreateReleaseResult]:
+        """Ask for a release of `toolset`, a UUID or `organization/project/toolset`.
+
+        `organization`, a slug or an id, says whose toolset it must be: another's is as good as not there.
+        With `session`, the request joins the caller's transaction and is published after its commit. Raises
+        InvalidRequest, IdempotencyConflict and BrokerUnavailable; in the last, `request_id` says that it was kept.
+        """
+        fields = {
+            "toolset": toolset,
+            "actor": actor,
+            "notes": notes,
+            "labels": None if labels is None else dict(labels),
+            "only_if_changed": only_if_changed,
+            "expected_current_release": expected_current_release,
+            "idempotency_key": idempotency_key,
+            "organization": organization,
+        }
+        return self._submit("create_release", fields, session)
+
+    def rollback(
+        self,
+        toolset: str,
+        release_number: int,
+        *,
+        actor: str,
+        reason: str | None = None,
+        components: Sequence[str] | None = None,
+        on_missing: OnMissing = "fail",
+        allow_shared_impact: bool = False,
+        expected_current_release: int | None = None,
+        dry_run: bool = False,
+        idempotency_key: str | None = None,
+        organization: str | None = None,
+        session: "Session | None" = None,
+    ) -> RequestHandle[RollbackResult]:
+        """Ask for `toolset` to be rolled back to a release; otherwise as `create_release`."""
+        fields = {
+            "toolset": toolset,
+            "release_number": release_number,
+            "actor": actor,
+            "reason": reason,
+            "components": components if components is None or isinstance(components, str) else tuple(components),
+            "on_missing": on_missing,
+            "allow_shared_impact": allow_shared_impact,
+            "expected_current_release": expected_current_release,
+            "dry_run": dry_run,
+            "idempotency_key": idempotency_key,
+            "organization": organization,
+        }
+        return self._submit("rollback", fields, session)
+
+    def check_drift(
+        self, toolset: str, *, actor: str = "check_drift", organization: str | None = None
+    ) -> RequestHandle[CheckDriftResult]:
+        """Ask whether live state has moved away from the current release; otherwise as `create_release`."""
+        return self._submit("check_drift", {"toolset": toolset, "actor": actor, "organization": organization}, None)
+
+    def pin(
+        self, toolset: str, release_number: int, *, actor: str, pinned: bool = True, organization: str | None = None
+    ) -> RequestHandle[PinResult]:
+        """Ask for a release to be kept for good, or (`pinned` false) no longer; otherwise as `create_release`."""
+        fields = {"toolset": toolset, "release_number": release_number, "actor": actor, "pinned": pinned}
+        return self._submit("pin", {**fields, "organization": organization}, None)
+
+    def mark(
+        self,
+        toolset: str,
+        release_number: int,
+        mark: Judgement,
+        *,
+        actor: str,
+        reason: str | None = None,
+        organization: str | None = None,
+    ) -> RequestHandle[MarkResult]:
+        """Say of a release that it is `good` or `bad`, and why; otherwise as `create_release`."""
+        fields = {"toolset": toolset, "release_number": release_number, "mark": mark, "actor": actor}
+        return self._submit("mark", {**fields, "reason": reason, "organization": organization}, None)
+
+    def prune(
+        self, toolset: str, *, keep: int, actor: str, organization: str | None = None
+    ) -> RequestHandle[PruneResult]:
+        """Ask for old releases to be removed, but for the newest `keep` and those that something needs."""
+        fields = {"toolset": toolset, "keep": keep, "actor": actor, "organization": organization}
+        return self._submit("prune", fields, None)
