@@ -51,6 +51,13 @@ def copy_in(toolset: Toolset, staged: StageResult) -> Toolset:
     return Toolset(toolset.rows, staged.toolset_id, toolset.project, staged.path.rpartition("/")[2])
 
 
+def mode_of(engine: Engine, toolset: Toolset) -> str:
+    """How the toolset says that it is edited."""
+    query = text("SELECT editing_mode FROM toolsets WHERE id = :id")
+    with engine.connect() as connection:
+        return str(connection.execute(query, {"id": toolset.id}).scalar_one())
+
+
 def living_copies(engine: Engine, toolset: Toolset) -> list[UUID]:
     """The ids of the live toolsets that name this one as their parent, read with SQL of the test's own."""
     query = text("SELECT id FROM toolsets WHERE parent_toolset_id = :id AND deleted_at IS NULL")

@@ -3,12 +3,12 @@
 from sqlalchemy import Connection
 
 from release_worker.domain.bundle import Manifest
-from release_worker.domain.digests import BUILT_IN
+from release_worker.domain.digests import PARTS
 from release_worker.domain.requests.import_bundle import ImportBundle, ImportBundleResult
-from release_worker.domain.subject import Scope
+from release_worker.domain.subject import ALL_SCOPES
 from release_worker.errors import ComponentFailed, IntegrityMismatch, SharedStateImpact, UnsupportedContent
 from release_worker.operations.expectations import check_expected_release
-from release_worker.operations.restoring import MoreToHold, hold_live_rows
+from release_worker.operations.restoring import hold_live_rows
 from release_worker.operations.rollback.shared_impact import reach, shared_impact
 from release_worker.operations.taking_over import TakenOver, TakeOver, plan_take_over, take_over
 from release_worker.state.registry import Components
@@ -20,39 +20,34 @@ from release_worker.store.owners.holding import hold_owners
 from release_worker.store.parts import BUILT_IN_PARTS
 from release_worker.store.parts.part import NOTHING_WRITTEN, lifted
 
-_OWN: frozenset[Scope] = frozenset(("toolset",))
-
 
 def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
-    """Hold what is needed, check the bundle, plan, restore, read back, release.
+    """Hold everything, since a bundle says something of everything; check it, plan, restore, read back, release.
 
     The digest of the release is that of the exported one, unless parts of the bundle have an older form. Raises
     ToolsetNotFound, InvalidRequest for a bundle that is not there, IntegrityMismatch, UnsupportedContent,
-    ComponentFailed for plug-ins that are only here or only in the bundle, StaleState, SharedStateImpact,
-    VersionConflict and MoreToHold.
+    ComponentFailed for plug-ins that are only here or only in the bundle, StaleState, SharedStateImpact and
+    VersionConflict.
     """
     connection, components = work.connection, work.registry
-    held = work.written | _OWN
-    subject = hold_owners(connection, work.toolset_id, written=held)
-    hold_live_rows(connection, components, subject, written=held)
+    subject = hold_owners(connection, work.toolset_id, written=ALL_SCOPES)
+    hold_live_rows(connection, components, subject, written=ALL_SCOPES)
     manifest = find_manifest(connection, request.bundle)
     wanted = _bundled_state(connection, manifest, components, request.bundle)
     plan = plan_take_over(connection, components, subject, wanted)
     check_expected_release(request.expected_current_release, plan.current)
     _refuse_what_would_stay(plan, manifest, components)
     warnings = _refuse_shared_impact(connection, components, plan, request)
-    scopes: frozenset[Scope] = frozenset(components[name].scope for name in plan.differing)
-    if more := scopes - held:
-        raise MoreToHold(more)
-    origin = f"imported release {manifest.release.release_number} of {manifest.release.toolset}"
+    origin = f"release {manifest.release.release_number} of {manifest.release.toolset}"
     stamp = Stamp(
         "release",
         request.actor,
         request_id=work.request_id,
-        notes=origin if request.notes is None else request.notes,
+        notes=f"imported {origin}" if request.notes is None else request.notes,
         labels=request.labels,
     )
-    return _result(plan, take_over(connection, components, plan, stamp, scopes=list(scopes)), warnings)
+    done = take_over(connection, components, plan, stamp, event=f"the import of {origin}")
+    return _result(plan, done, warnings)
 
 
 def _bundled_state(connection: Connection, manifest: Manifest, components: Components, bundle: str) -> State:
@@ -67,7 +62,7 @@ def _bundled_state(connection: Connection, manifest: Manifest, components: Compo
     contents = {}
     for part in (*BUILT_IN_PARTS, *components.parts):
         bundled = manifest.parts.get(part.name)
-        if bundled is None and part.name not in BUILT_IN:
+        if bundled is None and part.name not in PARTS:
             continue  # a plug-in that the bundle knows nothing of
         form = len(part.forms) if bundled is None else bundled.form
         if not 1 <= form <= len(part.forms):

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from release_worker.domain.changes import ComponentChanges
 from release_worker.domain.digests import StateDigests
 from release_worker.domain.release import Release
-from release_worker.domain.subject import Scope, Subject
+from release_worker.domain.subject import Subject
 from release_worker.errors import VersionConflict
 from release_worker.operations.capture import capture
 from release_worker.operations.restoring import Seen, fire_triggers, refuse_what_is_wrong, restore, unlike
@@ -71,19 +71,20 @@ def take_over(
     plan: TakeOver,
     stamp: Stamp,
     *,
-    scopes: Sequence[Scope] = (),
+    event: str,
     seen: Sequence[Seen] = (),
 ) -> TakenOver:
-    """Back up what no release holds, restore, read back, release. `scopes`: whose shared state is written; `seen`: what
-    else this was decided from. Raises VersionConflict, and IntegrityMismatch if the outcome is not as planned."""
+    """Back up what no release holds, restore, read back, release. `event`: what this is, for the notes of the backup;
+    `seen`: what else this was decided from. Raises VersionConflict, and IntegrityMismatch if the outcome is not as
+    planned."""
     backup = None
     if plan.differing:
-        kept = replace(stamp, kind="backup", notes=f"live state before: {stamp.notes}", labels=None)
+        kept = replace(stamp, kind="backup", notes=f"live state before {event}", labels=None)
         backup = capture(
             connection, plan.subject, components=components, current=plan.current, stamp=kept, only_if_changed=True
         )
         restore(connection, components, plan.wanted, plan.differing)
-        touch_owners(connection, plan.subject, scopes)
+        touch_owners(connection, plan.subject, {components[name].scope for name in plan.differing})
         fire_triggers(connection)
     _read_back(connection, components, plan, seen)
     release = capture(

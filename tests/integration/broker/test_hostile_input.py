@@ -57,6 +57,11 @@ VALID: dict[str, dict[str, Any]] = {
     "pin": {"release_number": 1, "pinned": False},
     "prune": {"keep": 3},
     "mark": {"release_number": 1, "mark": "good"},
+    "stage": {},
+    "publish": {"notes": "n", "labels": {"a": 1}, "expected_current_release": 0},
+    "discard": {},
+    "set_mode": {"mode": "staging"},
+    "import_bundle": {"bundle": "0" * 64, "allow_shared_impact": True},
 }
 
 

@@ -16,8 +16,10 @@ from release_worker.store.engine import make_engine, single_statement
 from release_worker.worker.inbox import Inbox, Message
 from release_worker.worker.lock import toolset_lock_client
 from tests.support.billing import INVOICE, a_full_toolset, edit_everything
+from tests.support.bundles import exported, keep
 from tests.support.ledger import WorkedMailbox, ask, mailbox, redis_locks, ticket
 from tests.support.round_trips import round_trips
+from tests.support.staging import stage
 from tests.support.world import Toolset
 
 AROUND = 5  # claim, begin, hold the request, succeed, commit
@@ -30,6 +32,12 @@ EXPECTED = {
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
     "a prune": AROUND + 15,
+    "a staged copy": AROUND + 13,
+    "a staged copy that is there": AROUND + 3,
+    "a publication": AROUND + 24,
+    "a discarded copy": AROUND + 9,
+    "a mode": AROUND + 2,
+    "an import": AROUND + 42,
     "a mark": AROUND + 3,
 }
 
@@ -67,6 +75,12 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "a check of drift": ("check_drift", {}),
     "a pin": ("pin", {"release_number": 1}),
     "a prune": ("prune", {"keep": 1}),
+    "a staged copy": ("stage", {}),
+    "a staged copy that is there": ("stage", {}),
+    "a publication": ("publish", {}),
+    "a discarded copy": ("discard", {}),
+    "a mode": ("set_mode", {"mode": "staging"}),
+    "an import": ("import_bundle", {"allow_shared_impact": True}),
     "a mark": ("mark", {"release_number": 1, "mark": "bad"}),
 }
 
@@ -80,6 +94,13 @@ def test_an_operation_waits_for_postgresql_as_often_as_was_decided(
     if name == "a rollback of everything":
         edit_everything(billing)
     kind, fields = OPERATIONS[name]
+    if name in ("a staged copy that is there", "a publication", "a discarded copy"):
+        stage(engine, billing)
+    if name == "a publication":
+        billing.move_tool(INVOICE, 9)
+    if name == "an import":
+        fields = {**fields, "bundle": keep(engine, exported(engine, billing, 1))}
+        edit_everything(billing)
     worker = mailbox(engine_of_worker)
     with round_trips(engine_of_worker) as waited:
         worked(engine, worker, billing, kind, **fields)

@@ -13,7 +13,7 @@ from release_worker.operations.restoring import (
     restore,
     unlike,
 )
-from release_worker.operations.staging.pair import OWN, staged
+from release_worker.operations.staging.pair import OWN
 from release_worker.state.registry import Components
 from release_worker.state.states import State, live_state, live_state_as
 from release_worker.state.work import Work
@@ -42,7 +42,7 @@ def stage(work: Work, request: Stage) -> StageResult:
 def _fill(connection: Connection, components: Components, parent: Subject, copy: Subject) -> None:
     """Restore the parent's live state into the copy. Raises VersionConflict if it was edited meanwhile, and
     IntegrityMismatch if the copy does not have it then."""
-    own = staged(components)
+    own = components.of_scope("toolset")
     before = live_state(components, parent).digests(connection)
     wanted = live_state_as(own, parent, role="parent")
     names = [component.name for component in own]

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.requests.set_mode import EditingMode
 from release_worker.domain.subject import Subject
-from release_worker.errors import InvalidRequest, VersionConflict
+from release_worker.errors import InvalidRequest, ToolsetNotFound, VersionConflict
 from release_worker.store.owners.naming import toolset_of_id
 from release_worker.store.owners.relations import LIVE, OWNED, SUBJECT
 from release_worker.store.statements import parsed
@@ -27,6 +27,16 @@ def find_copy(connection: Connection, parent: Subject) -> Subject | None:
     query = f"SELECT {SUBJECT} FROM {OWNED} WHERE {_COPY}"
     row = connection.execute(parsed(query), parent.parameters).one_or_none()
     return None if row is None else Subject(**row._mapping)
+
+
+def copy_of(connection: Connection, parent: Subject) -> Subject:
+    """The toolset's staged copy, held by nobody. Raises ToolsetNotFound if it has none, and InvalidRequest for a
+    toolset that is a copy itself."""
+    refuse_a_copy(connection, parent)
+    copy = find_copy(connection, parent)
+    if copy is None:
+        raise ToolsetNotFound(f"toolset {parent.path} has no staged copy", toolset=parent.path)
+    return copy
 
 
 def refuse_a_copy(connection: Connection, subject: Subject) -> None:
