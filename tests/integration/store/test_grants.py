@@ -210,17 +210,19 @@ def test_a_worker_stages_publishes_discards_and_imports(users: Users) -> None:
     billing = a_done_toolset(users)
     worker = mailbox(users.worker)
     bundle = exported(users.reader, billing, 1)
-    for kind, fields in (
-        ("stage", {}),
-        ("publish", {}),
-        ("stage", {}),
-        ("discard", {}),
-        ("set_mode", {"mode": "staging"}),
-        ("import_bundle", {"bundle": keep(users.app, bundle)}),
-    ):
-        edit_everything(billing) if kind in ("publish", "import_bundle") else None
+
+    def work(kind: str, **fields: object) -> None:
         done = worker.work_until_done(ask(users.app, billing, kind, **fields))
         assert done.status == "succeeded", done.error
+
+    work("stage")
+    billing.edit(name="Edited since")
+    work("publish")
+    work("stage")
+    work("discard")
+    work("set_mode", mode="staging")
+    edit_everything(billing)
+    work("import_bundle", bundle=keep(users.app, bundle))
     execute(users.owner, "UPDATE release_bundles SET created_at = now() - interval '2 days'")
     keep(users.app, bundle)
     sweep(users.worker, lambda _: None, attempts=1)
