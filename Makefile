@@ -7,6 +7,9 @@ READY  := $(VENV)/.ready
 BENCH_VENV  := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
+# Processes of tests: each starts servers of its own, and those of somebody else serve one (tests/README.md).
+WORKERS := $(if $(TEST_POSTGRES_URL)$(TEST_REDIS_URL),1,4)
+
 # What tests the judge of the fault runs: run by `make faults`, before it judges.
 JUDGE := tests/faults/test_verdict.py tests/faults/test_verdict_of_held_edits.py \
 	tests/faults/test_verdict_of_retention.py tests/faults/test_held_edits.py
@@ -34,13 +37,13 @@ unit: $(READY)  ## the tests that need no server, in seconds
 	$(BIN)/python -m pytest tests/unit
 
 integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' processes; TESTS="-k mailbox" for some
-	$(BIN)/python -m pytest -n 4 --dist worksteal tests/integration $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration $(TESTS)
 
 test: $(READY)  ## all tests but the long fault runs, and a selection of the interleavings
-	$(BIN)/python -m pytest -n 4 --dist worksteal $(addprefix --ignore=,$(JUDGE))
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE))
 
 interleavings: $(READY)  ## each pair of operations and edits, stopped at each statement; PAIRS="-k 'prune and deploy'" for some
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/interleavings --every-pair $(PAIRS)
+	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal tests/interleavings --every-pair $(PAIRS)
 
 faults: $(READY)  ## does the judge of the fault runs convict? then two minutes of load and faults; FAULTS='--seed 7 --requests 500' for another run
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(JUDGE)

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from release_worker.embedded import EmbeddedServers
 from release_worker.store.engine import make_engine
 from tests.support.databases import running_servers, temporary_database
+from tests.support.servers import Servers, are_given, servers_of_session
 
 # A failure prints the blob that repeats it (`@reproduce_failure`); in CI every run tries the same examples.
 settings.register_profile("default", max_examples=50, deadline=None, print_blob=True, derandomize="CI" in os.environ)
@@ -17,15 +18,29 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
 settings.load_profile("default")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Embedded servers start once in each process of tests; those of somebody else have one set of database numbers."""
+    processes = config.getoption("numprocesses", default=None) or 1
+    if are_given() and processes > 1:
+        raise pytest.UsageError(f"{processes} processes of tests would share the servers that are given: use -n 1")
+
+
 @pytest.fixture(scope="session")
-def servers() -> Iterator[EmbeddedServers]:
-    """PostgreSQL, with a migrated template database, and Valkey."""
+def embedded() -> Iterator[EmbeddedServers]:
+    """PostgreSQL, with a migrated template database, and Valkey; both for tests to stop and kill."""
     with running_servers() as running:
         yield running
 
 
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
+    """The same, or the servers that TEST_POSTGRES_URL and TEST_REDIS_URL name."""
+    with servers_of_session(lambda: request.getfixturevalue("embedded")) as running:
+        yield running
+
+
 @pytest.fixture
-def database_url(servers: EmbeddedServers) -> Iterator[str]:
+def database_url(servers: Servers) -> Iterator[str]:
     """A migrated database of the test's own."""
     with temporary_database(servers.postgres) as url:
         yield url

@@ -9,6 +9,7 @@
     │   ├── RequestNotFound
     │   ├── IdempotencyConflict
     │   ├── StaleState
+    │   ├── ReleaseMarkedBad
     │   ├── MissingDependencies
     │   ├── SharedStateImpact
     │   ├── IntegrityMismatch
@@ -101,9 +102,16 @@ class IdempotencyConflict(PermanentError):
 
 
 class StaleState(PermanentError):
-    """The current release is `current_release_number`, not the `expected_current_release` of the caller."""
+    """The current release is `current_release_number`, not the `expected_current_release` of the caller. Of a plan
+    (`plan_id`) that is to be applied: `moved` names what it was decided from that is not so any more."""
 
     sentence = "expected release {expected_current_release} to be current, but it is {current_release_number}"
+
+
+class ReleaseMarkedBad(PermanentError):
+    """`marked_by` said that release `release_number` of `toolset` is bad, and perhaps why (`reason`)."""
+
+    sentence = "release {release_number} of {toolset} is marked bad"
 
 
 class MissingDependencies(PermanentError):

@@ -5,16 +5,16 @@ from uuid import uuid4
 
 import pytest
 
-from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.python_process import PythonProcess
 from tests.support.billing import a_full_toolset
 from tests.support.command_line import CommandLine, settings
+from tests.support.servers import Servers
 from tests.support.workers import Service, running_worker, service
 from tests.support.world import Toolset
 
 
 @pytest.fixture(scope="package")
-def served(servers: EmbeddedServers) -> Iterator[Service]:
+def served(servers: Servers) -> Iterator[Service]:
     """The servers of `worker`."""
     with service(servers, broker_database=1) as made:
         yield made
@@ -44,7 +44,7 @@ def run(served: Service, worker: PythonProcess) -> CommandLine:
 
 
 @pytest.fixture
-def nobody_works(servers: EmbeddedServers, served: Service) -> CommandLine:
+def nobody_works(servers: Servers, served: Service) -> CommandLine:
     """The command line, with a broker that no worker reads."""
-    broker = servers.broker_url.replace("virtual_host=0", "virtual_host=8")
+    broker = servers.broker(8)
     return CommandLine(settings(database_url=served.database_url, broker_url=broker))

@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from tests.support.billing import INVOICE, REFUND, SUMMARY
 from tests.support.command_line import CommandLine, settings
 from tests.support.live_state import live_state
+from tests.support.servers import Servers
 from tests.support.workers import Service
 from tests.support.world import Toolset, World
 
@@ -138,10 +138,10 @@ def test_a_request_need_not_be_waited_for(run: CommandLine, billing: Toolset) ->
 
 
 def test_ctrl_c_stops_the_wait_and_not_the_request(
-    nobody_works: CommandLine, servers: EmbeddedServers, billing: Toolset
+    nobody_works: CommandLine, servers: Servers, billing: Toolset
 ) -> None:
     with (
-        Redis.from_url(servers.redis_url.replace("db=0", "db=8")) as broker,
+        Redis.from_url(servers.redis(8)) as broker,
         nobody_works.started("rollback", billing.path, 1) as waiting,
     ):
         assert eventually(lambda: broker.llen("rollbacks") == 1, within=30)

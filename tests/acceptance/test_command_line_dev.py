@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from tests.support.command_line import PROGRAM, CommandLine, settings
 from tests.support.databases import temporary_database
+from tests.support.servers import Servers
 
 SAMPLE = "demo/github/rest"
 START_SECONDS = 60.0
@@ -152,9 +152,9 @@ def test_nothing_outlives_a_dev_that_is_killed(directory: Path) -> None:
         assert eventually(lambda: processes_of(directory) == [], within=30), processes_of(directory)
 
 
-def test_dev_uses_the_servers_that_are_set(servers: EmbeddedServers, directory: Path) -> None:
+def test_dev_uses_the_servers_that_are_set(servers: Servers, directory: Path) -> None:
     with temporary_database(servers.postgres, template="template0") as url:
-        broker = servers.broker_url.replace("virtual_host=0", "virtual_host=9")
+        broker = servers.broker(9)
         theirs = settings(database_url=url, broker_url=broker)
         with running_dev(directory, theirs) as dev:
             run = CommandLine(theirs)

@@ -5,12 +5,11 @@ import re
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
 
-from release_worker.embedded import EmbeddedServers
 from tests.support.billing import INVOICE
 from tests.support.command_line import PROGRAM, CommandLine, settings
 from tests.support.databases import temporary_database
+from tests.support.servers import Servers
 from tests.support.workers import Service
 from tests.support.world import Toolset
 
@@ -83,7 +82,7 @@ def _stale(billing: Toolset) -> list[str]:
     return ["release", billing.path, "--expected-current-release", "7"]
 
 
-def test_a_database_is_made_checked_and_found_wanting(servers: EmbeddedServers) -> None:
+def test_a_database_is_made_checked_and_found_wanting(servers: Servers) -> None:
     with temporary_database(servers.postgres, template="template0") as url:
         run = CommandLine(settings(database_url=url, broker_url=servers.broker_url))
         not_ready = run("list", "acme/payments/billing")
@@ -111,7 +110,7 @@ def test_a_database_is_made_checked_and_found_wanting(servers: EmbeddedServers) 
         assert "9999_future, which this version of release-worker does not know" in newer.err
 
 
-def test_a_check_names_what_else_is_missing_from_the_schema(servers: EmbeddedServers) -> None:
+def test_a_check_names_what_else_is_missing_from_the_schema(servers: Servers) -> None:
     with temporary_database(servers.postgres) as url:
         run = CommandLine(settings(database_url=url))
         assert run("db", "check").status == 0
@@ -136,7 +135,7 @@ def test_a_check_names_what_else_is_missing_from_the_schema(servers: EmbeddedSer
         assert run("db", "upgrade", "--json").status == 1
 
 
-def test_an_upgrade_says_what_is_in_its_way(servers: EmbeddedServers) -> None:
+def test_an_upgrade_says_what_is_in_its_way(servers: Servers) -> None:
     with temporary_database(servers.postgres, template="template0") as url:
         run = CommandLine(settings(database_url=url))
         _execute(url, "CREATE TABLE invoices (id int CONSTRAINT organizations_slug_key UNIQUE)")
@@ -150,7 +149,7 @@ def test_an_upgrade_says_what_is_in_its_way(servers: EmbeddedServers) -> None:
         assert checked.out == f"T{said} Use a database of its own.\n"
 
 
-def test_who_lacks_a_privilege_is_told_so(servers: EmbeddedServers) -> None:
+def test_who_lacks_a_privilege_is_told_so(servers: Servers) -> None:
     with temporary_database(servers.postgres) as url:
         _execute(url, "DO $$ BEGIN CREATE ROLE stranger LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
         run = CommandLine(settings(database_url=url.replace("postgres@", "stranger@")))
@@ -162,8 +161,8 @@ def test_who_lacks_a_privilege_is_told_so(servers: EmbeddedServers) -> None:
         assert advice == "  What each role needs: release-worker db grants"
 
 
-def test_a_database_that_does_not_exist_is_told_as_such(servers: EmbeddedServers) -> None:
-    url = make_url(servers.database_url).set(database="nowhere").render_as_string(hide_password=False)
+def test_a_database_that_does_not_exist_is_told_as_such(servers: Servers) -> None:
+    url = servers.postgres.url("nowhere")
     refused = CommandLine(settings(database_url=url))("requests", "list")
     assert refused.err.splitlines()[0] == "error: the database nowhere does not exist"
     assert "Does PostgreSQL run" not in refused.err
@@ -194,7 +193,7 @@ def test_a_request_that_is_tried_again_says_when_and_why(
 
 def test_a_sweep_counts_what_it_did(nobody_works: CommandLine) -> None:
     counted = nobody_works("requests", "sweep").out
-    assert re.fullmatch(r"Published again: \d+\. Given up: \d+\. Not valid as requests: 0\.\n", counted)
+    assert re.fullmatch(r"Published again: \d+\. Out of attempts: \d+\. Not valid as requests: 0\.\n", counted)
 
 
 def test_what_succeeded_is_not_tried_again(run: CommandLine, billing: Toolset) -> None:

@@ -10,13 +10,13 @@ import pytest
 from celery.result import AsyncResult
 
 from release_worker.domain.canonical_json import DEEPEST
-from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.python_process import PythonProcess
 from release_worker.errors import IdempotencyConflict, ReleaseNotFound
 from tests.support.billing import INVOICE, a_full_toolset
 from tests.support.ledger import ask, grow_old, record
 from tests.support.live_state import live_state
 from tests.support.records import current_number, release_of, releases_of
+from tests.support.servers import Servers
 from tests.support.workers import LONG, Service, answer, running_worker, service
 from tests.support.world import Toolset
 
@@ -212,7 +212,7 @@ def test_the_log_says_how_requests_end_and_nothing_of_what_they_carry(
     assert not [line for line in lines if "s3cret" in line]
 
 
-def test_a_worker_needs_no_celeryconfig(servers: EmbeddedServers, tmp_path: Path) -> None:
+def test_a_worker_needs_no_celeryconfig(servers: Servers, tmp_path: Path) -> None:
     with service(servers, broker_database=2) as apart, running_worker(apart, directory=tmp_path) as elsewhere:
         billing = a_full_toolset(apart.engine)
         with apart.client() as client:

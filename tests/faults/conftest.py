@@ -13,6 +13,12 @@ from tests.faults.shop import Shop
 from tests.support.billing import a_full_toolset
 
 
+@pytest.fixture(scope="session")
+def servers(embedded: EmbeddedServers) -> EmbeddedServers:
+    """The embedded ones, whatever the environment names: faults strike them."""
+    return embedded
+
+
 @pytest.fixture
 def broker(servers: EmbeddedServers) -> Iterator[EmbeddedServers]:
     """Valkey, empty: other tests' messages would name databases that are gone."""

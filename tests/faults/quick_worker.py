@@ -16,7 +16,7 @@ from release_worker.domain.request_record import Claim
 from release_worker.operations.execute import execute
 from release_worker.settings import read_settings
 from release_worker.state.registry import Components
-from release_worker.worker import mailbox, runtime
+from release_worker.worker import executor, runtime
 from release_worker.worker.app import make_app
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
 from tests.faults.shop import ATTEMPTS, POISON
@@ -38,7 +38,7 @@ def _come_back_soon(**_: Any) -> None:
 
 @worker_process_init.connect(weak=False)  # type: ignore[untyped-decorator]
 def _be_quick(**_: Any) -> None:
-    mailbox.execute = _deadly  # type: ignore[attr-defined]
+    executor.execute = _deadly  # type: ignore[attr-defined]
     quick = runtime.Runtime(
         read_settings(),
         retry=RetryPolicy(attempts=ATTEMPTS, first_delay=0.1, longest_delay=1.0),

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from release_worker.embedded import EmbeddedServers
 from tests.interleavings.stage import Stage
 from tests.support.databases import temporary_database
+from tests.support.servers import Servers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,7 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def stage(servers: EmbeddedServers) -> Iterator[Stage]:
+def stage(servers: Servers) -> Iterator[Stage]:
     """The scene, and those who play in it."""
     with temporary_database(servers.postgres) as url:
         stage = Stage(url)

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, NullPool, create_engine
 
-from release_worker.embedded import EmbeddedServers
 from tests.support.databases import temporary_database
+from tests.support.servers import Servers
 
 
 @pytest.fixture
-def empty(servers: EmbeddedServers) -> Iterator[Connection]:
+def empty(servers: Servers) -> Iterator[Connection]:
     """A connection to a database in which no migration has run."""
     with (
         temporary_database(servers.postgres, template="template0") as url,

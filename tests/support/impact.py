@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine
 
 from release_worker.errors import SharedStateImpact
@@ -15,22 +16,16 @@ Impact = dict[str, list[str]]
 def impact(engine: Engine, toolset: Toolset, **options: Any) -> Impact:
     """The toolsets that a refused rollback to release 1 names, with what reaches them; none if it is not refused."""
     before = whole_database(engine)
-    planned = _refusal(engine, toolset, dry_run=True, **options)
-    if planned is None:
-        return {}
-    done = _refusal(engine, toolset, **options)
-    assert done is not None
-    assert done.as_record() == planned.as_record()
+    planned = roll_back(engine, toolset, 1, dry_run=True, **options)
     assert whole_database(engine) == before
-    named = done.details["toolsets"]
-    assert named == sorted(named, key=lambda one: str(one["path"]))
-    assert all(one["path"] in done.message for one in named)
-    return {one["path"]: one["components"] for one in named}
-
-
-def _refusal(engine: Engine, toolset: Toolset, **options: Any) -> SharedStateImpact | None:
-    try:
+    if planned.refused is None or planned.refused["type"] != "SharedStateImpact":
+        assert not planned.affected or options.get("allow_shared_impact")
+        return {}
+    with pytest.raises(SharedStateImpact) as done:
         roll_back(engine, toolset, 1, **options)
-    except SharedStateImpact as refused:
-        return refused
-    return None
+    assert done.value.as_record() == planned.refused
+    assert whole_database(engine) == before
+    named = done.value.details["toolsets"]
+    assert named == list(planned.affected) == sorted(named, key=lambda one: str(one["path"]))
+    assert all(one["path"] in done.value.message for one in named)
+    return {one["path"]: one["components"] for one in named}

@@ -10,7 +10,7 @@ from release_worker.domain.request_record import Claim, RequestRecord, Ticket
 from release_worker.domain.requests.kinds import validate_request
 from release_worker.state.registry import Components, built_in_components
 from release_worker.store.accepting import accept_request
-from release_worker.store.engine import ledger_transaction
+from release_worker.store.engine import ledger_transaction, single_statement
 from release_worker.store.requests import claim_next, get_request
 from release_worker.worker.executor import Executor
 from release_worker.worker.lock import RedisToolsetLock
@@ -47,8 +47,15 @@ class WorkedMailbox(Mailbox):
 
     def work_until_done(self, request_id: str) -> RequestRecord:
         """As `work`; returns the row as it is afterwards."""
-        self.work(record(self._engine, request_id))
-        return record(self._engine, request_id)
+        self.work(self._row(request_id))
+        return self._row(request_id)
+
+    def _row(self, request_id: str) -> RequestRecord:
+        """In one statement, as the mailbox itself looks."""
+        with single_statement(self._engine) as connection:
+            found = get_request(connection, request_id)
+        assert found is not None, f"request {request_id} was asked for"
+        return found
 
 
 def mailbox(

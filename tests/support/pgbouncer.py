@@ -66,7 +66,7 @@ class Pooler:
 
 @contextmanager
 def pooler(database_url: str, *, server_lifetime: int = 3600) -> Iterator[Pooler]:
-    """Started in front of a database of the embedded PostgreSQL, and stopped at the end. Without a `server_lifetime`,
+    """Started in front of a database, and stopped at the end. Without a `server_lifetime`,
     each transaction has a session of its own."""
     assert PROGRAM is not None
     behind, identity = make_url(database_url), unprivileged_identity()
@@ -77,8 +77,8 @@ def pooler(database_url: str, *, server_lifetime: int = 3600) -> Iterator[Pooler
         configuration = directory / "pgbouncer.ini"
         configuration.write_text(
             CONFIGURATION.format(
-                host=behind.query["host"],
-                port=behind.query["port"],
+                host=behind.host or behind.query["host"],
+                port=behind.port or behind.query["port"],
                 user=behind.username,
                 own_port=PORT,
                 directory=directory,
@@ -86,9 +86,8 @@ def pooler(database_url: str, *, server_lifetime: int = 3600) -> Iterator[Pooler
                 lifetime=server_lifetime,
             )
         )
-        running = Pooler(
-            behind.set(query={"host": made, "port": str(PORT)}).render_as_string(hide_password=False), directory
-        )
+        url = f"postgresql+psycopg://{behind.username}@/{behind.database}?host={directory}&port={PORT}"
+        running = Pooler(url, directory)
         with (directory / "log").open("wb") as log, (directory / "lock").open("w") as lock:
             process = GuardedProcess(
                 [PROGRAM, configuration], identity=identity, log=log, lock=lock, stop_signal=signal.SIGTERM

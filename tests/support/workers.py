@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from celery import Celery
 from celery.result import AsyncResult
@@ -17,11 +16,11 @@ from sqlalchemy import Engine
 
 from release_worker import ReleaseClient
 from release_worker.broker.routing import QUEUE_NAMES
-from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.python_process import CELERY, PythonProcess
 from release_worker.settings import environment_with
 from release_worker.store.engine import make_engine
 from tests.support.databases import temporary_database
+from tests.support.servers import Servers
 
 ROOT = Path(__file__).parents[2]
 LONG = 60.0  # seconds; a test that waits for as long has failed
@@ -55,21 +54,29 @@ class Service:
 
     def redis(self) -> Redis:
         """The broker's own keys."""
-        parts = urlsplit(self.broker_url)
-        return Redis(unix_socket_path=parts.path, db=int(parts.query.rpartition("=")[2]))
+        as_redis_reads_it = self.broker_url.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
+        return Redis.from_url(as_redis_reads_it)
 
 
 @contextmanager
-def service(servers: EmbeddedServers, *, broker_database: int) -> Iterator[Service]:
+def service(servers: Servers, *, broker_database: int) -> Iterator[Service]:
     """A new database, and an empty database of the broker."""
-    broker_url = servers.broker_url.replace("virtual_host=0", f"virtual_host={broker_database}")
-    with temporary_database(servers.postgres) as database_url:
-        engine = make_engine(database_url)
-        made = Service(engine, database_url, broker_url)
-        with made.redis() as redis:
-            redis.flushdb()
+    with (
+        temporary_database(servers.postgres) as database_url,
+        serving(database_url, servers.broker(broker_database)) as made,
+    ):
         yield made
-        engine.dispose()
+
+
+@contextmanager
+def serving(database_url: str, broker_url: str) -> Iterator[Service]:
+    """This database, and this database of the broker, which is emptied."""
+    engine = make_engine(database_url)
+    made = Service(engine, database_url, broker_url)
+    with made.redis() as redis:
+        redis.flushdb()
+    yield made
+    engine.dispose()
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """CI and the hooks before a commit run what a developer runs, and nothing else."""
 
+import re
 import tomllib
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from tests.support.repository import make_calls, make_recipe, make_targets, read
+from tests.support.servers import POSTGRES, REDIS
 
 WORKFLOW = yaml.safe_load(read(".github/workflows/ci.yml"))
 JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
@@ -27,9 +30,9 @@ def test_the_workflow_runs_make_targets_that_exist_and_nothing_else() -> None:
 
 
 def test_the_workflow_runs_all_that_ci_run_runs() -> None:
-    run = [target for job in JOBS.values() for command in commands_of(job) for target in make_calls(command)]
+    run = {target for job in JOBS.values() for command in commands_of(job) for target in make_calls(command)}
     expected = [line for line in read(".ci/run").splitlines() if line.startswith("make ")]
-    assert sorted(run) == sorted(target for line in expected for target in make_calls(line))
+    assert run == {target for line in expected for target in make_calls(line)}
 
 
 def test_the_workflow_tries_each_python_that_the_package_promises() -> None:
@@ -40,10 +43,25 @@ def test_the_workflow_tries_each_python_that_the_package_promises() -> None:
     assert "${{ matrix.python }}" in str(JOBS["test"]["steps"])
 
 
-def test_no_job_claims_a_server_that_its_tests_would_not_use() -> None:
+def test_the_workflow_tries_each_server_that_readme_promises() -> None:
+    tried = JOBS["servers"]["strategy"]["matrix"]["include"]
+    promised = re.search(
+        r"You need PostgreSQL (\d+).(\d+), and Redis (\S+) or Valkey (\S+) or newer", read("README.md")
+    )
+    assert promised is not None
+    first, last, redis, valkey = promised.groups()
+    assert {job["postgres"] for job in tried} == {str(number) for number in range(int(first), int(last) + 1)}
+    assert {f"redis:{redis}", f"valkey/valkey:{valkey}"} < {job["broker"] for job in tried}
+
+
+def test_a_job_that_has_servers_gives_them_to_the_tests_and_no_other_job_does() -> None:
     for job in JOBS.values():
-        assert "services" not in job
-        assert job.get("strategy", {}).get("matrix", {}).keys() <= {"python"}
+        assert ("services" in job) == (POSTGRES in job.get("env", {})) == (REDIS in job.get("env", {}))
+    servers = JOBS["servers"]
+    for name, variable in (("postgres", POSTGRES), ("broker", REDIS)):
+        (port,) = servers["services"][name]["ports"]
+        assert urlsplit(servers["env"][variable]).port == int(port.partition(":")[0])
+        assert f"${{{{ matrix.{name} }}}}" in servers["services"][name]["image"]
 
 
 def test_the_workflow_has_the_events_that_start_it_and_may_only_read() -> None:

@@ -110,11 +110,13 @@ def test_a_row_is_read_as_the_request_that_it_asks_for_with_its_key_and_defaults
         "actor": "x",
         "organization": None,
         "idempotency_key": "k",
+        "to": None,
         "release_number": 3,
         "reason": None,
         "components": None,
         "on_missing": "fail",
         "allow_shared_impact": False,
+        "allow_bad": False,
         "expected_current_release": None,
         "dry_run": False,
     }
@@ -183,6 +185,7 @@ def test_a_message_has_the_tasks_name_its_id_its_queue_and_what_is_not_left_out(
             "release_number": 3,
             "on_missing": "fail",
             "allow_shared_impact": False,
+            "allow_bad": False,
             "dry_run": False,
         },
     }

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from release_worker.client.asking import Asking
 from release_worker.client.request_handle import RequestHandle
+from release_worker.domain.requests.apply_plan import ApplyPlanResult
 from release_worker.domain.requests.check_drift import CheckDriftResult
 from release_worker.domain.requests.create_release import CreateReleaseResult
 from release_worker.domain.requests.mark import Judgement, MarkResult
 from release_worker.domain.requests.pin import PinResult
 from release_worker.domain.requests.prune import PruneResult
-from release_worker.domain.requests.rollback import OnMissing, RollbackResult
+from release_worker.domain.requests.repair import RepairResult
+from release_worker.domain.requests.rollback import Destination, OnMissing, RollbackResult
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -53,34 +55,91 @@ class ReleaseRequests(Asking):
     def rollback(
         self,
         toolset: str,
-        release_number: int,
+        release_number: int | None = None,
         *,
         actor: str,
+        to: Destination | None = None,
         reason: str | None = None,
         components: Sequence[str] | None = None,
         on_missing: OnMissing = "fail",
         allow_shared_impact: bool = False,
+        allow_bad: bool = False,
         expected_current_release: int | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
         organization: str | None = None,
         session: "Session | None" = None,
     ) -> RequestHandle[RollbackResult]:
-        """Ask for `toolset` to be rolled back to a release; otherwise as `create_release`."""
+        """Ask for `toolset` to be rolled back to the release of a number, or to the one that `to` means: `previous`,
+        `undo` (what was live before the last rollback), `last_good`, `current`.
+
+        With `dry_run` the result is a plan: `refused` says if the rollback would be refused, and `apply_plan` takes its
+        `plan_id`. Otherwise as `create_release`.
+        """
         fields = {
             "toolset": toolset,
             "release_number": release_number,
+            "to": to,
             "actor": actor,
             "reason": reason,
-            "components": components if components is None or isinstance(components, str) else tuple(components),
+            "components": _names(components),
             "on_missing": on_missing,
             "allow_shared_impact": allow_shared_impact,
+            "allow_bad": allow_bad,
             "expected_current_release": expected_current_release,
             "dry_run": dry_run,
             "idempotency_key": idempotency_key,
             "organization": organization,
         }
         return self._submit("rollback", fields, session)
+
+    def apply_plan(
+        self,
+        toolset: str,
+        plan_id: str,
+        *,
+        actor: str,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+        organization: str | None = None,
+        session: "Session | None" = None,
+    ) -> RequestHandle[ApplyPlanResult]:
+        """Ask for exactly what a plan said; `StaleState` if anything has moved since. Otherwise as `create_release`."""
+        fields = {
+            "toolset": toolset,
+            "plan_id": plan_id,
+            "actor": actor,
+            "reason": reason,
+            "idempotency_key": idempotency_key,
+            "organization": organization,
+        }
+        return self._submit("apply_plan", fields, session)
+
+    def repair(
+        self,
+        toolset: str,
+        *,
+        actor: str,
+        reason: str | None = None,
+        components: Sequence[str] | None = None,
+        on_missing: OnMissing = "fail",
+        allow_shared_impact: bool = False,
+        idempotency_key: str | None = None,
+        organization: str | None = None,
+        session: "Session | None" = None,
+    ) -> RequestHandle[RepairResult]:
+        """Ask for live state to be put back to the current release; otherwise as `rollback`."""
+        fields = {
+            "toolset": toolset,
+            "actor": actor,
+            "reason": reason,
+            "components": _names(components),
+            "on_missing": on_missing,
+            "allow_shared_impact": allow_shared_impact,
+            "idempotency_key": idempotency_key,
+            "organization": organization,
+        }
+        return self._submit("repair", fields, session)
 
     def check_drift(
         self, toolset: str, *, actor: str = "check_drift", organization: str | None = None
@@ -115,3 +174,8 @@ class ReleaseRequests(Asking):
         """Ask for old releases to be removed, but for the newest `keep` and those that something needs."""
         fields = {"toolset": toolset, "keep": keep, "actor": actor, "organization": organization}
         return self._submit("prune", fields, None)
+
+
+def _names(components: Sequence[str] | None) -> object:
+    """As a request has them; what is no list of names is left to the check of the request."""
+    return components if components is None or isinstance(components, str) else tuple(components)

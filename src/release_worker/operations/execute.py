@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
+from release_worker.domain.changes import ComponentChanges
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.request_record import Claim
 from release_worker.domain.requests.request import Request, Result
@@ -74,8 +75,9 @@ def carry_out(
 
 
 def storable(result: Result) -> Mapping[str, Any]:
-    """A result as a JSON object; numbers stay exact, and large values what they are."""
-    return {name: _storable(value) for name, value in result}
+    """A result as a JSON object, with the fields that its operation gave. Numbers stay exact, and large values are not
+    copied."""
+    return {name: _storable(value) for name, value in result if name in result.model_fields_set}
 
 
 def _storable(value: Any) -> Any:
@@ -83,6 +85,8 @@ def _storable(value: Any) -> Any:
         case UUID():
             return str(value)
         case dict():
-            return {name: changed.as_json() for name, changed in value.items()}
+            return {name: _storable(item) for name, item in value.items()}
+        case ComponentChanges():
+            return value.as_json()
         case _:
             return value

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from release_worker.domain.changes import TOLD_ITEMS, TOLD_KEYS, ComponentChanges, ItemDifference, describe, sort_of
+from release_worker.domain.digests import BUILT_IN
 from release_worker.state.blame import working_for
 from release_worker.state.component import Component
 from release_worker.state.registry import Components
@@ -25,35 +28,50 @@ def differences(
     connection: Connection, components: Components, before: State, after: State, names: Iterable[str]
 ) -> dict[str, Difference]:
     """What differs from `before` to `after` in these components; those in which nothing does are left out."""
-    both = {**before.parameters, **after.parameters}
-    found = {
-        name: _difference(connection, components[name], State({"old": before[name], "new": after[name]}, both))
-        for name in names
-    }
-    return {name: difference for name, difference in found.items() if difference.changes}
+    compared = [components[name] for name in names]
+    built_in = [component for component in compared if component.name in BUILT_IN]
+    plug_ins = [component for component in compared if component.name not in BUILT_IN]
+    found: dict[str, Difference] = {}
+    for together in (built_in, *([plug_in] for plug_in in plug_ins)):
+        if together:
+            found |= _differences(connection, together, before, after)
+    return {component.name: found[component.name] for component in compared if found[component.name].changes}
 
 
-def _difference(connection: Connection, component: Component, both: State) -> Difference:
-    """Only what differs leaves the database, and items only of what is told."""
+def _differences(
+    connection: Connection, compared: Sequence[Component], before: State, after: State
+) -> dict[str, Difference]:
+    """In one round trip: the built-in components, or one plug-in, whose SQL is to blame if it breaks."""
+    queries = (f"({_differing(component, before[component.name], after[component.name])})" for component in compared)
+    query = f"{' UNION ALL '.join(queries)} ORDER BY component, told NULLS FIRST, place"
+    with working_for(compared[0]):
+        rows = after.query(connection, query, **before.parameters)
+    return {name: _difference(of_component) for name, of_component in groupby(rows, lambda row: str(row.component))}
+
+
+def _differing(component: Component, before: str, after: str) -> str:
+    """SQL: what differs in a component. Only that leaves the database, and items only of what is told."""
     changed, shared = "in_old AND in_new", "false" if component.scope == "toolset" else "true"
     told = f"place <= CASE WHEN {changed} THEN {TOLD_ITEMS} ELSE {TOLD_KEYS} END"
-    query = f"""
+    return f"""
         WITH differing AS MATERIALIZED (
             SELECT key, CASE WHEN {changed} THEN old END AS old, CASE WHEN {changed} THEN new END AS new,
                    in_old, in_new, row_number() OVER (PARTITION BY in_old, in_new ORDER BY key COLLATE "C") AS place
-            FROM ({component.diff(both["old"], both["new"])}) AS differing)
+            FROM ({component.diff(before, after)}) AS differing)
         SELECT key, {_shown("old", component)}, {_shown("new", component)}, in_old, in_new, 1 AS number, true AS told,
-               place
+               place, '{component.name}' AS component
         FROM differing WHERE {told}
         UNION ALL
-        SELECT NULL, NULL, NULL, in_old, in_new, count(*), false, NULL FROM differing WHERE NOT ({told})
-        GROUP BY in_old, in_new
+        SELECT NULL, NULL, NULL, in_old, in_new, count(*), false, NULL, '{component.name}'
+        FROM differing WHERE NOT ({told}) GROUP BY in_old, in_new
         UNION ALL
-        SELECT (array_agg(key) FILTER (WHERE {shared}))::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM differing
-        ORDER BY told NULLS FIRST, place
+        SELECT (array_agg(key) FILTER (WHERE {shared}))::text, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+               '{component.name}'
+        FROM differing
     """
-    with working_for(component):
-        rows = iter(both.query(connection, query))
+
+
+def _difference(rows: Iterator[Row[Any]]) -> Difference:
     keys = next(rows).key or "{}"
     omitted: dict[str, int] = {}
 
@@ -61,7 +79,7 @@ def _difference(connection: Connection, component: Component, both: State) -> Di
         """One at a time: of each, only the fields that differ are kept."""
         for row in rows:
             if row.told:
-                yield ItemDifference(*row[:5])
+                yield ItemDifference(row.key, row.old, row.new, row.in_old, row.in_new)
             else:
                 omitted[sort_of(row.in_old, row.in_new)] = row.number
 

@@ -71,7 +71,7 @@ class System:
         return configuration, prompts
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
-        for statement in (_restore_config(target), *_restore_prompts(target), _delete_other_prompts(target)):
+        for statement in (*_restore_config(target), *_restore_prompts(target), _delete_other_prompts(target)):
             connection.execute(parsed(statement), parameters)
 
     def add(self, connection: Connection, content: str, parameters: Parameters) -> None:
@@ -80,22 +80,27 @@ class System:
             connection.execute(parsed(statement), parameters)
 
 
-def _restore_config(target: str) -> str:
-    """SQL, one statement: no row is touched by two of its steps."""
-    return f"""
-        WITH target AS MATERIALIZED (SELECT key, value FROM jsonb_each({target} -> 'config')),
-        removed AS (
-            DELETE FROM system_configs AS live
-            WHERE project_id = :project_id AND NOT EXISTS (SELECT FROM target WHERE target.key = live.key)),
-        changed AS (
-            UPDATE system_configs AS live SET value = target.value
-            FROM target
-            WHERE project_id = :project_id AND live.key = target.key AND live.value <> target.value)
+def _restore_config(target: str) -> tuple[str, str, str]:
+    wanted = f"WITH target AS MATERIALIZED (SELECT key, value FROM jsonb_each({target} -> 'config'))"
+    removed = f"""
+        {wanted}
+        DELETE FROM system_configs AS live
+        WHERE project_id = :project_id AND NOT EXISTS (SELECT FROM target WHERE target.key = live.key)
+    """
+    changed = f"""
+        {wanted}
+        UPDATE system_configs AS live SET value = target.value
+        FROM target
+        WHERE project_id = :project_id AND live.key = target.key AND live.value <> target.value
+    """
+    added = f"""
+        {wanted}
         INSERT INTO system_configs (project_id, key, value)
         SELECT :project_id, key, value FROM target
         WHERE NOT EXISTS (
             SELECT FROM system_configs AS live WHERE project_id = :project_id AND live.key = target.key)
     """
+    return removed, changed, added
 
 
 def _restore_prompts(target: str) -> tuple[str, str, str]:

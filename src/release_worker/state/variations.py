@@ -57,21 +57,26 @@ class Variations:
         return (query,)
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
-        """As one statement: no row is touched by two of its steps."""
-        put_back = f"""
-            WITH target AS MATERIALIZED (SELECT key AS urn, value AS config FROM jsonb_each({target})),
-            removed AS (
-                DELETE FROM variations AS live
-                WHERE {self._ours} AND NOT EXISTS (SELECT FROM target WHERE target.urn = live.tool_urn)),
-            changed AS (
-                UPDATE variations AS live SET config = target.config, updated_at = now()
-                FROM target
-                WHERE {self._ours} AND live.tool_urn = target.urn AND live.config <> target.config)
+        wanted = f"WITH target AS MATERIALIZED (SELECT key AS urn, value AS config FROM jsonb_each({target}))"
+        removed = f"""
+            {wanted}
+            DELETE FROM variations AS live
+            WHERE {self._ours} AND NOT EXISTS (SELECT FROM target WHERE target.urn = live.tool_urn)
+        """
+        changed = f"""
+            {wanted}
+            UPDATE variations AS live SET config = target.config, updated_at = now()
+            FROM target
+            WHERE {self._ours} AND live.tool_urn = target.urn AND live.config <> target.config
+        """
+        added = f"""
+            {wanted}
             INSERT INTO variations (organization_id, toolset_id, tool_urn, config)
             SELECT :organization_id, {self._owner}, urn, config FROM target
             WHERE NOT EXISTS (SELECT FROM variations AS live WHERE {self._ours} AND live.tool_urn = target.urn)
         """
-        connection.execute(parsed(put_back), parameters)
+        for statement in (removed, changed, added):
+            connection.execute(parsed(statement), parameters)
 
 
 def _overlaid(below: str, above: str) -> str:

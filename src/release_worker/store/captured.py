@@ -15,6 +15,7 @@ from release_worker.store.statements import parsed
 
 PlugIns = Sequence[ComponentState]
 _ROLE = "target"
+_NONE: Mapping[str, str] = {}
 
 
 def captured_contents(names: Sequence[str], plug_ins: PlugIns, role: str = _ROLE) -> dict[str, str]:
@@ -48,11 +49,12 @@ def _components(part: Part) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class Integrity:
     """The digest of every component's content in a release, recomputed and in today's form; the components of which the
-    release says something; and warnings."""
+    release says something; warnings; and the digests of live contents, of the same moment."""
 
     digests: StateDigests
     said: frozenset[str]
     doubts: tuple[str, ...]
+    live: StateDigests
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,21 @@ class _Stored:
     form: int
 
 
-def check_integrity(connection: Connection, release: Release, plug_ins: PlugIns) -> Integrity:
-    """Recompute every digest of a release from what is stored, in the form in which each part was written.
+def check_integrity(
+    connection: Connection,
+    release: Release,
+    plug_ins: PlugIns,
+    *,
+    live: Mapping[str, str] = _NONE,
+    parameters: Mapping[str, object] = _NONE,
+) -> Integrity:
+    """Recompute every digest of a release from what is stored, in the form in which each part was written; and in the
+    same round trip the digests of `live` contents, SQL by component name with these `parameters`.
 
     Raises IntegrityMismatch, naming each object whose stored digest is not that of its content, and UnsupportedContent
     for a part that newer software wrote.
     """
-    stored, written = _stored_and_written(connection, release, plug_ins)
+    stored, written, live_digests = _read(connection, release, plug_ins, live, parameters)
     parts = _parts(stored, plug_ins)
     _refuse_newer(release, stored, parts)
     computed = {
@@ -95,7 +105,7 @@ def check_integrity(connection: Connection, release: Release, plug_ins: PlugIns)
         named = ", ".join(str(one["object"]) for one in wrong)
         raise IntegrityMismatch(f"stored content does not have its digest: {named}", objects=wrong)
     today = written if _is_of_today(stored, parts) else _digests_today(connection, release, parts)
-    return Integrity(today, _said(release, stored), tuple(doubts))
+    return Integrity(today, _said(release, stored), tuple(doubts), live_digests)
 
 
 BUILT_IN_NAMES = tuple(part.name for part in BUILT_IN_PARTS)
@@ -150,22 +160,26 @@ def _refuse_newer(release: Release, stored: Mapping[str, _Stored], parts: Sequen
         raise UnsupportedContent(reason=reason)
 
 
-def _stored_and_written(
-    connection: Connection, release: Release, plug_ins: PlugIns
-) -> tuple[Mapping[str, _Stored], StateDigests]:
-    """What the rows of the parts say, and the digests of their contents as they were written: in one round trip, and
-    one more if a plug-in is not installed here."""
+def _read(
+    connection: Connection,
+    release: Release,
+    plug_ins: PlugIns,
+    live: Mapping[str, str],
+    parameters: Mapping[str, object],
+) -> tuple[Mapping[str, _Stored], StateDigests, StateDigests]:
+    """What the rows of the parts say, the digests of their contents as they were written, and those of live contents:
+    in one round trip, and one more if a plug-in is not installed here."""
     installed = (*BUILT_IN_PARTS, *plug_ins)
-    said = f"(SELECT json_object_agg(name, json_build_array(digest, form)) FROM ({_STORED}) AS stored) AS stored"
-    query = f"SELECT {said}, {_digest_columns(_as_written(installed))}"
-    told, *digests = connection.execute(parsed(query), captured_parameters(release)).one()
+    contents = _as_written(installed)
+    said = f"(SELECT json_object_agg(name, json_build_array(digest, form)) FROM ({_STORED}) AS stored)"
+    columns = (said, *map(_digest, contents.values()), *map(_digest, live.values()))
+    given = {**parameters, **captured_parameters(release)}
+    told, *digests = connection.execute(parsed(f"SELECT {', '.join(columns)}"), given).one()
     stored = {name: _Stored(digest, form) for name, (digest, form) in told.items()}
-    written = StateDigests(dict(zip(_as_written(installed), digests, strict=True)))
-    others = [part for part in _parts(stored, plug_ins) if part not in installed]
-    if others:
-        more = _digests(connection, release, _as_written(others))
-        written = StateDigests({**written.components, **more.components})
-    return stored, written
+    written = dict(zip(contents, digests[: len(contents)], strict=True))
+    if others := [part for part in _parts(stored, plug_ins) if part not in installed]:
+        written |= _digests(connection, release, _as_written(others)).components
+    return stored, StateDigests(written), StateDigests(dict(zip(live, digests[len(contents) :], strict=True)))
 
 
 def _as_written(parts: Sequence[Part]) -> dict[str, str]:
@@ -178,12 +192,13 @@ def _digests_today(connection: Connection, release: Release, parts: Sequence[Par
 
 
 def _digests(connection: Connection, release: Release, contents: Mapping[str, str]) -> StateDigests:
-    row = connection.execute(parsed(f"SELECT {_digest_columns(contents)}"), captured_parameters(release)).one()
+    columns = ", ".join(map(_digest, contents.values()))
+    row = connection.execute(parsed(f"SELECT {columns}"), captured_parameters(release)).one()
     return StateDigests(dict(zip(contents, row, strict=True)))
 
 
-def _digest_columns(contents: Mapping[str, str]) -> str:
-    return ", ".join(f'release_worker_digest({content}) AS "{name}"' for name, content in contents.items())
+def _digest(content: str) -> str:
+    return f"release_worker_digest({content})"
 
 
 # SQL: a query of what the rows of the parts say, of those of which there is a row.

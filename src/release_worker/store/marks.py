@@ -15,6 +15,14 @@ def mark_of(release: str) -> str:
         WHERE said.release_id = {release} ORDER BY said.created_at DESC, said.id DESC LIMIT 1)"""
 
 
+def said_of(release: str) -> str:
+    """SQL: `{mark, reason, marked_by}` as `jsonb`, or NULL: what was said last of a release, and by whom."""
+    return f"""(
+        SELECT jsonb_build_object('mark', said.mark, 'reason', said.reason, 'marked_by', said.marked_by)
+        FROM release_marks AS said
+        WHERE said.release_id = {release} ORDER BY said.created_at DESC, said.id DESC LIMIT 1)"""
+
+
 def insert_mark(connection: Connection, release_id: UUID, said: Mark, *, request_id: str | None) -> None:
     """Add what a request says of a release."""
     insert = """

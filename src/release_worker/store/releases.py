@@ -1,7 +1,7 @@
 """Release records: find them."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.errors import ReleaseNotFound, VersionConflict
+from release_worker.store.marks import said_of
 from release_worker.store.owners.holding import held_count, held_steps, holding_toolset
 from release_worker.store.owners.naming import toolset_of_id
 from release_worker.store.owners.relations import CURRENT_RELEASE, LIVE, OWNED, POINTED_AT, SUBJECT, deployment_if_kept
@@ -64,11 +65,13 @@ def look_for(connection: Connection, toolset_id: UUID, number: int) -> tuple[Sub
 
 class RollbackReleases(NamedTuple):
     """Between which releases a rollback goes. `current`: None if there is none; `original_deployment`: the one that was
-    active at the target, or if that is gone the one that its content was captured from first, which may be gone too."""
+    active at the target, or if that is gone the one that its content was captured from first, which may be gone too.
+    `said`: what people said last of the target, `{mark, reason, marked_by}`."""
 
     current: Release | None
     target: Release
     original_deployment: UUID | None
+    said: Mapping[str, Any] | None = None
 
 
 def releases_of_rollback(
@@ -83,7 +86,10 @@ def releases_of_rollback(
         WHERE r.toolset_id = :toolset_id AND (r.release_number = :number OR r.id = {CURRENT_RELEASE})
     """
     held = "WITH " + ", ".join(held_steps(holding)) if holding else ""
-    more = f"r.created_at, r.id = {CURRENT_RELEASE} AS current, found.original, {held_count(holding)} AS held"
+    more = f"""
+        r.created_at, r.id = {CURRENT_RELEASE} AS current, found.original, {said_of("r.id")} AS said,
+        {held_count(holding)} AS held
+    """
     original = f"""
         LEFT JOIN source_states s ON s.id = r.source_state_id
         CROSS JOIN LATERAL (
@@ -91,12 +97,12 @@ def releases_of_rollback(
     """
     query = held + _SELECT.replace("r.created_at", more) + original + where
     current, numbered = None, None
-    for *fields, is_current, deployment, _held in connection.execute(
+    for *fields, is_current, deployment, said, _held in connection.execute(
         parsed(query), {**subject.parameters, "number": number}
     ):
         release = Release(*fields)
         current = release if is_current else current
-        numbered = (release, deployment) if release.release_number == number else numbered
+        numbered = (release, deployment, said) if release.release_number == number else numbered
     if numbered is None:
         raise ReleaseNotFound(toolset=subject.path, release_number=number)
     return RollbackReleases(current, *numbered)

@@ -14,6 +14,7 @@ from release_worker.store.marks import mark_of
 from release_worker.store.owners.relations import is_current
 from release_worker.store.parts import GARBAGE
 from release_worker.store.statements import parsed
+from release_worker.store.targets import TARGETS
 
 _OPEN = "SET LOCAL release_worker.pruning = 'on'"
 _CLOSE = "SET LOCAL release_worker.pruning = 'off'"
@@ -28,13 +29,23 @@ def set_pinned(connection: Connection, release_id: UUID, *, pinned: bool) -> Non
 def prunable_releases(connection: Connection, subject: Subject, *, keep: int) -> list[tuple[UUID, int]]:
     """Id and number of the releases that may go, oldest first. The newest is never among them, so that no number is
     given twice."""
-    query = f"""
-        WITH asked AS (
-            SELECT payload -> 'release_number' AS number FROM release_requests
-            WHERE toolset_id = :toolset_id AND status IN ('queued', 'running')
+    meant = "".join(
+        f"""
             UNION ALL
-            SELECT payload -> 'expected_current_release' FROM release_requests
-            WHERE toolset_id = :toolset_id AND status IN ('queued', 'running'))
+            SELECT to_jsonb(release_number) FROM toolset_releases
+            WHERE id = {target} AND EXISTS (SELECT FROM waiting WHERE payload ->> 'to' = '{destination}')"""
+        for destination, target in TARGETS.items()
+    )
+    query = f"""
+        WITH waiting AS (
+            SELECT payload FROM release_requests WHERE toolset_id = :toolset_id AND status IN ('queued', 'running')),
+        asked AS (
+            SELECT payload -> 'release_number' AS number FROM waiting
+            UNION ALL
+            SELECT payload -> 'expected_current_release' FROM waiting
+            UNION ALL
+            SELECT plan.result -> 'to_release_number'
+            FROM waiting JOIN release_requests AS plan ON plan.id = waiting.payload ->> 'plan_id'{meant})
         SELECT id, release_number FROM toolset_releases AS release
         WHERE toolset_id = :toolset_id
           AND release_number NOT IN (

@@ -145,14 +145,17 @@ def read_rows(connection: Connection, component: Component, owner: Owner) -> fro
     """Where each live row lies and who wrote it; None if `live_rows` cannot tell."""
     if not isinstance(component, HasLiveRows):
         return None
+    shown = [
+        _NO_COLUMNS.subn("SELECT tableoid::text, ctid::text, xmin::text ", query, count=1)
+        for query in component.live_rows()
+    ]
+    if not all(times for _, times in shown):
+        return None
     found: set[tuple[str, ...]] = set()
-    for query in component.live_rows():
-        shown, times = _NO_COLUMNS.subn("SELECT tableoid::text, ctid::text, xmin::text ", query, count=1)
-        if not times:
-            return None
-        try:
-            with connection.begin_nested():
-                found.update(tuple(row) for row in connection.execute(parsed(shown), owner.parameters))
-        except exc.SQLAlchemyError:  # such as a join, whose rows are not of one table
-            return None
+    try:
+        with connection.begin_nested():
+            for query, _ in shown:
+                found.update(tuple(row) for row in connection.execute(parsed(query), owner.parameters))
+    except exc.SQLAlchemyError:  # such as a join, whose rows are not of one table
+        return None
     return frozenset(found)

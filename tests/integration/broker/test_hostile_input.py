@@ -18,7 +18,6 @@ from structlog.testing import capture_logs
 
 from release_worker import ReleaseClient
 from release_worker.domain.requests.kinds import KINDS
-from release_worker.embedded import EmbeddedServers
 from release_worker.errors import (
     BrokerUnavailable,
     DatabaseUnavailable,
@@ -33,6 +32,7 @@ from release_worker.worker.inbox import Inbox, Message
 from release_worker.worker.lock import RedisToolsetLock, toolset_lock_client
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import mailbox, record
+from tests.support.servers import Servers
 from tests.support.strategies import examples_in_one_database
 from tests.support.workers import Service, service
 from tests.support.world import Toolset
@@ -152,7 +152,7 @@ def test_a_result_that_somebody_else_wrote_calls_nothing_and_imports_nothing(
 
 
 @pytest.fixture
-def served(servers: EmbeddedServers) -> Iterator[Service]:
+def served(servers: Servers) -> Iterator[Service]:
     with service(servers, broker_database=6) as made:
         yield made
 

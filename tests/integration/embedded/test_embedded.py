@@ -196,7 +196,7 @@ def test_ctrl_c_in_the_terminal_ends_both_servers_in_order() -> None:
     with another_owner() as owner:
         assert owner.left() == owner.pids
         os.killpg(owner.process.pid, signal.SIGINT)
-        owner.process.wait(10)
+        owner.process.wait(60)
 
     assert owner.left() == []
     assert not owner.directory.exists()

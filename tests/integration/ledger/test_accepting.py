@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import Engine, text
 
 from release_worker.domain.requests.kinds import validate_request
-from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from release_worker.errors import ResultTimeout, VersionConflict
 from release_worker.store.accepting import KEY_WAIT, Accepted, accept_request
 from release_worker.store.engine import single_statement
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import ledger
+from tests.support.servers import Servers
 from tests.support.workers import Service, service
 from tests.support.world import Toolset
 
@@ -54,7 +54,7 @@ def test_whoever_waits_for_a_key_while_its_toolset_gets_lost_is_told_to_try_agai
 
 
 @pytest.fixture
-def served(servers: EmbeddedServers) -> Iterator[Service]:
+def served(servers: Servers) -> Iterator[Service]:
     """A broker that no worker takes anything from."""
     with service(servers, broker_database=5) as made:
         yield made

@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 from release_worker import ReleaseClient
 from release_worker.broker.routing import IN_LEDGER, TOOLSET
 from release_worker.domain.request_record import RequestRecord
-from release_worker.embedded import EmbeddedServers
 from release_worker.errors import (
     BrokerUnavailable,
     DatabaseUnavailable,
@@ -29,6 +28,7 @@ from tests.support.billing import a_full_toolset
 from tests.support.ledger import LATER, ask, claim, end_leases, grow_old, ledger, mailbox, make_due, record, statuses
 from tests.support.plug_ins import interrupted_by, raising
 from tests.support.records import releases_of
+from tests.support.servers import Servers
 from tests.support.workers import Service, published, service
 from tests.support.world import Toolset
 
@@ -43,7 +43,7 @@ def billing(engine: Engine) -> Toolset:
 
 
 @pytest.fixture
-def served(servers: EmbeddedServers) -> Iterator[Service]:
+def served(servers: Servers) -> Iterator[Service]:
     """A broker that no worker takes anything from."""
     with service(servers, broker_database=3) as made:
         yield made

@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from release_worker import ReleaseClient
 from release_worker.client.asking import Handle
-from release_worker.embedded import EmbeddedServers
 from release_worker.errors import (
     BrokerUnavailable,
     IdempotencyConflict,
@@ -32,12 +31,13 @@ from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import grow_old, ledger, mailbox, record, statuses
 from tests.support.operations import ACTOR
+from tests.support.servers import Servers
 from tests.support.workers import LONG, ROOT, Service, published, service
 from tests.support.world import Toolset
 
 
 @pytest.fixture
-def served(servers: EmbeddedServers) -> Iterator[Service]:
+def served(servers: Servers) -> Iterator[Service]:
     """A broker that no worker takes anything from."""
     with service(servers, broker_database=4) as made:
         yield made
@@ -352,7 +352,7 @@ def test_a_request_whose_caller_died_after_its_commit_is_published_by_a_sweep(
 
 
 @contextmanager
-def broker_down(servers: EmbeddedServers) -> Iterator[None]:
+def broker_down(servers: Servers) -> Iterator[None]:
     servers.valkey.kill()
     try:
         yield
@@ -361,7 +361,7 @@ def broker_down(servers: EmbeddedServers) -> Iterator[None]:
 
 
 def test_without_a_broker_the_request_is_kept_and_the_call_says_so(
-    servers: EmbeddedServers, served: Service, client: ReleaseClient, billing: Toolset
+    servers: Servers, served: Service, client: ReleaseClient, billing: Toolset
 ) -> None:
     client.create_release(billing.path, actor=ACTOR)  # with a connection that then breaks
     with (
@@ -377,7 +377,7 @@ def test_without_a_broker_the_request_is_kept_and_the_call_says_so(
 
 
 def test_without_a_broker_the_callers_commit_stands(
-    servers: EmbeddedServers, served: Service, client: ReleaseClient, billing: Toolset, session: Session
+    servers: Servers, served: Service, client: ReleaseClient, billing: Toolset, session: Session
 ) -> None:
     session.execute(text("UPDATE toolsets SET name = 'Edited'"))
     handle = client.create_release(billing.path, actor=ACTOR, session=session)
@@ -392,7 +392,7 @@ def test_without_a_broker_the_callers_commit_stands(
 
 
 def test_without_a_broker_and_without_a_database_nothing_was_kept_and_the_call_says_that(
-    servers: EmbeddedServers, served: Service, billing: Toolset
+    servers: Servers, served: Service, billing: Toolset
 ) -> None:
     with broker_down(servers), served.client(database=False) as bare, pytest.raises(BrokerUnavailable) as down:
         bare.create_release(billing.path, actor=ACTOR)

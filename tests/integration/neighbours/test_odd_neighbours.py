@@ -244,6 +244,36 @@ def test_what_an_apps_trigger_does_when_the_pointer_moves_is_read_back(engine: E
     assert len(releases_of(engine, billing)) == 2
 
 
+@pytest.mark.parametrize("when", ["CREATE TRIGGER", "CREATE CONSTRAINT TRIGGER"])
+def test_what_an_apps_trigger_does_when_the_rollback_is_recorded_is_read_back(
+    engine: Engine, billing: Toolset, when: str
+) -> None:
+    billing.move_tool(INVOICE, 9)
+    deferred = "DEFERRABLE INITIALLY DEFERRED" if "CONSTRAINT" in when else ""
+    trigger = f"""
+        CREATE FUNCTION renumber() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN UPDATE toolset_tools SET position = position + 1 WHERE toolset_id = NEW.toolset_id; RETURN NULL; END $$;
+        {when} renumber AFTER INSERT ON toolset_rollbacks {deferred} FOR EACH ROW EXECUTE FUNCTION renumber();
+    """
+    with engine.begin() as connection:
+        connection.exec_driver_sql(trigger)
+    before = live_state(engine, billing)
+    with pytest.raises(Exception, match="read back"):
+        roll_back(engine, billing, 1)
+    assert live_state(engine, billing) == before
+
+
+def test_a_value_that_an_apps_own_index_keeps_unique_goes_back_to_the_row_that_had_it(
+    engine: Engine, billing: Toolset
+) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE UNIQUE INDEX ON variations ((config ->> 'name'))")
+    billing.project.organization.unvary(INVOICE)
+    billing.project.organization.vary(REFUND, {"name": "make_invoice"})
+    roll_back(engine, billing, 1, allow_shared_impact=True)
+    assert captured_state(engine, billing, 1) == live_state(engine, billing)
+
+
 def test_a_session_without_a_transaction_cannot_be_joined(engine: Engine, billing: Toolset) -> None:
     autocommitting = create_engine(engine.url, isolation_level="AUTOCOMMIT")
     client = ReleaseClient(broker_url="redis://127.0.0.1:1/0")

@@ -49,11 +49,13 @@ def test_a_whole_rollback_misses_nothing_because_it_restores_what_provides(engin
 
 def test_fail_lists_all_that_is_missing_and_changes_nothing(engine: Engine, scene: Scene) -> None:
     before = whole_database(engine)
-    for options in ({}, {"on_missing": "fail"}, {"dry_run": True}):
-        with pytest.raises(MissingDependencies) as missing:
-            roll_back(engine, scene.billing, 1, components=MEMBERS, **options)
-        assert missing.value.details == {"tools": [INVOICE, SUMMARY], "resources": [LEDGER, TARIFF]}
-        assert INVOICE in missing.value.message
+    with pytest.raises(MissingDependencies) as missing:
+        roll_back(engine, scene.billing, 1, components=MEMBERS)
+    assert missing.value.details == {"tools": [INVOICE, SUMMARY], "resources": [LEDGER, TARIFF]}
+    assert INVOICE in missing.value.message
+    planned = roll_back(engine, scene.billing, 1, components=MEMBERS, dry_run=True)
+    assert planned.refused == missing.value.as_record()
+    assert planned.missing == {"tools": (INVOICE, SUMMARY), "resources": (LEDGER, TARIFF)}
     assert whole_database(engine) == before
 
 
@@ -220,8 +222,9 @@ def test_what_is_not_rolled_back_provides_as_it_is_and_what_is_as_it_was(engine:
     release(engine, toolset)
     provide_by(now)
     toolset.remove_tool(SUMMARY)
-    with pytest.raises(MissingDependencies):
-        roll_back(engine, toolset, 1, components=["tools", now], dry_run=True)
+    refused = roll_back(engine, toolset, 1, components=["tools", now], dry_run=True).refused
+    assert refused is not None
+    assert refused["type"] == "MissingDependencies"
     for components in (["tools"], ["tools", then], ["tools", then, now]):
         assert roll_back(engine, toolset, 1, components=components, dry_run=True).changes["tools"].added == (SUMMARY,)
 

@@ -9,7 +9,6 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient
-from release_worker.embedded import EmbeddedServers
 from release_worker.errors import DatabaseUnavailable, NotConfigured, TransientError
 from release_worker.settings import read_settings
 from release_worker.store.engine import ledger_transaction, make_engine, single_statement
@@ -20,6 +19,7 @@ from tests.support.live_state import live_state
 from tests.support.operations import ACTOR
 from tests.support.pgbouncer import Pooler, needs_pgbouncer, pooler
 from tests.support.records import releases_of
+from tests.support.servers import Servers
 from tests.support.world import Toolset
 
 MANY = 10  # uses of a statement: psycopg prepares it after five
@@ -75,11 +75,11 @@ def release_edit_and_roll_back(engine: Engine, toolset: Toolset, *, direct: Engi
 
 @needs_pgbouncer
 def test_without_prepared_statements_a_client_asks_and_reads(
-    engine: Engine, servers: EmbeddedServers, forgetful: Pooler
+    engine: Engine, servers: Servers, forgetful: Pooler
 ) -> None:
     toolset = a_full_toolset(engine)
     unprepared = make_engine(forgetful.url, prepared_statements=False)
-    broker_url = servers.broker_url.replace("virtual_host=0", "virtual_host=12")
+    broker_url = servers.broker(12)
     with (
         ReleaseClient(broker_url=broker_url, database_url=forgetful.url, prepared_statements=False) as client,
         Session(unprepared) as session,

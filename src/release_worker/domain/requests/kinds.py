@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from release_worker.domain.requests.apply_plan import ApplyPlan
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.domain.requests.discard import Discard
@@ -14,6 +15,7 @@ from release_worker.domain.requests.mark import Mark
 from release_worker.domain.requests.pin import Pin
 from release_worker.domain.requests.prune import Prune
 from release_worker.domain.requests.publish import Publish
+from release_worker.domain.requests.repair import Repair
 from release_worker.domain.requests.request import Request
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.requests.set_mode import SetMode
@@ -24,7 +26,8 @@ from release_worker.errors import InvalidRequest
 KINDS: Mapping[str, type[Request]] = {
     kind.kind: kind
     for kind in (
-        CreateRelease, Rollback, CheckDrift, Pin, Prune, Mark, Stage, Publish, Discard, SetMode, ImportBundle
+        CreateRelease, Rollback, ApplyPlan, Repair, CheckDrift, Pin, Prune, Mark,
+        Stage, Publish, Discard, SetMode, ImportBundle,
     )
 }  # fmt: skip
 

@@ -1,8 +1,10 @@
 """Restore a release."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
+
+from pydantic import Field, ValidationInfo, field_validator
 
 from release_worker.domain.changes import ComponentChanges
 from release_worker.domain.requests.fields import ComponentNames, ExpectedRelease, ReleaseNumber, Text
@@ -11,10 +13,22 @@ from release_worker.domain.text import printable
 from release_worker.errors import InvalidRequest
 
 OnMissing = Literal["fail", "skip", "recreate"]
+# Releases that have no number yet when they are asked for: the one that is current, the one that was current before it,
+# what was live before the last rollback, and the nearest one before the current that is not marked bad.
+Destination = Literal["current", "previous", "undo", "last_good"]
 
 
 class RollbackResult(Result):
-    """`changes` lead from live state before to the outcome, by component."""
+    """`changes` lead from live state before to the outcome, by component.
+
+    A plan (`dry_run`) has five fields more:
+
+    - `plan_id`: what `apply_plan` takes;
+    - `affected`: each other toolset that would serve something else, as `{id, path, components}`;
+    - `missing`: the `tools` and `resources` that nothing would provide;
+    - `refused`: the error with which the rollback itself would be refused, as `{type, message, details}`;
+    - `live_digests`: the digest of live state, by component, from which the plan was made.
+    """
 
     rollback_id: UUID | None
     from_release_number: int | None
@@ -27,12 +41,21 @@ class RollbackResult(Result):
     noop: bool
     dry_run: bool
 
+    plan_id: str | None = None
+    affected: tuple[Mapping[str, Any], ...] = ()
+    missing: Mapping[str, tuple[str, ...]] | None = None
+    refused: Mapping[str, Any] | None = None
+    live_digests: Mapping[str, str | None] | None = None
+
 
 class Rollback(Request):
-    """Restore a release of a toolset, exactly or not at all.
+    """Restore a release of a toolset, exactly or not at all: the release of a number, or the one that `to` means.
 
     Of a component with very many changes, `changes` has the first 10,000 keys that were added or removed, the first
     1,500 changed items, and how many it `omitted`.
+
+    With `dry_run` nothing is changed: the answer says what would be, also if it would be refused, and `apply_plan` with
+    its `plan_id` does exactly that.
     """
 
     kind = "rollback"
@@ -51,16 +74,35 @@ class Rollback(Request):
         "idempotency_key",
     )
 
-    release_number: ReleaseNumber
+    to: Destination | None = None
+    release_number: Annotated[ReleaseNumber | None, Field(validate_default=True)] = None
     reason: Text | None = None
     components: ComponentNames | None = None
     on_missing: OnMissing = "fail"
     allow_shared_impact: bool = False
+    allow_bad: bool = False
     expected_current_release: ExpectedRelease | None = None
     dry_run: bool = False
 
+    @field_validator("release_number")
+    @classmethod
+    def _one_release(cls, number: int | None, info: ValidationInfo) -> int | None:
+        if (number is None) == (info.data.get("to") is None):
+            raise ValueError("either it or `to` must be given, and not both")
+        return number
+
     def only_reads(self) -> bool:
         return self.dry_run
+
+    def at(self, number: int) -> Self:
+        """The same rollback, now that the release has a number."""
+        return self.model_copy(update={"release_number": number, "to": None})
+
+    @property
+    def number(self) -> int:
+        """The number of the release, once it is known."""
+        assert self.release_number is not None, "a rollback to a release that was looked up"
+        return self.release_number
 
 
 def check_component_names(names: Sequence[str] | None, known: Sequence[str]) -> None:

@@ -1,5 +1,5 @@
-"""Roll a toolset back to a release: `apply` tells it from the beginning to the end, and calls the others."""
+"""Roll a toolset back to a release: `rollback` calls the others, from the beginning to the end."""
 
-from release_worker.operations.rollback.apply import rollback
+from release_worker.operations.rollback.rollback import rollback
 
 __all__ = ["rollback"]

@@ -1,14 +1,14 @@
-"""Roll a toolset back to a release: all of it, or the chosen components, exactly or not at all."""
+"""Do what a rollback plans: back up, restore, read back, record."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from uuid import UUID
 
 from sqlalchemy import Connection
 
 from release_worker.domain.digests import StateDigests
 from release_worker.domain.release import Release
-from release_worker.domain.requests.rollback import Rollback, RollbackResult, check_component_names
+from release_worker.domain.requests.rollback import Rollback, RollbackResult
+from release_worker.domain.subject import Scope
 from release_worker.errors import VersionConflict
 from release_worker.operations.capture import capture
 from release_worker.operations.restoring import (
@@ -20,38 +20,30 @@ from release_worker.operations.restoring import (
     unlike,
 )
 from release_worker.operations.rollback.dependencies import still_missing
-from release_worker.operations.rollback.holding import hold_for_rollback
-from release_worker.operations.rollback.plan import RollbackPlan, plan_rollback
+from release_worker.operations.rollback.plan import RollbackPlan
+from release_worker.operations.rollback.results import result_of
 from release_worker.state.providers import add
 from release_worker.state.registry import Components
 from release_worker.state.states import live_state
 from release_worker.state.work import Work
 from release_worker.store.capturing import Stamp
 from release_worker.store.owners.holding import touch_owners
-from release_worker.store.owners.naming import toolset_of_id
 from release_worker.store.owners.pointing import set_current_release
-from release_worker.store.releases import releases_of_rollback
 from release_worker.store.rollbacks import RollbackRecord, record_rollback
 
 
-def rollback(work: Work, request: Rollback) -> RollbackResult:
-    """Hold what is needed, plan, restore, read back, record. A dry run only plans, and holds nothing.
+def apply(work: Work, request: Rollback, plan: RollbackPlan, *, held: frozenset[Scope]) -> RollbackResult:
+    """Do what was planned, with everything held that was planned from, and `held` for writing.
 
-    Raises ToolsetNotFound, InvalidRequest (an
-    unknown component), and what `plan_rollback` raises; IntegrityMismatch if live state, read back, is not what was to
-    be restored; VersionConflict if another transaction was first; MoreToHold.
+    Raises the plan's refusal; IntegrityMismatch if live state, read back, is not what was to be restored;
+    VersionConflict if another transaction was first; MoreToHold.
     """
     connection, components = work.connection, work.registry
-    check_component_names(request.components, components.names)
-    if request.dry_run:
-        subject = toolset_of_id(connection, work.toolset_id)
-        releases = releases_of_rollback(connection, subject, request.release_number)
-        return _result(plan_rollback(connection, request, components, subject=subject, releases=releases), request)
-    held = hold_for_rollback(connection, request, work.toolset_id, components, written=work.written)
-    plan = plan_rollback(connection, request, components, subject=held.subject, releases=held.releases)
+    if plan.refusal is not None:
+        raise plan.refusal
     if plan.noop:
-        return _result(plan, request)
-    if more := plan.scopes - held.scopes:
+        return result_of(plan, request)
+    if more := plan.scopes - held:
         raise MoreToHold(more)
     stamp = Stamp("backup", request.actor, request_id=work.request_id)
     backup = _back_up(connection, plan, components, stamp)
@@ -61,7 +53,7 @@ def rollback(work: Work, request: Rollback) -> RollbackResult:
     fire_triggers(connection)
     after = _read_back(connection, plan, components)
     outcome = _settle(connection, plan, components, after, stamp)
-    return _result(plan, request, backup=backup, outcome=outcome, rollback_id=rollback_id)
+    return result_of(plan, request, backup=backup, outcome=outcome, rollback_id=rollback_id)
 
 
 def _back_up(connection: Connection, plan: RollbackPlan, components: Components, stamp: Stamp) -> Release | None:
@@ -126,31 +118,4 @@ def _record(plan: RollbackPlan, request: Rollback, backup: Release | None, reque
         reason=request.reason,
         rolled_back_by=request.actor,
         request_id=request_id,
-    )
-
-
-def _result(
-    plan: RollbackPlan,
-    request: Rollback,
-    *,
-    backup: Release | None = None,
-    outcome: Release | None = None,
-    rollback_id: UUID | None = None,
-) -> RollbackResult:
-    warnings = plan.warnings
-    if request.dry_run and plan.moved and plan.changes:
-        warnings = (*warnings, "live state has edits that no release contains; a backup keeps them first")
-    current = outcome or plan.current
-    return RollbackResult(
-        rollback_id=rollback_id,
-        toolset_id=plan.subject.toolset_id,
-        from_release_number=plan.current.release_number if plan.current else None,
-        to_release_number=plan.target.release_number,
-        current_release_number=current.release_number if current else None,
-        backup_release_number=backup.release_number if backup else None,
-        components=tuple(plan.wanted.contents),
-        changes=dict(plan.changes),
-        warnings=warnings,
-        noop=plan.noop,
-        dry_run=request.dry_run,
     )

@@ -2,28 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from sqlalchemy import Connection
 
 from release_worker.domain.changes import describe_added
+from release_worker.domain.requests.rollback import OnMissing
 from release_worker.errors import MissingDependencies
 from release_worker.state.differences import Difference
 from release_worker.state.providers import TOLD, Additions, count_unprovided, find_additions, unprovided
 from release_worker.state.states import State
 
-OnMissing = Literal["fail", "skip", "recreate"]
 KINDS = ("tools", "resources")
 PROVIDERS = ("deployment", "system")
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """The decision: what is left out, what is provided again, and what the caller should know."""
+    """The decision: what is left out, what is provided again, and what the caller should know. `missing`: by kind, what
+    nothing would provide; `refusal`: why the rollback cannot be."""
 
     skipped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     additions: Additions = field(default_factory=Additions)
     warnings: tuple[str, ...] = ()
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    refusal: MissingDependencies | None = None
 
     @property
     def added(self) -> dict[str, Difference]:
@@ -39,8 +41,8 @@ def settle_dependencies(
     """Apply `on_missing` to what the restored toolset would list and nothing would provide.
 
     `selected` is what is to be restored, `snapshot` all that the target holds. A URN that nothing provided when the
-    release was captured either is no loss: it is put back, with a warning. Raises MissingDependencies, listing all, for
-    `fail`, and for `recreate` if the snapshot has nothing to provide it from.
+    release was captured either is no loss: it is put back, with a warning. The decision has a refusal, which lists all,
+    for `fail`, and for `recreate` if the snapshot has nothing to provide it from.
     """
     after = selected.over(live)
     missing: dict[str, tuple[str, ...]] = {}
@@ -67,7 +69,7 @@ def settle_dependencies(
         warnings += _listing(note, never if kind in selected else lost)
         missing[kind] = lost if kind in selected else ()
     if not any(missing.values()):
-        return Dependencies(warnings=tuple(warnings))
+        return Dependencies(warnings=tuple(warnings), missing=missing)
     return _decide(connection, on_missing, missing, warnings, live=live, snapshot=snapshot)
 
 
@@ -86,17 +88,17 @@ def _decide(
 ) -> Dependencies:
     match on_missing:
         case "fail":
-            raise _missing_dependencies(missing)
+            return Dependencies(warnings=tuple(warnings), missing=missing, refusal=_missing_dependencies(missing))
         case "skip":
             skipped = {kind: urns for kind, urns in missing.items() if urns}
             notes = [note for kind, urns in skipped.items() for note in _listing(f"skipped {kind}", urns)]
-            return Dependencies(skipped=skipped, warnings=(*warnings, *notes))
+            return Dependencies(skipped=skipped, warnings=(*warnings, *notes), missing=missing)
         case "recreate":
             additions = find_additions(connection, **missing, live=live, snapshot=snapshot)
             if left := additions.short_of(missing):
-                raise _missing_dependencies(left)
+                return Dependencies(warnings=tuple(warnings), missing=missing, refusal=_missing_dependencies(left))
             notes = [note for kind, urns in missing.items() for note in _listing(f"provided again: {kind}", urns)]
-            return Dependencies(additions=additions, warnings=(*warnings, *notes))
+            return Dependencies(additions=additions, warnings=(*warnings, *notes), missing=missing)
 
 
 def _missing_dependencies(missing: Mapping[str, tuple[str, ...]]) -> MissingDependencies:

@@ -9,42 +9,43 @@ from release_worker.domain.digests import SOURCE_STATE
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope, Subject
 from release_worker.operations.restoring import built_in_rows, hold_rows_of_plug_ins
+from release_worker.operations.rollback.target import with_its_number
 from release_worker.state.deployment import Deployment
 from release_worker.state.registry import Components
 from release_worker.state.states import State, captured_state, live_state
+from release_worker.state.work import Work
 from release_worker.store.owners.holding import hold_owners
 from release_worker.store.releases import ORIGINAL_DEPLOYMENT, RollbackReleases, look_for, releases_of_rollback
+from release_worker.store.targets import number_of
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Whose rows are held; the scopes that are held for writing; and the toolset's releases, which stay as they are."""
+    """Whose rows are held; the scopes that are held for writing; the toolset's releases, which stay as they are; and
+    the request with the number of its target."""
 
     subject: Subject
     scopes: frozenset[Scope]
     releases: RollbackReleases
+    request: Rollback
 
 
-def hold_for_rollback(
-    connection: Connection,
-    request: Rollback,
-    toolset_id: UUID,
-    components: Components,
-    *,
-    written: frozenset[Scope],
-) -> Held:
-    """Hold the toolset and its owners, for writing those in `written` and those that a quick look finds in need of it,
-    and all live rows of what is held for writing.
+def hold_for_rollback(work: Work, request: Rollback) -> Held:
+    """Hold the toolset and its owners, for writing those that `work` says and those that a quick look finds in need of
+    it, and all live rows of what is held for writing.
 
     A guess that is too small is put right by MoreToHold. What is only read is held against those who hold it too, and
     compared again before the commit. Raises ToolsetNotFound, ReleaseNotFound and VersionConflict.
     """
-    written = written.union(("toolset",), _likely_written(connection, request, toolset_id, components))
-    subject = hold_owners(connection, toolset_id, written=written)
+    connection, components = work.connection, work.registry
+    likely = _likely_written(connection, request, work.toolset_id, components)
+    written = work.written.union(("toolset",), likely)
+    subject = hold_owners(connection, work.toolset_id, written=written)
     hold_rows_of_plug_ins(connection, components, subject, written=written)
     rows = built_in_rows(components, written=written)
-    releases = releases_of_rollback(connection, subject, request.release_number, holding=rows)
-    return Held(subject, written, releases)
+    numbered = with_its_number(connection, work.toolset_id, request)
+    releases = releases_of_rollback(connection, subject, numbered.number, holding=rows)
+    return Held(subject, written, releases, numbered)
 
 
 def _likely_written(
@@ -54,7 +55,10 @@ def _likely_written(
     shared = [
         one for one in components if one.scope != "toolset" and one.name in (request.components or components.names)
     ]
-    found = look_for(connection, toolset_id, request.release_number) if shared else None
+    if not shared:
+        return frozenset()
+    number = number_of(connection, toolset_id, request.to) if request.to else request.release_number
+    found = None if number is None else look_for(connection, toolset_id, number)
     if found is None:  # what is held is there or not; this is only a guess
         return frozenset()
     subject, target = found

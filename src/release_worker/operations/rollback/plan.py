@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -10,8 +11,8 @@ from release_worker.domain.digests import StateDigests
 from release_worker.domain.release import Release
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope, Subject
-from release_worker.errors import SharedStateImpact
-from release_worker.operations.expectations import check_expected_release
+from release_worker.errors import PermanentError, ReleaseMarkedBad, SharedStateImpact
+from release_worker.operations.expectations import stale_state
 from release_worker.operations.rollback.dependencies import Dependencies, settle_dependencies
 from release_worker.operations.rollback.shared_impact import reach, shared_impact
 from release_worker.state.differences import differences
@@ -23,10 +24,14 @@ from release_worker.store.releases import RollbackReleases
 
 @dataclass(frozen=True, slots=True)
 class RollbackPlan:
-    """A rollback, decided. `wanted` is the state of the components that are to be restored, `expected` its digests, and
-    `snapshot` all that the target holds; `before` are the digests of all live state; `changes` lead from live state to
-    the outcome. `whole_target` is the digest of live state if it were all that
-    the target holds; `moved`: live state is not what the current release holds.
+    """A rollback, decided.
+
+    - `wanted`: the state of the components that are to be restored; `expected`: its digests;
+    - `snapshot`: all that the target holds; `whole_target`: the digest that live state would have if it were all that;
+    - `before`: the digests of all live state; `changes` lead from live state to the outcome;
+    - `moved`: live state is not what the current release holds;
+    - `affected`: each other toolset that would serve something else;
+    - `refusal`: why the rollback is refused.
     """
 
     subject: Subject
@@ -42,6 +47,13 @@ class RollbackPlan:
     dependencies: Dependencies
     warnings: tuple[str, ...]
     scopes: frozenset[Scope] = field(default_factory=frozenset)
+    affected: Sequence[Mapping[str, Any]] = ()
+    refusal: PermanentError | None = None
+
+    @property
+    def backs_up(self) -> bool:
+        """Live state has edits that no release holds and that would be overwritten: they are kept first."""
+        return self.moved and bool(self.changes)
 
     @property
     def at_target(self) -> bool:
@@ -68,14 +80,14 @@ def plan_rollback(
 ) -> RollbackPlan:
     """Decide a rollback between these releases: in a snapshot, or with everything held that it may change.
 
-    Live state is digested before anything else is looked at: whoever digests it again later knows whether all of this
-    was decided from the same state. Raises StaleState, IntegrityMismatch, MissingDependencies and SharedStateImpact.
+    Live state is digested by the first statement: whoever digests it again later knows whether all of this was decided
+    from the same state. The plan's refusal, if any, is the first of StaleState, ReleaseMarkedBad, MissingDependencies
+    and SharedStateImpact. Raises IntegrityMismatch and UnsupportedContent.
     """
-    current, target, original_deployment = releases
-    check_expected_release(request.expected_current_release, current)
+    current, target, original_deployment, _ = releases
     live = live_state(components, subject)
-    before = live.digests(connection)
-    integrity = check_integrity(connection, target, components.parts)
+    integrity = check_integrity(connection, target, components.parts, live=live.contents, parameters=live.parameters)
+    before = integrity.live
 
     named = request.components or components.names
     names = [name for name in components.names if name in named and name in integrity.said]
@@ -96,10 +108,6 @@ def plan_rollback(
         target=wanted.over(snapshot),
         components=components,
     )
-    if affected and not request.allow_shared_impact:
-        paths = ", ".join(toolset["path"] for toolset in affected)
-        raise SharedStateImpact(f"the rollback would change what other toolsets serve: {paths}", toolsets=affected)
-
     whole_target = integrity.digests.release if target.source_state_id else target.digest
     return RollbackPlan(
         subject=subject,
@@ -115,7 +123,44 @@ def plan_rollback(
         dependencies=dependencies,
         warnings=(*integrity.doubts, *_uncaptured(target, named, names), *dependencies.warnings, *reach(affected)),
         scopes=frozenset(components[name].scope for name in differing),
+        affected=affected,
+        refusal=_refusal(request, subject, releases, dependencies, affected),
     )
+
+
+def _refusal(
+    request: Rollback,
+    subject: Subject,
+    releases: RollbackReleases,
+    dependencies: Dependencies,
+    affected: Sequence[Mapping[str, Any]],
+) -> PermanentError | None:
+    """The first of all that stand in the way."""
+    return (
+        stale_state(request.expected_current_release, releases.current)
+        or _marked_bad(request, subject, releases)
+        or dependencies.refusal
+        or _impact(request, affected)
+    )
+
+
+def _marked_bad(request: Rollback, subject: Subject, releases: RollbackReleases) -> ReleaseMarkedBad | None:
+    said = releases.said
+    if request.allow_bad or said is None or said["mark"] != "bad":
+        return None
+    return ReleaseMarkedBad(
+        toolset=subject.path,
+        release_number=releases.target.release_number,
+        marked_by=said["marked_by"],
+        reason=said["reason"],
+    )
+
+
+def _impact(request: Rollback, affected: Sequence[Mapping[str, Any]]) -> SharedStateImpact | None:
+    if not affected or request.allow_shared_impact:
+        return None
+    paths = ", ".join(toolset["path"] for toolset in affected)
+    return SharedStateImpact(f"the rollback would change what other toolsets serve: {paths}", toolsets=list(affected))
 
 
 def _expected(
@@ -131,7 +176,7 @@ def _at_current(
     connection: Connection, releases: RollbackReleases, live: str, whole_target: str, components: Components
 ) -> bool:
     """The current release holds the live state of this digest."""
-    current, target, _ = releases
+    current, target = releases.current, releases.target
     if current is None or current.id == target.id:
         return current is not None and live == whole_target
     return live == current.digest or live == digest_today(connection, current, components.parts)

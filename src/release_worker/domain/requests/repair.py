@@ -1,0 +1,26 @@
+"""Put live state back to the current release."""
+
+from release_worker.domain.requests.fields import ComponentNames, Text
+from release_worker.domain.requests.request import Request
+from release_worker.domain.requests.rollback import OnMissing, RollbackResult
+
+
+class RepairResult(RollbackResult):
+    """The answer of a rollback to the current release."""
+
+
+class Repair(Request):
+    """Put live state back to the current release, which keeps its number. Live edits are kept in a backup first.
+
+    The options and the answer are those of a rollback.
+    """
+
+    kind = "repair"
+    queue = "rollbacks"
+    result = RepairResult
+    positional = ("toolset", "actor", "reason", "components", "on_missing", "allow_shared_impact")
+
+    reason: Text | None = None
+    components: ComponentNames | None = None
+    on_missing: OnMissing = "fail"
+    allow_shared_impact: bool = False

@@ -1,0 +1,30 @@
+"""Which release a rollback goes to."""
+
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from release_worker.domain.requests.rollback import Destination, Rollback
+from release_worker.errors import ReleaseNotFound
+from release_worker.store.targets import number_of
+
+_NONE = {
+    "current": "toolset {toolset} has no current release",
+    "previous": "toolset {toolset} has no release before its current one",
+    "undo": "toolset {toolset} has no rollback that could be undone",
+    "last_good": "toolset {toolset} has no release before its current one that is not marked bad",
+}
+
+
+def with_its_number(connection: Connection, toolset_id: UUID, request: Rollback) -> Rollback:
+    """The request with the number of the release that it means now. Raises ReleaseNotFound if there is none."""
+    if request.to is None:
+        return request
+    return request.at(_number(connection, toolset_id, request.to, request.toolset))
+
+
+def _number(connection: Connection, toolset_id: UUID, destination: Destination, toolset: str) -> int:
+    number = number_of(connection, toolset_id, destination)
+    if number is None:
+        raise ReleaseNotFound(_NONE[destination].format(toolset=toolset), toolset=toolset, to=destination)
+    return number
