@@ -32,7 +32,7 @@ EXPECTED = {
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
     "a prune": AROUND + 15,
-    "a staged copy": AROUND + 13,
+    "a staged copy": AROUND + 15,
     "a staged copy that is there": AROUND + 3,
     "a publication": AROUND + 24,
     "a discarded copy": AROUND + 9,
