@@ -5,8 +5,11 @@
     │   ├── InvalidRequest
     │   ├── NotConfigured
     │   ├── ToolsetNotFound
+    │   ├── OwnerNotFound
     │   ├── ReleaseNotFound
     │   ├── RequestNotFound
+    │   ├── RequestNotQueued
+    │   ├── RequestCancelled
     │   ├── IdempotencyConflict
     │   ├── StaleState
     │   ├── ReleaseMarkedBad
@@ -23,7 +26,8 @@
         ├── DatabaseUnavailable
         ├── OperationTimeout
         ├── BrokerUnavailable
-        └── ResultTimeout           raised to a waiting caller only; the request itself goes on
+        ├── ResultTimeout           raised to a waiting caller only; the request itself goes on
+        └── ResultUnavailable       likewise
 
 An error is a value: its class, one sentence, and `details`, a JSON object of its fields. The ledger stores it as
 `{type, message, details}`, and Celery's JSON result backend rebuilds it from `args`: both give a caller the same
@@ -83,6 +87,12 @@ class ToolsetNotFound(PermanentError):
     sentence = "there is no toolset {toolset}"
 
 
+class OwnerNotFound(PermanentError):
+    """No project or organization (`scope`) has this path, slug or id (`name`)."""
+
+    sentence = "there is no {scope} {name}"
+
+
 class ReleaseNotFound(PermanentError):
     """The toolset (`toolset`) has no release of this number (`release_number`)."""
 
@@ -95,6 +105,18 @@ class RequestNotFound(PermanentError):
     sentence = "there is no request {request_id}"
 
 
+class RequestNotQueued(PermanentError):
+    """Request `request_id` cannot be cancelled: it is not queued, but `status`."""
+
+    sentence = "request {request_id} is {status}: only a queued request can be cancelled"
+
+
+class RequestCancelled(PermanentError):
+    """Request `request_id` was cancelled while it was queued, by `cancelled_by`, who may have given a `reason`."""
+
+    sentence = "request {request_id} was cancelled by {cancelled_by}"
+
+
 class IdempotencyConflict(PermanentError):
     """`idempotency_key` was used before, by request `request_id`, for something else: `differing` names the fields."""
 
@@ -102,8 +124,9 @@ class IdempotencyConflict(PermanentError):
 
 
 class StaleState(PermanentError):
-    """The current release is `current_release_number`, not the `expected_current_release` of the caller. Of a plan
-    (`plan_id`) that is to be applied: `moved` names what it was decided from that is not so any more."""
+    """The current release is `current_release_number`, not the `expected_current_release` of the caller.
+
+    If a plan (`plan_id`) was to be applied, `moved` names what has changed since the plan was made."""
 
     sentence = "expected release {expected_current_release} to be current, but it is {current_release_number}"
 
@@ -179,7 +202,7 @@ class OperationTimeout(TransientError):
 
 
 class BrokerUnavailable(TransientError):
-    """The broker cannot be reached (`reason`); `request_id` is set where the request itself was kept."""
+    """The broker cannot be reached (`reason`); `request_id` is set if the request itself was kept."""
 
     sentence = "the broker cannot be reached: {reason}"
 
@@ -193,8 +216,14 @@ class ResultTimeout(TransientError):
     sentence = "request {request_id} has not finished after {timeout} s; it is {status}"
 
 
+class ResultUnavailable(TransientError):
+    """Nobody can say now what became of request `request_id` (`reason`); it is kept, and goes on."""
+
+    sentence = "the result of request {request_id} cannot be read now: {reason}"
+
+
 def from_record(record: Mapping[str, Any]) -> ReleaseWorkerError:
-    """The error that `as_record` described; a `ReleaseWorkerError` where the class is unknown here."""
+    """The error that `as_record` described; a `ReleaseWorkerError` if the class is unknown here."""
     known = {error.__name__: error for error in _subclasses(ReleaseWorkerError)}
     error_class = known.get(record["type"], ReleaseWorkerError)
     return error_class(record["message"], record.get("details") or {})

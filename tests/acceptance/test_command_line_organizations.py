@@ -11,6 +11,7 @@ from tests.support.world import Toolset
 
 COMMANDS = {
     "release": ["release", "{path}"],
+    "release of a project": ["release", "--project", "{project}"],
     "rollback": ["rollback", "{path}", "1", "--plan"],
     "list": ["list", "{path}"],
     "show": ["show", "{path}", "1"],
@@ -43,7 +44,8 @@ def test_a_slug_that_is_anothers_id_opens_nothing(
         run("rollback", toolset.path, 99)
         failed = run("requests", "list", "--toolset", toolset.path, "--status", "failed", "--json").document[0]["id"]
         file = str(tmp_path / "bundle.json")
-        words = [word.format(path=toolset.path, failed=failed, file=file) for word in COMMANDS[command]]
+        named = {"path": toolset.path, "project": toolset.path.rpartition("/")[0], "failed": failed, "file": file}
+        words = [word.format(**named) for word in COMMANDS[command]]
 
         refused = run(*words, "--organization", other)
         assert (refused.status, refused.out) == (1, "")

@@ -108,6 +108,15 @@ def keep_a_bundle_and_edit(engine: Engine, billing: Toolset, death: int) -> Prep
 
 
 OWN = ("tools", "resources", "settings", "toolset_variations")
+
+
+def plan(engine: Engine, billing: Toolset, death: int) -> dict[str, Any]:
+    """The plan of a rollback to release 1, to be applied."""
+    edit(engine, billing, death)
+    options = {"release_number": 1, "dry_run": True}
+    return {"plan_id": mailbox(engine).work_until_done(ask(engine, billing, "rollback", **options)).id}
+
+
 SCENARIOS = {
     "a release": Scenario(edit, "create_release", ["release"], {"notes": "n"}),
     "a rollback": Scenario(edit_and_release, "rollback", [], {"release_number": 1}, COMPONENTS),
@@ -124,7 +133,9 @@ SCENARIOS = {
     "a discarded copy": Scenario(stage_and_release, "discard", []),
     "a mode": Scenario(iterate_and_release, "set_mode", [], {"mode": "staging"}),
     "an import": Scenario(keep_a_bundle_and_edit, "import_bundle", ["backup", "release"], {}, COMPONENTS),
-    "a mark": Scenario(edit_and_release, "mark", [], {"release_number": 1, "mark": "bad"}),
+    "a plan that is applied": Scenario(plan, "apply_plan", ["backup"], {}, COMPONENTS),
+    "a repair": Scenario(edit, "repair", ["backup"], {"allow_shared_impact": True}, COMPONENTS),
+    "a mark": Scenario(edit_and_release, "mark", [], {"release_number": 1, "mark": "good"}),
 }
 
 
@@ -151,7 +162,7 @@ def assert_one_effect(
     made = [row.kind for row in releases_of(engine, billing) if row.request_id == request_id]
     assert made == scenario.made
     rollbacks = [row for row in rollbacks_of(engine, billing) if row.request_id == request_id]
-    assert len(rollbacks) == (scenario.kind == "rollback")
+    assert len(rollbacks) == (scenario.kind in ("rollback", "apply_plan", "repair"))
     marks = [row for row in marks_of(engine, billing) if row.request_id == request_id]
     assert len(marks) == (scenario.kind == "mark")
     assert len(living_copies(engine, billing)) == scenario.copies

@@ -44,6 +44,10 @@ class Operation:
     bundle_of: tuple[str, int] | None = None
     player = "worker"
 
+    def decided(self, _engine: Engine, _scene: Scene) -> "Operation":
+        """What is played, once all that must be known before has been found out."""
+        return self
+
     def prepare(self, engine: Engine, scene: Scene) -> Performance:
         """Ask for it."""
         fields = dict(self.fields)
@@ -68,6 +72,17 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class Planned(Operation):
+    """A rollback that was planned before anything else was asked for. `fields` are those of the rollback."""
+
+    def decided(self, engine: Engine, scene: Scene) -> "Operation":
+        """Make the plan; what is played is that it is applied."""
+        toolset = scene.toolsets[self.toolset]
+        planned = mailbox(engine).work_until_done(ask(engine, toolset, "rollback", dry_run=True, **self.fields))
+        return Operation(self.name, self.toolset, "apply_plan", {"plan_id": planned.id})
+
+
+@dataclass(frozen=True)
 class Edit:
     """One transaction of an app: statements over the rows of the scene, by their names there.
 
@@ -80,6 +95,10 @@ class Edit:
     touches: frozenset[str]
     holds: bool = True
     player = "app"
+
+    def decided(self, _engine: Engine, _scene: Scene) -> "Edit":
+        """As an operation; nothing has to be known before an edit."""
+        return self
 
     def prepare(self, _engine: Engine, scene: Scene) -> Performance:
         statements = ((HOLD[self.scope],) if self.holds else ()) + self.statements

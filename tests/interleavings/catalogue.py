@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.interleavings.actions import Action, Edit, Operation
+from tests.interleavings.actions import Action, Edit, Operation, Planned
 from tests.interleavings.scene import A, B, S, Y
 
 ALLOWED = {"allow_shared_impact": True}
@@ -32,6 +32,9 @@ OPERATIONS = (
     Operation("import into one", "one", "import_bundle", ALLOWED, bundle_of=("two", 1)),
     Operation("release one's copy", "draft", "create_release"),
     Operation("stage two", "two", "stage"),
+    Operation("mark one bad", "one", "mark", {"release_number": 1, "mark": "bad"}),
+    Operation("repair one", "one", "repair", ALLOWED),
+    Planned("apply one's plan", "one", "apply_plan", {"release_number": 1, **ALLOWED}),
     Operation("roll two back", "two", "rollback", {"release_number": 1}),
     Operation("roll far back", "far", "rollback", {"release_number": 1}),
 )
@@ -213,6 +216,10 @@ _CHOSEN = (
     ("prune one", "release two"),
     ("release two", "prune one"),
     ("pin one", "roll one back"),
+    ("mark one bad", "roll one back"),
+    ("repair one", "roll two back"),
+    ("deploy", "apply one's plan"),
+    ("apply one's plan", "roll two back"),
     ("deploy", "recreate"),
     ("edit a definition", "roll one's deployment back"),
     ("edit global variations", "roll far back"),

@@ -17,7 +17,7 @@ Row = dict[str, Any]
 _TABLES = (
     "toolsets", "projects", "toolset_tools", "toolset_resources", "variations", "system_configs", "prompt_templates",
     "deployments", "deployment_assets", "tool_definitions", "resource_definitions", "toolset_releases",
-    "toolset_rollbacks", "toolset_versions", "source_states", "variation_versions",
+    "toolset_rollbacks", "release_marks", "toolset_versions", "source_states", "variation_versions",
 )  # fmt: skip
 _EACH = ", ".join(f"'{table}', (SELECT coalesce(json_agg(r), '[]') FROM {table} r)" for table in _TABLES)
 _DUMP = text(f"SELECT CAST(json_build_object({_EACH}) AS text)")
@@ -123,6 +123,9 @@ def _records(dump: dict[str, list[Row]], names: Mapping[str, str]) -> Outcome:
         outcome[f"{at}/predecessors"] = {number: numbers.get(row["predecessor_id"]) for number, row in rows.items()}
         outcome[f"{at}/labels"] = {number: row["labels"] for number, row in rows.items()}
         outcome[f"{at}/digests"] = {number: row["digest"] for number, row in rows.items()}
+        said = sorted(dump["release_marks"], key=lambda row: row["created_at"])
+        ids = {row["id"] for row in rows.values()}
+        outcome[f"{at}/marks"] = [(numbers[row["release_id"]], row["mark"]) for row in said if row["release_id"] in ids]
         for number, row in rows.items():
             outcome[f"{at}/{number}"] = {column: parts.get(row[column]) for column in columns}
         done = [row for row in dump["toolset_rollbacks"] if row["toolset_id"] == toolset["id"]]

@@ -75,6 +75,7 @@ def interleave(stage: Stage, first: Action, second: Action, stop: int) -> Played
 
 def _prepared(stage: Stage, first: Action, second: Action) -> dict[str, tuple[Action, Performance]]:
     stage.reset()
+    first, second = (each.decided(stage.engine, stage.scene) for each in (first, second))
     return {
         "first": (first, first.prepare(stage.engine, stage.scene)),
         "second": (second, second.prepare(stage.engine, stage.scene)),

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Engine
 
-from tests.interleavings.actions import Action, Edit, Operation
+from tests.interleavings.actions import Action, Edit, Operation, Planned
 from tests.interleavings.scene import A, B, S, Scene, Y
 from tests.support.exact_json import exact
 from tests.support.live_state import LiveState, live_state
@@ -16,6 +16,9 @@ from tests.support.model import COMPONENTS, NO_SYSTEM, ProjectModel, ToolsetMode
 from tests.support.records import captured_states, current_number, releases_of
 
 OWN = ("tools", "resources", "settings", "toolset_variations")
+
+
+Basis = tuple[LiveState, int | None, dict[str, list[str]], bool]
 
 
 @dataclass
@@ -28,6 +31,8 @@ class SceneModel(ProjectModel):
     named: dict[str, set[int]] = field(default_factory=dict)  # by rollbacks, which keeps releases
     modes: dict[str, str] = field(default_factory=dict)
     copies: dict[str, str] = field(default_factory=dict)  # the living copy of a toolset
+    bad: dict[str, set[int]] = field(default_factory=dict)
+    planned: dict[str, "Basis"] = field(default_factory=dict)
 
     def live(self, slug: str) -> LiveState:
         state = super().live(slug)
@@ -81,6 +86,7 @@ def model_of(engine: Engine, scene: Scene) -> SceneModel:
 def predict(start: SceneModel, actions: Sequence[Action]) -> tuple[SceneModel, list[str | None]]:
     """The state after these, one after the other, all asked for before; and each one's error, None for success."""
     model = deepcopy(start)
+    model.planned = {each.name: _basis(start, each) for each in actions if isinstance(each, Planned)}
     errors: list[str | None] = []
     for place, action in enumerate(actions):
         if isinstance(action, Edit):
@@ -88,8 +94,25 @@ def predict(start: SceneModel, actions: Sequence[Action]) -> tuple[SceneModel, l
             errors.append(None)
         else:
             waiting = [each for each in actions[place:] if isinstance(each, Operation)]
-            errors.append(_operate(model, action, waiting))
+            if isinstance(action, Planned) and _has_moved(model, action):
+                errors.append("StaleState")
+            else:
+                errors.append(_operate(model, action, waiting))
     return model, errors
+
+
+def _basis(model: SceneModel, plan: Planned) -> Basis:
+    """What a plan is decided from."""
+    expected = model.expect(plan.toolset, plan.fields["release_number"], COMPONENTS, "fail")
+    current = model.toolsets[plan.toolset].current
+    refused = plan.fields["release_number"] in model.bad.get(plan.toolset, ())
+    return model.live(plan.toolset), current, expected.impact, refused
+
+
+def _has_moved(model: SceneModel, plan: Planned) -> bool:
+    """Something of it; if the toolset or the release is gone, that is another error."""
+    gone = plan.fields["release_number"] in model.pruned.get(plan.toolset, ())
+    return plan.toolset not in model.deleted and not gone and _basis(model, plan) != model.planned[plan.name]
 
 
 def _operate(model: SceneModel, operation: Operation, waiting: Sequence[Operation]) -> str | None:
@@ -101,19 +124,36 @@ def _operate(model: SceneModel, operation: Operation, waiting: Sequence[Operatio
     match operation.kind:
         case "create_release":
             model.release(slug)
-        case "rollback":
+        case "rollback" | "apply_plan":
+            if number in model.bad.get(slug, ()):
+                return "ReleaseMarkedBad"
             return _roll_back(model, slug, **operation.fields)
+        case "repair":
+            current = model.toolsets[slug].current
+            assert current is not None, "every toolset of the scene has one"
+            return _roll_back(model, slug, release_number=current, **operation.fields)
+        case "mark":
+            model.bad.setdefault(slug, set()).add(operation.fields["release_number"])
         case "pin":
             model.pinned.setdefault(slug, set()).add(operation.fields["release_number"])
         case "prune":
             _prune(model, slug, operation.fields["keep"], waiting)
+        case _:
+            return _edit_otherwise(model, operation)
+    return None
+
+
+def _edit_otherwise(model: SceneModel, operation: Operation) -> str | None:
+    """What is about copies and bundles."""
+    slug = operation.toolset
+    match operation.kind:
         case "set_mode":
             model.modes[slug] = operation.fields["mode"]
         case "import_bundle":
             assert operation.bundle_of is not None
             _import(model, slug, *operation.bundle_of)
-        case "stage" | "publish" | "discard":
-            return _stage(model, slug, operation.kind)
+        case kind:
+            return _stage(model, slug, kind)
     return None
 
 

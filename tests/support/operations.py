@@ -10,7 +10,7 @@ from release_worker.domain.requests.kinds import validate_request
 from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.requests.rollback import RollbackResult
 from release_worker.errors import VersionConflict
-from release_worker.operations.execute import carry_out
+from release_worker.operations.execute import Addressed, carry_out
 from release_worker.state.registry import Components, built_in_components
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.owners.naming import find_toolset
@@ -76,7 +76,7 @@ def _tried(
     components = registry or built_in_components()
     for attempt in range(1, attempts + 1):
         try:
-            done = carry_out(engine, request, toolset_id=toolset_id, components=components, request_id=request_id)
+            done = carry_out(engine, Addressed(request, toolset_id, request_id), components)
         except VersionConflict:
             if attempt == attempts:
                 raise

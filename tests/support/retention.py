@@ -9,7 +9,7 @@ from release_worker.domain.requests.kinds import validate_request
 from release_worker.domain.requests.pin import PinResult
 from release_worker.domain.requests.prune import PruneResult
 from release_worker.domain.requests.request import Result
-from release_worker.operations.execute import carry_out
+from release_worker.operations.execute import Addressed, carry_out
 from release_worker.state.registry import built_in_components
 from tests.support.live_state import LiveState
 from tests.support.operations import ACTOR
@@ -36,7 +36,7 @@ def pin(engine: Engine, toolset: Toolset, number: int, *, pinned: bool = True) -
 
 def _perform(engine: Engine, kind: str, toolset: Toolset, **fields: Any) -> Result:
     request = validate_request(kind, {"toolset": toolset.path, "actor": ACTOR, **fields})
-    return carry_out(engine, request, toolset_id=toolset.id, components=built_in_components())
+    return carry_out(engine, Addressed(request, toolset.id), built_in_components())
 
 
 @dataclass

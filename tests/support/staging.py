@@ -11,7 +11,7 @@ from release_worker.domain.requests.publish import PublishResult
 from release_worker.domain.requests.request import Result
 from release_worker.domain.requests.set_mode import SetModeResult
 from release_worker.domain.requests.stage import StageResult
-from release_worker.operations.execute import carry_out
+from release_worker.operations.execute import Addressed, carry_out
 from release_worker.state.registry import Components, built_in_components
 from tests.support.operations import ACTOR
 from tests.support.world import Toolset
@@ -41,7 +41,7 @@ def perform(
 ) -> R:
     """Carry a request of any kind out."""
     request = validate_request(kind, {"toolset": str(toolset.id), "actor": ACTOR, **fields})
-    done = carry_out(engine, request, toolset_id=toolset.id, components=registry or built_in_components())
+    done = carry_out(engine, Addressed(request, toolset.id), registry or built_in_components())
     assert isinstance(done, result)
     return done
 

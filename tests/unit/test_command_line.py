@@ -33,6 +33,7 @@ COMMANDS = (
     ["mode"],
     ["export"],
     ["import"],
+    ["requests", "cancel"],
     ["db", "upgrade"],
     ["db", "check"],
     ["dev"],
@@ -60,7 +61,7 @@ def test_the_help_tells_a_newcomer_where_to_begin(capsys: pytest.CaptureFixture[
         "neither needs a server",
         "RELEASE_WORKER_DATABASE_URL",
         "RELEASE_WORKER_BROKER_URL",
-        "Exit status: 0 done, 1 failed, 2 wrong usage.",
+        "Exit status: 0 done, 1 failed, 2 wrong usage, 3 something differs, 4 accepted",
     ):
         assert text in shown
     assert "..." not in shown.partition("Commands:")[2]  # no summary is cut short
@@ -72,6 +73,8 @@ def test_the_help_tells_a_newcomer_where_to_begin(capsys: pytest.CaptureFixture[
         ["nonsense"],
         ["release"],
         ["release", "not-a-toolset"],
+        ["release", "a/b/c", "--project", "a/b"],
+        ["release", "--project", "a/b", "--expected-current-release", "3"],
         ["release", "a/b/c", "--nonsense"],
         ["release", "a/b/c", "--label", "no-value"],
         ["release", "a/b/c", "--label", "k=1", "--label", "k=2"],
@@ -84,6 +87,7 @@ def test_the_help_tells_a_newcomer_where_to_begin(capsys: pytest.CaptureFixture[
         ["rollback", "a/b/c", "1", "--on-missing", "explode"],
         ["requests"],
         ["requests", "list", "--status", "lost"],
+        ["requests", "cancel"],
         ["db"],
     ],
     ids=" ".join,

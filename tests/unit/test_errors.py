@@ -17,8 +17,11 @@ FIELDS: dict[type[ReleaseWorkerError], dict[str, Any]] = {
     errors.InvalidRequest: {"problems": [{"field": "actor", "problem": "missing"}]},
     errors.NotConfigured: {"setting": "RELEASE_WORKER_DATABASE_URL"},
     errors.ToolsetNotFound: {"toolset": "acme/payments/billing"},
+    errors.OwnerNotFound: {"scope": "project", "name": "acme/payments"},
     errors.ReleaseNotFound: {"toolset": "acme/payments/billing", "release_number": 7},
     errors.RequestNotFound: {"request_id": "r-1"},
+    errors.RequestNotQueued: {"request_id": "r-1", "status": "running"},
+    errors.RequestCancelled: {"request_id": "r-1", "cancelled_by": "alice", "reason": None},
     errors.IdempotencyConflict: {"idempotency_key": "build-1", "request_id": "r-1", "differing": ["notes"]},
     errors.StaleState: {"expected_current_release": 3, "current_release_number": None},
     errors.ReleaseMarkedBad: {
@@ -40,6 +43,7 @@ FIELDS: dict[type[ReleaseWorkerError], dict[str, Any]] = {
     errors.OperationTimeout: {},
     errors.BrokerUnavailable: {"reason": "gone"},
     errors.ResultTimeout: {"request_id": "r-1", "timeout": 2.5, "status": "queued", "attempts": 0},
+    errors.ResultUnavailable: {"request_id": "r-1", "reason": "the database cannot be used now: gone"},
 }
 
 PERMANENT = {

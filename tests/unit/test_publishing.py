@@ -7,10 +7,10 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from release_worker.broker.publishing import publish
-from release_worker.broker.routing import envelope
+from release_worker.broker.routing import Row, envelope
 from release_worker.errors import BrokerUnavailable
 
-MESSAGE = envelope("create_release", "request-1", {"toolset": "acme/payments/billing", "actor": "x"}, in_ledger=True)
+MESSAGE = envelope("create_release", "request-1", {"toolset": "acme/payments/billing", "actor": "x"}, Row())
 
 
 class Breaking(Celery):  # type: ignore[misc]  # Celery has no types

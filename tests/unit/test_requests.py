@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from release_worker.broker.routing import BEHIND_OTHERS, IN_LEDGER, TOOLSET, addresses, envelope
+from release_worker.broker.routing import BEHIND_OTHERS, IN_LEDGER, TOOLSET, Row, addresses, envelope
 from release_worker.domain.outcomes import Failed, Succeeded
 from release_worker.domain.request_record import Claim, RequestRecord
 from release_worker.domain.requests.check_drift import CheckDrift, CheckDriftResult
@@ -173,7 +173,7 @@ def test_a_request_that_failed_without_a_word_says_that_it_failed() -> None:
 
 def test_a_message_has_the_tasks_name_its_id_its_queue_and_what_is_not_left_out() -> None:
     arguments = request("rollback", release_number=3).model_dump(mode="json")
-    sent = envelope("rollback", "request-1", arguments, in_ledger=True, toolset_id=UUID(ID))
+    sent = envelope("rollback", "request-1", arguments, Row(UUID(ID)))
     assert sent == {
         "name": "release_worker.rollback",
         "task_id": "request-1",
@@ -192,14 +192,14 @@ def test_a_message_has_the_tasks_name_its_id_its_queue_and_what_is_not_left_out(
 
 
 def test_a_request_behind_others_of_its_toolset_lets_other_toolsets_pass_unless_it_is_a_rollback() -> None:
-    def sent(kind: str, **how: Any) -> dict[str, Any]:
-        return envelope(kind, "request-1", {}, toolset_id=UUID(ID), **how)
+    def sent(kind: str, *, behind_others: bool) -> dict[str, Any]:
+        return envelope(kind, "request-1", {}, Row(UUID(ID), behind_others))
 
-    assert "priority" not in sent("create_release", in_ledger=True)
-    behind = sent("create_release", in_ledger=False, behind_others=True)
-    assert (behind["priority"], behind["headers"]) == (BEHIND_OTHERS, {IN_LEDGER: False})
-    assert "priority" not in sent("rollback", in_ledger=True, behind_others=True)
-    assert envelope("pin", "request-1", {}, in_ledger=False)["headers"] == {IN_LEDGER: False}
+    assert "priority" not in sent("create_release", behind_others=False)
+    behind = sent("create_release", behind_others=True)
+    assert (behind["priority"], behind["headers"]) == (BEHIND_OTHERS, {IN_LEDGER: True})
+    assert "priority" not in sent("rollback", behind_others=True)
+    assert envelope("pin", "request-1", {})["headers"] == {IN_LEDGER: False}
 
 
 def test_a_subject_gives_components_the_ids_that_their_sql_may_refer_to() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from release_worker.broker.routing import envelope
+from release_worker.broker.routing import Row, envelope
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import BrokerUnavailable
 
@@ -36,19 +36,12 @@ def publish(app: Celery, message: Mapping[str, Any], *, kept: bool) -> None:
 
 def message_of(record: RequestRecord, *, behind_others: bool = False) -> dict[str, Any]:
     """The message of a request that was just written into the ledger."""
-    return envelope(
-        record.kind,
-        record.id,
-        record.arguments,
-        in_ledger=True,
-        toolset_id=record.toolset_id,
-        behind_others=behind_others,
-    )
+    return envelope(record.kind, record.id, record.arguments, Row(record.toolset_id, behind_others))
 
 
 def message_again(record: RequestRecord) -> dict[str, Any]:
     """The message of a request whose first message may be lost. A worker looks at the row before it claims."""
-    return envelope(record.kind, record.id, record.arguments, in_ledger=True)
+    return envelope(record.kind, record.id, record.arguments, Row())
 
 
 def _send(app: Celery, message: Mapping[str, Any]) -> None:

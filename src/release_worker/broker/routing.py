@@ -1,6 +1,7 @@
 """How a request travels: the names of tasks and queues, and the settings that both ends of the broker must share."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, get_args
 from uuid import UUID
 
@@ -17,7 +18,7 @@ QUEUE_NAMES: Sequence[Queue] = get_args(Queue)
 
 
 def transport_options(limits: Limits) -> dict[str, Any]:
-    """What kombu is told of this broker.
+    """The options that kombu needs for this broker.
 
     Celery reads these from `broker_transport_options` alone (celery#9339), and the shortest visibility timeout of any
     consumer wins: whatever consumes from this broker, Flower included, should have the same.
@@ -50,8 +51,8 @@ SHARED: Mapping[str, Any] = {
     "redis_socket_timeout": 15,
 }
 
-# Of a request whose toolset has others waiting already; 0, the default, is Redis's highest. So a flood on one toolset
-# lets another toolset's first request pass.
+# The priority of a request whose toolset has others waiting already; 0, the default, is Redis's highest. So a flood on
+# one toolset lets another toolset's first request pass.
 BEHIND_OTHERS = 6
 
 
@@ -72,23 +73,29 @@ IN_LEDGER = "release_worker_in_ledger"
 TOOLSET = "release_worker_toolset"
 
 
-def envelope(
-    kind: str,
-    request_id: str,
-    arguments: Mapping[str, Any],
-    *,
-    in_ledger: bool,
-    toolset_id: UUID | None = None,
-    behind_others: bool = False,
-) -> dict[str, Any]:
-    """The arguments of Celery's `send_task` for a request. A rollback is never put behind."""
-    behind = behind_others and QUEUES[kind] != "rollbacks"
-    toolset = {TOOLSET: str(toolset_id)} if toolset_id is not None and not behind_others else {}
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a message says of its request's row: in whose mailbox it lies, if that is said, and whether others were
+    waiting there already."""
+
+    toolset_id: UUID | None = None
+    behind_others: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        said = self.toolset_id is not None and not self.behind_others
+        return {TOOLSET: str(self.toolset_id)} if said else {}
+
+
+def envelope(kind: str, request_id: str, arguments: Mapping[str, Any], row: Row | None = None) -> dict[str, Any]:
+    """The arguments of Celery's `send_task` for a request. Without a row, the worker writes it when the message
+    arrives. A rollback is never put behind."""
+    behind = row is not None and row.behind_others and QUEUES[kind] != "rollbacks"
     return {
         "name": TASKS[kind],
         "kwargs": {name: value for name, value in arguments.items() if value is not None},
         "task_id": request_id,
         "queue": QUEUES[kind],
-        "headers": {IN_LEDGER: in_ledger, **toolset},
+        "headers": {IN_LEDGER: row is not None, **(row.headers if row else {})},
         **({"priority": BEHIND_OTHERS} if behind else {}),
     }

@@ -19,8 +19,9 @@ from release_worker.cli.options import (
     checked_toolset,
     parsed_labels,
 )
-from release_worker.cli.releases import AllChanges, AllowSharedImpact, Labels, Notes
+from release_worker.cli.releases import Labels, Notes
 from release_worker.cli.render import console, count, one_line, print_json, say
+from release_worker.cli.rollbacks import AllChanges, AllowSharedImpact
 from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -18,19 +18,37 @@ DONE = 0
 FAILED = 1
 WRONG_USAGE = 2
 DIFFERS = 3
-INTERRUPTED = 130
+KEPT = 4
 
 LONGEST_LIST = 10
 
 
 def report(error: errors.ReleaseWorkerError, *, as_json: bool) -> int:
-    """Write the error to standard error, as `{type, message, details}` where JSON is asked for; the exit status."""
+    """Write the error to standard error, with `as_json` as `{type, message, details}`. Returns the exit status."""
     if as_json:
         print_json(error.as_record(), stderr=True)
     else:
         _say_error(_headline(error))
-        say(*(f"  {line}" for line in (*_details(error), *_advice(error))), stderr=True)
+        say(*(f"  {line}" for line in (*_details(error), *advice(error))), stderr=True)
+    if _is_kept(error):
+        return KEPT
     return WRONG_USAGE if isinstance(error, errors.InvalidRequest) else FAILED
+
+
+def _is_kept(error: errors.ReleaseWorkerError) -> bool:
+    """Whether the request goes on, and how it ends is not known yet."""
+    match error:
+        case errors.ResultTimeout() | errors.ResultUnavailable():
+            return True
+        case errors.BrokerUnavailable():
+            return bool(error.details.get("request_id"))
+        case _:
+            return False
+
+
+def _is_of_many(error: errors.ReleaseWorkerError) -> bool:
+    """Whether it ends the wait for many requests, which one key finds again."""
+    return _is_kept(error) and "idempotency_key" in error.details
 
 
 def report_usage(error: typer.TyperException, *, as_json: bool) -> int:
@@ -61,7 +79,7 @@ def _say_error(message: str) -> None:
 
 
 def _headline(error: errors.ReleaseWorkerError) -> str:
-    """The message; where it lists what is listed below, the sentence without the list."""
+    """The message; if it lists what is listed below, the sentence without the list."""
     if isinstance(error, (errors.MissingDependencies, errors.SharedStateImpact)):
         return type(error).sentence
     return one_line(error.message, 500)
@@ -79,12 +97,23 @@ def _details(error: errors.ReleaseWorkerError) -> list[str]:
         case _:
             lines = [one_line(line) for line in _texts(details, "log_tail")]
     request_id = details.get("request_id")
-    if isinstance(request_id, str) and request_id not in error.message:
+    if isinstance(request_id, str) and request_id not in error.message and not _is_of_many(error):
         lines.append(f"request {one_line(request_id)}")
     return lines
 
 
-def _advice(error: errors.ReleaseWorkerError) -> list[str]:
+_ADVICE: Mapping[type[errors.ReleaseWorkerError], str] = {
+    errors.ReleaseMarkedBad: "--allow-bad goes there all the same.",
+    errors.MissingDependencies: "--on-missing skip restores the rest; "
+    "--on-missing recreate provides them again from the release.",
+    errors.SharedStateImpact: "--allow-shared-impact does it all the same; "
+    "--component NAME restores only what you name.",
+    errors.BrokerUnavailable: "Does Redis or Valkey run where RELEASE_WORKER_BROKER_URL says? Nothing was asked for.",
+}
+
+
+def advice(error: errors.ReleaseWorkerError) -> list[str]:
+    """What to do about an error, if that is known."""
     details = error.details
     match error:
         case errors.NotConfigured() if "found" in details:  # the database is there, and is somebody else's
@@ -94,18 +123,14 @@ def _advice(error: errors.ReleaseWorkerError) -> list[str]:
             return [f"Set it to your own server, or start `{started}` and copy the `export` lines that it prints."]
         case errors.ReleaseNotFound():
             return [f"Its releases: {command_line('list', str(details.get('toolset')))}"]
-        case errors.MissingDependencies():
-            return ["--on-missing skip restores the rest; --on-missing recreate provides them again from the release."]
-        case errors.SharedStateImpact():
-            return ["--allow-shared-impact does it all the same; --component NAME restores only what you name."]
-        case errors.ResultTimeout() | errors.BrokerUnavailable() if details.get("request_id"):
+        case _ if _is_of_many(error):
+            return [*_progress(details), _all_kept(str(details["idempotency_key"]))]
+        case _ if _is_kept(error):
             return [*_progress(details), kept(str(details["request_id"]))]
         case errors.DatabaseUnavailable():
             return _about_the_database(error)
-        case errors.BrokerUnavailable():
-            return ["Does Redis or Valkey run where RELEASE_WORKER_BROKER_URL says? Nothing was asked for."]
         case _:
-            return []
+            return [_ADVICE[type(error)]] if type(error) in _ADVICE else []
 
 
 def kept(request_id: str) -> str:
@@ -114,8 +139,16 @@ def kept(request_id: str) -> str:
     return f"The request is kept and will be done: do not ask again. Follow it: {follow}"
 
 
+def _all_kept(key: str) -> str:
+    """As `kept`, of many requests: the same command, with their key, goes on with them."""
+    given = sys.argv[1:]
+    with_key = [] if any(key in argument for argument in given) else ["--idempotency-key", key]
+    again = command_line(*given, *with_key)
+    return f"What was asked for is kept and will be done. Go on with it, nothing is done twice: {again}"
+
+
 def _progress(details: dict[str, Any]) -> list[str]:
-    """What became of the request so far, as a ResultTimeout tells."""
+    """What became of the request so far, from the details of a ResultTimeout."""
     attempts, last = details.get("attempts"), details.get("last_error")
     if "status" in details and not attempts:
         return ["Is a worker running, and can it reach the broker?"]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from release_worker.cli import bundles, database, releases, requests, retention, staging
+from release_worker.cli import bundles, database, releases, requests, retention, rollbacks, staging
 from release_worker.cli.demo import demo
 from release_worker.cli.dev import dev
 from release_worker.cli.failures import DONE, FAILED, report, report_defect, report_usage
@@ -23,10 +23,10 @@ A toolset is named organization/project/toolset, or by its UUID. To look around,
 seconds, and `release-worker dev` runs everything that the other commands need on this machine; neither needs a server.
 
 Elsewhere the commands find their servers in RELEASE_WORKER_DATABASE_URL (PostgreSQL), RELEASE_WORKER_BROKER_URL (Redis
-or Valkey) and, where a client has no database, RELEASE_WORKER_RESULT_BACKEND.
+or Valkey) and, for a client without a database, RELEASE_WORKER_RESULT_BACKEND.
 
-Exit status: 0 done, 1 failed, 2 wrong usage. Commands that compare end with 3 if something differs. Errors go to
-standard error, as JSON with --json.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 something differs, 4 accepted and kept, but not known to have ended: do
+not ask again. Errors go to standard error, as JSON with --json.
 """
 
 app = typer.Typer(
@@ -58,7 +58,8 @@ app.command()(dev)
 app.command()(releases.release)
 app.command("list")(releases.list_releases)
 app.command("show")(releases.show_release)
-app.command()(releases.rollback)
+app.command()(rollbacks.rollback)
+app.command()(rollbacks.repair)
 app.command()(retention.prune)
 app.command()(retention.pin)
 app.command()(retention.unpin)

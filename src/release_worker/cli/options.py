@@ -50,6 +50,15 @@ ToolsetArgument = Annotated[
         metavar="TOOLSET", help="organization/project/toolset, or the toolset's UUID.", callback=checked_toolset
     ),
 ]
+ToolsetOrAll = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TOOLSET",
+        help="organization/project/toolset, or the toolset's UUID.",
+        callback=_checked_toolset_or_none,
+        show_default=False,
+    ),
+]
 ToolsetOption = Annotated[
     str | None,
     typer.Option("--toolset", metavar="TOOLSET", help="Only those of this toolset.", callback=_checked_toolset_or_none),
@@ -74,6 +83,11 @@ Organization = Annotated[
         help="Whose it must be, by slug or id; what another organization has counts as not there.",
     ),
 ]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the records.")]
+Project = Annotated[
+    str | None,
+    typer.Option(metavar="ORGANIZATION/PROJECT", help="Every toolset of this project, in place of TOOLSET."),
+]
 ExpectedRelease = Annotated[
     int | None,
     typer.Option(min=0, metavar="N", help="Do it only if release N is current when it starts; 0 for none yet."),
@@ -87,10 +101,13 @@ IdempotencyKey = Annotated[
 ]
 Timeout = Annotated[
     float,
-    typer.Option(min=0, metavar="SECONDS", help="How long to wait for the result."),
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        help="How long to wait for the result; after that, the request is kept and the exit status is 4.",
+    ),
 ]
 NoWait = Annotated[
     bool,
     typer.Option("--no-wait", help="Only ask, and print the request's id."),
 ]
-Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept in the records.")]

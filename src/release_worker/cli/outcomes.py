@@ -1,12 +1,14 @@
 """What a release or a rollback came to, in words."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from release_worker.cli.changes import SHOWN, change_lines
-from release_worker.cli.render import command_line, console, listed, say
+from release_worker.cli.render import command_line, console, listed, one_line, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from release_worker.domain.requests.create_release import CreateReleaseResult
     from release_worker.domain.requests.rollback import RollbackResult
 
@@ -21,20 +23,35 @@ def show_new_release(toolset: str, result: "CreateReleaseResult") -> None:
     say(f"toolset version {result.toolset_version}, digest {result.digest}")
 
 
-def show_rollback(
-    toolset: str, result: "RollbackResult", *, choices: Sequence[str] = (), every_change: bool = False
-) -> None:
-    """What was or would be restored. `choices` are the options that a command to do it has to repeat."""
+def show_rollback(toolset: str, result: "RollbackResult", *, every_change: bool = False, asks: bool = False) -> None:
+    """What was or would be restored. `asks`: whoever reads it is asked next whether to do it."""
+    limit = None if every_change else SHOWN
     say(_headline(toolset, result), *_kept(result))
     if result.changes:
-        say("")
-        limit = None if every_change else SHOWN
-        say(*change_lines(result.changes, limit=limit, width=console().width))
-    if result.warnings:
-        say("")
-        say(*(f"warning: {line}" for line in listed(result.warnings, None if every_change else SHOWN)))
-    if ending := _ending(toolset, result, choices):
+        say("", *change_lines(result.changes, limit=limit, width=console().width))
+    if result.affected:
+        say("", f"Other toolsets that would serve something else: {len(result.affected)}")
+        named = listed([f"{one['path']}: {', '.join(one['components'])}" for one in result.affected], limit)
+        say(*(f"  {line}" for line in named))
+    if missing := [urn for urns in (result.missing or {}).values() for urn in urns]:
+        say("", f"Nothing would provide these: {len(missing)}", *(f"  {line}" for line in listed(missing, limit)))
+    reach = [f"changes what {one['path']} serves: " for one in result.affected]
+    warnings = [line for line in result.warnings if not line.startswith(tuple(reach))] if reach else result.warnings
+    if warnings:
+        say("", *(f"warning: {line}" for line in listed(warnings, limit)))
+    if result.refused is not None:
+        say("", *_refused(result.refused))
+    elif (ending := _ending(toolset, result)) and not asks:
         say("", ending)
+
+
+def _refused(refused: "Mapping[str, Any]") -> list[str]:
+    """The refusal in one sentence, and what to do about it."""
+    from release_worker.cli.failures import advice
+    from release_worker.errors import from_record
+
+    error = from_record(refused)
+    return [f"Would be refused: {one_line(error.message, 500)} ({refused['type']}).", *advice(error)]
 
 
 def _headline(toolset: str, result: "RollbackResult") -> str:
@@ -62,15 +79,19 @@ def _kept(result: "RollbackResult") -> list[str]:
     return lines
 
 
-def _ending(toolset: str, result: "RollbackResult", choices: Sequence[str]) -> str | None:
+def _ending(toolset: str, result: "RollbackResult") -> str | None:
     """The command that does what was planned, or undoes what was done."""
     if result.noop:
         return None
     if result.dry_run:
-        stale_guard = ("--expected-current-release", result.from_release_number or 0)
-        return f"Do it: {command_line('rollback', toolset, result.to_release_number, *choices, *stale_guard)}"
+        return f"Do it: {command_line('rollback', toolset, '--apply', str(result.plan_id))}"
     before = result.backup_release_number or result.from_release_number
     if before is None or before == result.current_release_number:
         return None
-    shared = [choice for choice in choices if choice == "--allow-shared-impact"]
+    shared = ["--allow-shared-impact"] if _reached_others(result) else []
     return f"Undo it: {command_line('rollback', toolset, before, *shared)}"
+
+
+def _reached_others(result: "RollbackResult") -> bool:
+    """Undoing it will reach them again."""
+    return any(line.startswith("changes what ") for line in result.warnings)

@@ -1,6 +1,6 @@
-"""`release`, `rollback`, `list`, `show`."""
+"""`release`, `list`, `show`."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,10 @@ from release_worker.cli.options import (
     NoWait,
     NumberArgument,
     Organization,
-    Reason,
+    Project,
     Timeout,
     ToolsetArgument,
+    ToolsetOrAll,
     parsed_labels,
 )
 from release_worker.cli.render import print_json
@@ -28,40 +29,12 @@ Labels = Annotated[
 OnlyIfChanged = Annotated[
     bool, typer.Option("--only-if-changed", help="Make none if nothing differs from the current release.")
 ]
-Plan = Annotated[
-    bool,
-    typer.Option(
-        "--plan",
-        "--dry-run",
-        help="Only show what would change; change nothing. Waits its turn in the toolset's queue.",
-    ),
-]
-Components = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--component",
-        "--components",
-        metavar="NAME",
-        help="Restore only this; may be repeated, or several joined by commas. One of tools, resources, settings, "
-        "deployment, system, global_variations, toolset_variations. All of them by default.",
-    ),
-]
-OnMissing = Annotated[
-    Literal["fail", "skip", "recreate"],
-    typer.Option(
-        help="When a tool or resource of the release would have no definition any more: fail and change nothing, "
-        "skip it, or recreate its definition from the release."
-    ),
-]
-AllowSharedImpact = Annotated[
-    bool, typer.Option("--allow-shared-impact", help="Restore shared state even where other toolsets then change too.")
-]
-AllChanges = Annotated[bool, typer.Option("--all", help="Show every change, not only the first ones.")]
 
 
 def release(
-    toolset: ToolsetArgument,
     actor: Actor,
+    toolset: ToolsetOrAll = None,
+    project: Project = None,
     notes: Notes = None,
     label: Labels = None,
     only_if_changed: OnlyIfChanged = False,
@@ -76,10 +49,27 @@ def release(
 
     Everything that agents are served through the toolset is kept by value: its tools, resources and settings, the
     project's deployment and system configuration, and all variations. A worker does it; this command waits for it.
+
+    With --project, or with --organization and no TOOLSET, every toolset is released that differs from its current
+    release. One that fails does not stop the others; the exit status is then 1. Here --timeout is how long to wait
+    without any of them ending. Interrupted and started again, it makes no release twice; with the key that it prints
+    when it is interrupted, it waits for the same requests.
+
+    \b
+    Examples:
+      release-worker release acme/payments/billing --notes "build 991"
+      release-worker release --project acme/payments --label build=991
     """
+    from release_worker.cli.bulk import release_all
     from release_worker.cli.outcomes import show_new_release
 
     labels = parsed_labels(label)
+    if toolset is None or project is not None:
+        _check_all_can_be_meant(toolset, project or organization, expected_current_release)
+        asked = {"project": project, "organization": organization, "actor": actor, "notes": notes, "labels": labels}
+        asked["idempotency_key"] = idempotency_key
+        release_all(asked, timeout=timeout, no_wait=no_wait, as_json=as_json)
+        return
     with client_from_environment(waits=not no_wait) as client:
         handle = client.create_release(
             toolset,
@@ -98,62 +88,13 @@ def release(
     print_json(result) if as_json else show_new_release(toolset, result)
 
 
-def rollback(
-    toolset: ToolsetArgument,
-    number: NumberArgument,
-    actor: Actor,
-    plan: Plan = False,
-    reason: Reason = None,
-    component: Components = None,
-    on_missing: OnMissing = "fail",
-    allow_shared_impact: AllowSharedImpact = False,
-    expected_current_release: ExpectedRelease = None,
-    organization: Organization = None,
-    idempotency_key: IdempotencyKey = None,
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    no_wait: NoWait = False,
-    all_changes: AllChanges = False,
-    as_json: AsJson = False,
-) -> None:
-    """Put a toolset back exactly as it was in release N.
-
-    All or nothing. Live edits that no release holds are kept in a backup release first, so a rollback can be undone;
-    the answer says how. Try it with --plan before.
-    """
-    from release_worker.cli.outcomes import show_rollback
-
-    component = [name for given in component or () for name in given.split(",")]
-    with client_from_environment(waits=not no_wait) as client:
-        handle = client.rollback(
-            toolset,
-            number,
-            actor=actor,
-            reason=reason,
-            components=component or None,
-            on_missing=on_missing,
-            allow_shared_impact=allow_shared_impact,
-            expected_current_release=expected_current_release,
-            dry_run=plan,
-            idempotency_key=idempotency_key,
-            organization=organization,
-        )
-        if no_wait:
-            show_accepted(handle, as_json=as_json)
-            return
-        result = result_of(handle, timeout=timeout)
-    if as_json:
-        print_json(result)
-    else:
-        choices = _repeated(component, on_missing, allow_shared_impact)
-        show_rollback(toolset, result, choices=choices, every_change=all_changes)
-
-
-def _repeated(components: list[str] | None, on_missing: str, allow_shared_impact: bool) -> list[str]:
-    """The options of a plan that the command which does it has to repeat."""
-    choices = [part for name in components or () for part in ("--component", name)]
-    choices += ["--on-missing", on_missing] if on_missing != "fail" else []
-    choices += ["--allow-shared-impact"] if allow_shared_impact else []
-    return choices
+def _check_all_can_be_meant(toolset: str | None, owner: str | None, expected_release: int | None) -> None:
+    if toolset is not None:
+        raise typer.BadParameter("a toolset and --project exclude each other")
+    if owner is None:
+        raise typer.BadParameter("TOOLSET, --project or --organization must be given")
+    if expected_release is not None:
+        raise typer.BadParameter("--expected-current-release needs a TOOLSET")
 
 
 def list_releases(

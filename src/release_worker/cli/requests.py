@@ -1,4 +1,4 @@
-"""`requests list|show|retry|sweep`: what was asked for, how far it is, and another try."""
+"""`requests list|show|retry|cancel|sweep`: what was asked for, how far it is, another try, and no try at all."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from release_worker.cli.options import AsJson, Organization, ToolsetOption
+from release_worker.cli.options import Actor, AsJson, Organization, Reason, ToolsetOption
 from release_worker.cli.outcomes import show_new_release, show_rollback
 from release_worker.cli.render import (
     command_line,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from release_worker.domain.request_record import RequestRecord
 
 STYLES = {"succeeded": "green", "failed": "red", "running": "yellow", "queued": ""}
-# Of a payload, what other lines say already.
+# The fields of a payload that other lines show already.
 SHOWN_ABOVE = ("toolset", "actor", "release_number", "dry_run")
 
 
@@ -43,7 +43,7 @@ class Status(StrEnum):
 
 RequestId = Annotated[str, typer.Argument(metavar="ID", help="The request's id; it is the Celery task's id too.")]
 
-app = typer.Typer(help="Look at what was asked of the workers, and try it again.")
+app = typer.Typer(help="Look at what was asked of the workers, retry or cancel it.")
 
 
 @app.command("list")
@@ -106,6 +106,32 @@ def retry(request_id: RequestId, organization: Organization = None, as_json: AsJ
     with client_from_environment(waits=True) as client:
         handle = client.retry(request_id, organization=organization)
     show_accepted(handle, as_json=as_json)
+
+
+@app.command()
+def cancel(
+    request_id: RequestId,
+    actor: Actor,
+    reason: Reason = None,
+    organization: Organization = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a request that is queued; it then fails with RequestCancelled.
+
+    One that is running or has ended is left alone, and the command fails. `requests retry` brings a cancelled request
+    back. Whoever may retry may cancel: an app's own database role may not.
+
+    \b
+    Example:
+      release-worker requests cancel ID --actor alice --reason "wrong branch"
+    """
+    with client_from_environment(waits=True) as client:
+        client.cancel(request_id, actor=actor, reason=reason, organization=organization)
+    if as_json:
+        print_json({"request_id": request_id})
+    else:
+        bring_back = command_line("requests", "retry", one_line(request_id))
+        say(f"Request {one_line(request_id)} is cancelled. Bring it back: {bring_back}")
 
 
 @app.command()
@@ -210,8 +236,7 @@ def _show_result(record: "RequestRecord") -> None:
         if isinstance(result, CreateReleaseResult):
             show_new_release(_toolset(record), result)
         elif isinstance(result, RollbackResult):
-            allowed = record.payload.get("allow_shared_impact") is True
-            show_rollback(_toolset(record), result, choices=["--allow-shared-impact"] if allowed else ())
+            show_rollback(_toolset(record), result)
         else:
             from release_worker.domain import canonical_json
 

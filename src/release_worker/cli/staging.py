@@ -16,8 +16,9 @@ from release_worker.cli.options import (
     ToolsetArgument,
     parsed_labels,
 )
-from release_worker.cli.releases import AllChanges, Labels, Notes
+from release_worker.cli.releases import Labels, Notes
 from release_worker.cli.render import command_line, console, print_json, say
+from release_worker.cli.rollbacks import AllChanges
 from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
 
 if TYPE_CHECKING:

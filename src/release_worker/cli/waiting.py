@@ -4,11 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-import typer
-
-from release_worker.cli.failures import INTERRUPTED, kept
 from release_worker.cli.render import command_line, console, print_json, say
-from release_worker.errors import NotConfigured, ReleaseWorkerError
+from release_worker.errors import NotConfigured, ReleaseWorkerError, ResultUnavailable
 
 if TYPE_CHECKING:
     from release_worker.client import ReleaseClient, RequestHandle
@@ -20,7 +17,7 @@ DEFAULT_TIMEOUT = 60.0  # seconds
 
 @contextmanager
 def client_from_environment(*, waits: bool) -> Iterator["ReleaseClient"]:
-    """A client for `RELEASE_WORKER_…`. Raises NotConfigured, also where it could ask but not wait for the answer."""
+    """A client for `RELEASE_WORKER_…`. Raises NotConfigured, also if it could ask but not wait for the answer."""
     from release_worker.client import ReleaseClient
     from release_worker.settings import read_settings
 
@@ -36,7 +33,8 @@ def client_from_environment(*, waits: bool) -> Iterator["ReleaseClient"]:
 
 
 def result_of(handle: "RequestHandle[R]", *, timeout: float) -> R:
-    """The request's result. Raises its error, or ResultTimeout; either names the request."""
+    """The request's result. Raises its error, ResultTimeout, or ResultUnavailable also on Ctrl-C; each names the
+    request."""
     waiting = console(stderr=True)
     try:
         if not waiting.is_terminal:
@@ -47,8 +45,8 @@ def result_of(handle: "RequestHandle[R]", *, timeout: float) -> R:
         error.details.setdefault("request_id", handle.id)
         raise
     except KeyboardInterrupt:
-        say(f"Stopped waiting. {kept(handle.id)}", stderr=True)
-        raise typer.Exit(INTERRUPTED) from None
+        stopped = f"stopped waiting for request {handle.id}"
+        raise ResultUnavailable(stopped, request_id=handle.id, reason="interrupted") from None
 
 
 def show_accepted(handle: "RequestHandle[R]", *, as_json: bool) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from celery.exceptions import BackendError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
+from kombu.exceptions import OperationalError
 from uuid_utils import uuid7
 
 from release_worker.broker.publishing import message_of, publish
@@ -13,7 +15,7 @@ from release_worker.client.connections import ConnectionsByProcess, twice
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.requests.request import Request, Result
-from release_worker.errors import NotConfigured, ResultTimeout
+from release_worker.errors import NotConfigured, ResultTimeout, ResultUnavailable
 from release_worker.settings import given_settings, read_settings
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from release_worker.store.accepting import Accepted
 
 Handle = RequestHandle[Any]
+
+# What Celery raises if it cannot reach the result backend, or loses it while it waits.
+_BACKEND_AWAY = (BackendError, OperationalError, OSError, RuntimeError)
 
 
 class Asking:
@@ -48,7 +53,7 @@ class Asking:
 
     @classmethod
     def from_env(cls) -> Self:
-        """A client for the addresses in `RELEASE_WORKER_…`. Raises NotConfigured where the broker is not set."""
+        """A client for the addresses in `RELEASE_WORKER_…`. Raises NotConfigured if the broker is not set."""
         settings = read_settings()
         return cls(
             broker_url=settings.require("broker_url"),
@@ -93,9 +98,7 @@ class Asking:
             return self._submit_in_session(request, request_id, session)
         if self._settings.database_url is None:
             handle = Handle(self._wait, request_id, kind)
-            self._publish(
-                handle, envelope(kind, request_id, request.model_dump(mode="json"), in_ledger=False), kept=False
-            )
+            self._publish(handle, envelope(kind, request_id, request.model_dump(mode="json")), kept=False)
             return handle
         accepted = twice(lambda: self._write_down(request, request_id))  # what did arrive is found under its id
         handle = self._handle_of(accepted)
@@ -147,10 +150,15 @@ class Asking:
                 "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND",
                 setting="RELEASE_WORKER_RESULT_BACKEND",
             )
+        awaited = self._connections.own().app.AsyncResult(request_id)
         try:
-            fields = self._connections.own().app.AsyncResult(request_id).get(timeout=timeout)
+            fields = awaited.get(timeout=timeout)
         except CeleryTimeoutError:
             raise ResultTimeout(request_id=request_id, timeout=timeout, status="not finished") from None
+        except _BACKEND_AWAY as error:
+            awaited.backend = None  # or else it would unsubscribe when it is collected, and fail aloud
+            reason = " ".join(str(error).split())
+            raise ResultUnavailable(request_id=request_id, reason=f"the result backend is away: {reason}") from error
         return KINDS[kind].result.model_validate(fields)
 
     def _engine(self) -> "Engine":

@@ -4,10 +4,13 @@ from typing import TYPE_CHECKING
 
 from release_worker.broker.publishing import message_again, message_of, publish
 from release_worker.client.asking import Handle
+from release_worker.client.bulk_requests import BulkRequests
 from release_worker.client.bundle_requests import BundleRequests
 from release_worker.client.release_requests import ReleaseRequests
 from release_worker.client.staging_requests import StagingRequests
+from release_worker.domain.cancellation import Cancellation
 from release_worker.domain.limits import DEFAULTS
+from release_worker.domain.requests.kinds import validated
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -17,15 +20,15 @@ if TYPE_CHECKING:
     from release_worker.operations.sweep import Swept
 
 
-class ReleaseClient(ReleaseRequests, StagingRequests, BundleRequests):
+class ReleaseClient(ReleaseRequests, BulkRequests, StagingRequests, BundleRequests):
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
     ones in a process that was forked meanwhile."""
 
     def retry(self, request_id: str, *, organization: str | None = None) -> Handle:
         """Bring a failed request back, with all its attempts. Needs a database.
 
-        Raises RequestNotFound, also for one of another organization than `organization` where that is given,
-        InvalidRequest for one that has not failed, and BrokerUnavailable.
+        Raises RequestNotFound, also for a request of another organization than `organization`, if given,
+        InvalidRequest for a request that has not failed, and BrokerUnavailable.
         """
         from release_worker.operations.retry_request import retry_request
         from release_worker.store.engine import ledger_transaction
@@ -35,6 +38,21 @@ class ReleaseClient(ReleaseRequests, StagingRequests, BundleRequests):
         handle = self.handle(record.id, record.kind)
         self._publish(handle, message_of(record), kept=True)
         return handle
+
+    def cancel(
+        self, request_id: str, *, actor: str, reason: str | None = None, organization: str | None = None
+    ) -> None:
+        """Let a queued request fail with RequestCancelled, before a worker begins it. Needs a database.
+
+        `retry` brings it back. Raises RequestNotQueued for a request that is running or has ended, RequestNotFound as
+        `retry`, and InvalidRequest for an `actor` or a `reason` that cannot be kept.
+        """
+        from release_worker.operations.cancel_request import cancel_request
+        from release_worker.store.engine import ledger_transaction
+
+        cancellation = validated(Cancellation, {"actor": actor, "reason": reason})
+        with ledger_transaction(self._engine()) as connection:
+            cancel_request(connection, request_id, cancellation, organization=organization)
 
     def sweep(self) -> "Swept":
         """Publish again what the broker has lost, as the worker's own sweeper does. Needs a database."""

@@ -26,9 +26,10 @@ class RequestHandle(Generic[R]):
     def result(self, timeout: float | None = None) -> R:
         """Wait `timeout` seconds at most (None: for ever) and return the result.
 
-        Raises the error of a request that failed, ResultTimeout, after which the request goes on, and RequestNotFound
-        if the ledger has no such request and no transaction of this process is about to write it. Raises InvalidRequest
-        if this very thread has to end that transaction first: the wait would never end. Without a database, a
-        request that does not exist is waited for like any other.
+        Raises the error of a request that failed, and
+        - ResultTimeout and ResultUnavailable, after which the request goes on;
+        - RequestNotFound if the ledger has no such request and no transaction of this process is about to write it;
+        - InvalidRequest if this very thread has to end that transaction first: the wait would never end.
+        Without a database, a request that does not exist is waited for like any other.
         """
         return cast(R, self._wait(self.id, self.kind, timeout))

@@ -1,12 +1,12 @@
-"""The database's half of asking: the request's row, and its end. Imported only where there is a database."""
+"""The database's half of asking: the request's row, and its end. Imported only if there is a database."""
 
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, SessionTransaction
@@ -16,10 +16,19 @@ from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.requests.kinds import validate_request
 from release_worker.domain.requests.request import Result
 from release_worker.domain.subject import ALL_SCOPES, Scope, Subject
-from release_worker.errors import BrokerUnavailable, InvalidRequest, RequestNotFound, ResultTimeout
+from release_worker.errors import (
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    InvalidRequest,
+    RequestNotFound,
+    ResultTimeout,
+    ResultUnavailable,
+)
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.owners.holding import hold_for_editing
-from release_worker.store.requests import get_request
+from release_worker.store.requests import ended_requests, get_request
+
+T = TypeVar("T")
 
 _WAITING = "release_worker_waiting"  # in `Session.info`: what to publish after the commit
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger
@@ -76,7 +85,7 @@ def after_commit(session: Session, publish: Callable[[], None]) -> None:
     """Call `publish` once when the session's transaction commits, and never if it ends otherwise.
 
     A savepoint that is rolled back may undo the request and leave the rest: its message then finds no row, and the
-    worker drops it. Where `publish` raises BrokerUnavailable, the commit stands, and what else waits is not tried: a
+    worker drops it. If `publish` raises BrokerUnavailable, the commit stands, and the other messages are not tried: a
     caller with many requests waits for the broker once.
     """
     waiting: list[Callable[[], None]] | None = session.info.get(_WAITING)
@@ -105,19 +114,14 @@ def _forget_waiting(session: Session, ended: SessionTransaction) -> None:
 def wait_for_ledger(
     engine: Engine, request_id: str, timeout: float | None, made_in: OpenTransaction | None = None
 ) -> Result:
-    """The result of a request, when the ledger has it. Raises its error, ResultTimeout, and RequestNotFound if there is
-    no such request. It may yet come while the transaction that it was `made_in` is open, but not if this thread has to
-    commit that: InvalidRequest."""
-
-    def look() -> RequestRecord | None:
-        with ledger_transaction(engine) as connection:
-            return get_request(connection, request_id)
-
+    """The result of a request, when the ledger has it. Raises its error, ResultTimeout, ResultUnavailable if the
+    database is away, and RequestNotFound if there is no such request. It may yet come while the transaction that it was
+    `made_in` is open, but not if this thread has to commit that: InvalidRequest."""
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = FIRST_PAUSE
     while True:
         may_come = made_in is not None and made_in.is_open()  # asked first: what was decided by then can be seen
-        record = twice(look)
+        record = _looked_up(engine, request_id, lambda connection: get_request(connection, request_id))
         if record is None and made_in is not None and may_come:
             made_in.refuse_to_wait_for_it()
         elif record is None:
@@ -128,6 +132,42 @@ def wait_for_ledger(
             raise ResultTimeout(request_id=request_id, timeout=timeout, **_progress(record))
         time.sleep(pause)
         pause = min(pause * 1.3, LONGEST_PAUSE)
+
+
+def in_the_order_of_their_ends(
+    engine: Engine, request_ids: Sequence[str], timeout: float | None
+) -> Iterator[RequestRecord]:
+    """Each of these requests as soon as it has ended. Raises ResultTimeout if none of them ends for so many seconds,
+    ResultUnavailable, and RequestNotFound."""
+    waiting = dict.fromkeys(request_ids)
+    since, pause = time.monotonic(), FIRST_PAUSE
+    while waiting:
+        first = next(iter(waiting))
+        ended = _looked_up(engine, first, lambda connection: ended_requests(connection, list(waiting)))
+        for record in ended:
+            del waiting[record.id]
+            yield record
+        if ended:
+            since, pause = time.monotonic(), FIRST_PAUSE
+            continue
+        if timeout is not None and time.monotonic() >= since + timeout:
+            message = f"{len(waiting)} of {len(request_ids)} requests have not finished, and none did for {timeout} s"
+            raise ResultTimeout(message, request_id=first, timeout=timeout, status="queued or running")
+        time.sleep(pause)
+        pause = min(pause * 1.3, LONGEST_PAUSE)
+
+
+def _looked_up(engine: Engine, request_id: str, query: Callable[[Connection], T]) -> T:
+    """What a query finds. Raises ResultUnavailable, for this request, if the database is away."""
+
+    def look() -> T:
+        with ledger_transaction(engine) as connection:
+            return query(connection)
+
+    try:
+        return twice(look)
+    except DatabaseUnavailable as error:
+        raise ResultUnavailable(request_id=request_id, reason=error.message) from error
 
 
 def _progress(record: RequestRecord | None) -> dict[str, Any]:

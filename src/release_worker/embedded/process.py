@@ -44,6 +44,14 @@ def unprivileged_identity() -> Identity:
     return Identity(nobody.pw_uid, nobody.pw_gid, [])
 
 
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """What a child reads from, and what it writes to, errors included."""
+
+    stdin: int = subprocess.DEVNULL
+    output: int | IO[bytes] = subprocess.DEVNULL
+
+
 class CleanProcess(subprocess.Popen[bytes]):
     """A child that runs as `identity`, and without our environment: PGPORT or LD_PRELOAD are not meant for it."""
 
@@ -52,15 +60,14 @@ class CleanProcess(subprocess.Popen[bytes]):
         command: Sequence[str | Path],
         *,
         identity: Identity,
-        output: int | IO[bytes] = subprocess.DEVNULL,
-        stdin: int = subprocess.DEVNULL,
+        streams: Streams,
         own_session: bool = False,
         keep_open: Collection[int] = (),
     ) -> None:
         super().__init__(
             command,
-            stdin=stdin,
-            stdout=output,
+            stdin=streams.stdin,
+            stdout=streams.output,
             stderr=subprocess.STDOUT,
             cwd="/",
             env={"LC_ALL": "C"},
@@ -74,7 +81,7 @@ class CleanProcess(subprocess.Popen[bytes]):
 
 def run(command: Sequence[str | Path], *, identity: Identity, within: float) -> tuple[int, str]:
     """The exit status and output of a command, which is killed after `within` seconds."""
-    with CleanProcess(command, identity=identity, output=subprocess.PIPE) as process:
+    with CleanProcess(command, identity=identity, streams=Streams(output=subprocess.PIPE)) as process:
         try:
             output, _ = process.communicate(timeout=within)
         except subprocess.TimeoutExpired:
@@ -105,11 +112,13 @@ class GuardedProcess(CleanProcess):
         lock: IO[str],
         stop_signal: signal.Signals,
     ) -> None:
-        super().__init__(command, identity=identity, output=log, own_session=True, keep_open=[lock.fileno()])
+        super().__init__(
+            command, identity=identity, streams=Streams(output=log), own_session=True, keep_open=[lock.fileno()]
+        )
         self._guard = CleanProcess(
             ["/bin/sh", "-c", GUARD, "guard", stop_signal.name.removeprefix("SIG"), str(self.pid)],
             identity=Identity(),
-            stdin=subprocess.PIPE,
+            streams=Streams(stdin=subprocess.PIPE),
             own_session=True,
         )
 

@@ -5,32 +5,17 @@ from sqlalchemy import Connection
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.state.registry import Components
-from release_worker.store.captured import digest_today
-from release_worker.store.capturing import Stamp, capture_release
+from release_worker.store.capturing import Predecessor, Stamp, capture_release, capture_statement
 
 
 def capture(
-    connection: Connection,
-    subject: Subject,
-    *,
-    components: Components,
-    current: Release | None,
-    stamp: Stamp,
-    make_current: bool = False,
-    only_if_changed: bool = False,
+    connection: Connection, subject: Subject, components: Components, *, predecessor: Predecessor, stamp: Stamp
 ) -> Release | None:
     """A new release of live state, in the transaction's snapshot. The toolset must be locked.
 
-    The release that is current now becomes its predecessor; which one is current stays as it is, unless `make_current`.
-    With `only_if_changed`, None where live state is what the current release holds.
+    One of kind `release` becomes the current one. Returns None if live state is what `predecessor` says that its
+    release holds.
     """
-    return capture_release(
-        connection,
-        subject,
-        {component.name: component.capture() for component in components},
-        plug_ins=components.parts,
-        predecessor_id=None if current is None else current.id,
-        stamp=stamp,
-        make_current=make_current,
-        unless=digest_today(connection, current, components.parts) if only_if_changed and current else None,
-    )
+    contents = {component.name: component.capture() for component in components}
+    statement = capture_statement(contents, components.parts)
+    return capture_release(connection, statement, subject, predecessor=predecessor, stamp=stamp)

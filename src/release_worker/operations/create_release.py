@@ -5,7 +5,8 @@ from release_worker.domain.requests.create_release import CreateRelease, CreateR
 from release_worker.operations.capture import capture
 from release_worker.operations.expectations import check_expected_release
 from release_worker.state.work import Work
-from release_worker.store.capturing import Stamp
+from release_worker.store.captured import digest_today
+from release_worker.store.capturing import Predecessor, Stamp
 from release_worker.store.releases import hold_for_release
 
 
@@ -18,19 +19,18 @@ def create_release(work: Work, request: CreateRelease) -> CreateReleaseResult:
     subject, current = hold_for_release(work.connection, work.toolset_id)
     check_expected_release(request.expected_current_release, current)
     stamp = Stamp("release", request.actor, request_id=work.request_id, notes=request.notes, labels=request.labels)
-    release = capture(
-        work.connection,
-        subject,
-        components=work.registry,
-        current=current,
-        stamp=stamp,
-        make_current=True,
-        only_if_changed=request.only_if_changed,
-    )
+    predecessor = _predecessor(work, current, if_changed=request.only_if_changed)
+    release = capture(work.connection, subject, work.registry, predecessor=predecessor, stamp=stamp)
     if release is None:
         assert current is not None, "live state is what the current release holds"
         return _result(current, created=False)
     return _result(release, created=True)
+
+
+def _predecessor(work: Work, current: Release | None, *, if_changed: bool) -> Predecessor:
+    if current is None:
+        return Predecessor(None)
+    return Predecessor(current.id, digest_today(work.connection, current, work.registry.parts) if if_changed else None)
 
 
 def _result(release: Release, *, created: bool) -> CreateReleaseResult:

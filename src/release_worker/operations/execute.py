@@ -1,6 +1,7 @@
 """One request, one transaction: the effect and `succeeded` commit together."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -25,32 +26,33 @@ from release_worker.store.statements import duration
 _BUSY = "55P03"  # lock_not_available
 
 
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """A request, for the toolset that it was accepted for; `request_id` goes into what it writes."""
+
+    request: Request
+    toolset_id: UUID
+    request_id: str | None = None
+
+
 def execute(engine: Engine, claim: Claim, components: Components) -> Mapping[str, Any]:
     """Carry a claimed request out and mark it done; its result, as it is stored.
 
     The request belongs to the toolset that it was accepted for, whatever that toolset's name means now. Raises the
     operation's errors, InvalidRequest for a row that is no request, and LockUnavailable if the claim was lost.
     """
-    request = claim.request()
-    result = carry_out(engine, request, toolset_id=claim.toolset_id, components=components, claim=claim)
-    return storable(result)
+    addressed = Addressed(claim.request(), claim.toolset_id, claim.id)
+    return storable(carry_out(engine, addressed, components, claim))
 
 
-def carry_out(
-    engine: Engine,
-    request: Request,
-    *,
-    toolset_id: UUID,
-    components: Components,
-    claim: Claim | None = None,
-    request_id: str | None = None,
-) -> Result:
+def carry_out(engine: Engine, addressed: Addressed, components: Components, claim: Claim | None = None) -> Result:
     """Carry a request out in a transaction of its own; with `claim`, mark it done in the same one.
 
     The claimed request's row is held from the first statement on, and marking it comes before the commit and names the
     attempt, so a worker that lost its claim commits nothing. If rows that are needed were busy, waits until they have
     been free before it raises VersionConflict: the caller may try again at once.
     """
+    request, toolset_id = addressed.request, addressed.toolset_id
     written: frozenset[Scope] = frozenset()
     begin = snapshot_transaction if request.only_reads() else locking_transaction
     while True:
@@ -58,8 +60,7 @@ def carry_out(
             with blaming(engine, components, str(toolset_id)), begin(engine) as connection:
                 if claim is not None:
                     hold(connection, claim)
-                    request_id = claim.id
-                work = Work(connection, toolset_id, components, request_id=request_id, written=written)
+                work = Work(connection, toolset_id, components, request_id=addressed.request_id, written=written)
                 result = perform(work, request)
                 if claim is not None:
                     succeed(connection, claim, storable(result))

@@ -10,7 +10,7 @@ from release_worker.errors import ComponentFailed, IntegrityMismatch, SharedStat
 from release_worker.operations.expectations import check_expected_release
 from release_worker.operations.restoring import hold_live_rows
 from release_worker.operations.rollback.shared_impact import reach, shared_impact
-from release_worker.operations.taking_over import TakenOver, TakeOver, plan_take_over, take_over
+from release_worker.operations.taking_over import Incoming, TakenOver, TakeOver, plan_take_over, take_over
 from release_worker.state.registry import Components
 from release_worker.state.states import State, live_state
 from release_worker.state.work import Work
@@ -33,12 +33,12 @@ def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
     subject = hold_owners(connection, work.toolset_id, written=ALL_SCOPES)
     hold_live_rows(connection, components, subject, written=ALL_SCOPES)
     manifest = find_manifest(connection, request.bundle)
-    wanted = _bundled_state(connection, manifest, components, request.bundle)
-    plan = plan_take_over(connection, components, subject, wanted)
+    bundled = _bundled_state(connection, manifest, components, request.bundle)
+    origin = f"release {manifest.release.release_number} of {manifest.release.toolset}"
+    plan = plan_take_over(connection, components, subject, Incoming(bundled, f"the import of {origin}"))
     check_expected_release(request.expected_current_release, plan.current)
     _refuse_what_would_stay(plan, manifest, components)
     warnings = _refuse_shared_impact(connection, components, plan, request)
-    origin = f"release {manifest.release.release_number} of {manifest.release.toolset}"
     stamp = Stamp(
         "release",
         request.actor,
@@ -46,7 +46,7 @@ def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
         notes=f"imported {origin}" if request.notes is None else request.notes,
         labels=request.labels,
     )
-    done = take_over(connection, components, plan, stamp, event=f"the import of {origin}")
+    done = take_over(connection, components, plan, stamp)
     return _result(plan, done, warnings)
 
 
@@ -76,7 +76,7 @@ def _bundled_state(connection: Connection, manifest: Manifest, components: Compo
 def _refuse_what_would_stay(plan: TakeOver, manifest: Manifest, components: Components) -> None:
     """Raises ComponentFailed for live state of plug-ins that the bundle knows nothing of: with it, live state could not
     be what was exported. Raises IntegrityMismatch if it would not be so for another reason."""
-    staying = [one.name for one in components.plug_ins if one.name not in plan.wanted and plan.before[one.name]]
+    staying = [one.name for one in components.plug_ins if one.name not in plan.incoming.state and plan.before[one.name]]
     if staying:
         reason = "the bundle was made without this plug-in, and the toolset has state of it"
         raise ComponentFailed(component=", ".join(staying), reason=reason)
@@ -99,7 +99,7 @@ def _refuse_shared_impact(
         connection,
         {name: difference.keys for name, difference in plan.differing.items()},
         live=live,
-        target=plan.wanted.over(live),
+        target=plan.incoming.state.over(live),
         components=components,
     )
     if affected and not request.allow_shared_impact:

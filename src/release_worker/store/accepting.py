@@ -109,11 +109,13 @@ def _if_same(record: RequestRecord, request: Request, request_id: str, *, named:
     """`named`: the request's name for the toolset means the record's toolset."""
     try:
         written = record.request()
-    except InvalidRequest:  # whoever wrote that row did not mean this
+    except InvalidRequest:  # the row was written by another program, and asks for something else
         written = None
     if written is None:
         differing = ["kind"]
-    elif not (named or written.names_the_same(request)):  # what else it asks for is not told: it may be another's
+    elif not (
+        named or written.names_the_same(request)
+    ):  # its other fields are not named: it may be another organization's
         differing = ["toolset"]
     else:
         differing = written.differing(request)
@@ -123,19 +125,21 @@ def _if_same(record: RequestRecord, request: Request, request_id: str, *, named:
     return record
 
 
-def refuse_request(
-    connection: Connection,
-    *,
-    request_id: str,
-    kind: str,
-    payload: Mapping[str, Any],
-    requested_by: str,
-    error: ReleaseWorkerError,
-    request: Request | None = None,
-) -> None:
-    """Write down a request that failed before it could be queued, unless there is a row of this id. `request` says
-    whose it is, if it is legible."""
-    named, naming_parameters = _named(request) if request else ("CAST(NULL AS uuid)", {})
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that failed before it could be queued. `request` says whose it is, if it is legible."""
+
+    request_id: str
+    kind: str
+    payload: Mapping[str, Any]
+    requested_by: str
+    error: ReleaseWorkerError
+    request: Request | None = None
+
+
+def refuse_request(connection: Connection, refusal: Refusal) -> None:
+    """Write the refusal down, unless there is a row of this id."""
+    named, naming_parameters = _named(refusal.request) if refusal.request else ("CAST(NULL AS uuid)", {})
     insert = f"""
         INSERT INTO release_requests (id, kind, toolset_id, payload, status, error, requested_by, finished_at)
         VALUES (:id, :kind, ({named}), CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb), :requested_by,
@@ -143,11 +147,11 @@ def refuse_request(
         ON CONFLICT (id) DO NOTHING
     """
     parameters = {
-        "id": request_id,
-        "kind": kind,
-        "payload": canonical_json.dumps(payload),
-        "error": canonical_json.dumps(error.as_record()),
-        "requested_by": requested_by,
+        "id": refusal.request_id,
+        "kind": refusal.kind,
+        "payload": canonical_json.dumps(refusal.payload),
+        "error": canonical_json.dumps(refusal.error.as_record()),
+        "requested_by": refusal.requested_by,
         **naming_parameters,
     }
     connection.execute(parsed(insert), parameters)

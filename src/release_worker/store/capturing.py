@@ -1,8 +1,8 @@
 """Capturing: live state is read, digested and written down as a release by one statement.
 
 Each component's content (see `state.component`) is evaluated once, inside PostgreSQL, and stays there. What a release
-refers to are rows that hold each content once: where the newest row of a toolset, a scope or a project has the digest
-already, the release refers to that one; otherwise a new row is written. No such row is ever edited.
+refers to are rows that hold each content once: if the newest row of a toolset, a scope or a project has the digest
+already, the release refers to that row; otherwise a new row is written. No such row is ever edited.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,40 +35,42 @@ class Stamp:
     labels: dict[str, Any] | None = None
 
 
-def capture_release(
-    connection: Connection,
-    subject: Subject,
-    contents: Contents,
-    *,
-    plug_ins: Sequence[ComponentState],
-    predecessor_id: UUID | None,
-    stamp: Stamp,
-    make_current: bool,
-    unless: str | None = None,
-) -> Release | None:
-    """Write live state down as the toolset's next release, and make that the current one where wanted.
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The release that was current, if there was one. With `digest`, a release is only written if its own would be
+    another."""
 
-    `contents` are SQL expressions by component name. None, and nothing written, where the digest would be `unless`.
-    Numbers start at 1 and have no gaps: the toolset must be locked, and the number is unique, so that of two
-    transactions that chose the same one the later gets a VersionConflict.
+    id: UUID | None
+    digest: str | None = None
+
+
+def capture_release(
+    connection: Connection, statement: str, subject: Subject, *, predecessor: Predecessor, stamp: Stamp
+) -> Release | None:
+    """Write live state down as the toolset's next release; one of kind `release` becomes the current one.
+
+    `statement` is a `capture_statement`. Returns None, and has written nothing, if the release would have the digest of
+    its predecessor. Numbers start at 1 and have no gaps: the toolset must be locked, and the number is unique, so that
+    of two transactions that chose the same one the later gets a VersionConflict.
     """
     parameters = {
         **subject.parameters,
         "kind": stamp.kind,
-        "predecessor_id": predecessor_id,
+        "predecessor_id": predecessor.id,
         "notes": stamp.notes,
         "labels": canonical_json.dumps(stamp.labels or {}),
         "released_by": stamp.released_by,
         "request_id": stamp.request_id,
-        "make_current": make_current,
-        "unless": unless,
+        "make_current": stamp.kind == "release",
+        "unless": predecessor.digest,
     }
-    row = connection.execute(parsed(capture_statement(contents, plug_ins)), parameters).one_or_none()
+    row = connection.execute(parsed(statement), parameters).one_or_none()
     return None if row is None else Release(**row._mapping)
 
 
 def capture_statement(contents: Contents, plug_ins: Sequence[ComponentState]) -> str:
-    """SQL: the whole of it, a row of the release that was written, or none."""
+    """SQL: the whole of it, a row of the release that was written, or none. `contents` are SQL expressions by component
+    name."""
     steps = [
         *_state(contents, plug_ins),
         *(step for part in BUILT_IN_PARTS for step in part.steps()),

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row
 
 from release_worker.domain import canonical_json
 from release_worker.domain.request_record import Claim, RequestRecord, Ticket
-from release_worker.errors import LockUnavailable, ReleaseWorkerError
+from release_worker.errors import LockUnavailable, ReleaseWorkerError, RequestNotFound
 from release_worker.store.owners.naming import organization_named
 from release_worker.store.owners.relations import organization_of
 from release_worker.store.statements import parsed
@@ -29,7 +29,8 @@ COLUMNS = """
 """
 
 
-# SQL: the request belongs to the organization that a caller names. One that has no toolset is whose it says that it is.
+# SQL: the request belongs to the organization that a caller names. A request without a toolset belongs to the
+# organization that it names itself.
 _OF_ORGANIZATION = f"""
     CASE WHEN toolset_id IS NULL THEN {organization_named("payload ->> 'organization'")}
          ELSE {organization_of("toolset_id")}
@@ -46,6 +47,22 @@ def get_request(connection: Connection, request_id: str, *, organization: str | 
         parameters["organization"] = organization
     row = connection.execute(parsed(query), parameters).one_or_none()
     return None if row is None else record_of(row)
+
+
+def ended_requests(connection: Connection, request_ids: Sequence[str]) -> list[RequestRecord]:
+    """Those of these requests that have ended. Raises RequestNotFound if the ledger does not have one of them."""
+    query = f"""
+        SELECT asked.named, {COLUMNS}
+        FROM unnest(CAST(:ids AS text[])) AS asked (named) LEFT JOIN release_requests ON id = asked.named
+        WHERE id IS NULL OR status IN ('succeeded', 'failed')
+    """
+    ended = []
+    for row in connection.execute(parsed(query), {"ids": list(request_ids)}):
+        named, *values = row
+        if row.id is None:
+            raise RequestNotFound(request_id=named)
+        ended.append(RequestRecord(*values))
+    return ended
 
 
 def list_requests(
@@ -115,7 +132,7 @@ def claim_next(
 
 
 def hold(connection: Connection, claim: Claim) -> None:
-    """Keep everyone off the request until the transaction ends. Raises LockUnavailable where the claim was lost.
+    """Keep everyone off the request until the transaction ends. Raises LockUnavailable if the claim was lost.
 
     It must be the transaction's first statement: in a snapshot, a renewal of the lease between its beginning and
     `succeed` would be a conflict, and an operation that outlasts a renewal could never end.
@@ -129,7 +146,7 @@ def hold(connection: Connection, claim: Claim) -> None:
 
 
 def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -> bool:
-    """Say that the claim's worker is alive; False where its transaction says so already by holding the row, and where
+    """Say that the claim's worker is alive. Returns False if its transaction says so already by holding the row, or if
     the claim is no longer the latest."""
     renew = """
         UPDATE release_requests SET lease_until = now() + make_interval(secs => :lease_seconds)
@@ -141,20 +158,20 @@ def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -
 
 
 def succeed(connection: Connection, claim: Claim, result: Mapping[str, Any]) -> None:
-    """Mark the request done, in the transaction of its effect. Raises LockUnavailable where the claim was lost."""
+    """Mark the request done, in the transaction of its effect. Raises LockUnavailable if the claim was lost."""
     changes = "status = 'succeeded', result = CAST(:value AS jsonb), error = NULL, finished_at = clock_timestamp()"
     if not _finish(connection, claim, changes, value=result):
         raise _taken_over(claim)
 
 
 def fail(connection: Connection, claim: Claim, error: ReleaseWorkerError) -> bool:
-    """Mark the request failed for good; False where the claim was lost, or the request is done after all."""
+    """Mark the request failed for good. Returns False if the claim was lost, or the request is done after all."""
     changes = "status = 'failed', error = CAST(:value AS jsonb), finished_at = clock_timestamp()"
     return _finish(connection, claim, changes, value=error.as_record())
 
 
 def postpone(connection: Connection, claim: Claim, error: ReleaseWorkerError, *, delay_seconds: float) -> bool:
-    """Put the request back into the queue, to be tried again; False as for `fail`."""
+    """Put the request back into the queue, to be tried again. Returns False as `fail` does."""
     changes = """
         status = 'queued', error = CAST(:value AS jsonb), worker = NULL, lease_until = NULL,
         next_attempt_at = now() + make_interval(secs => :delay_seconds)
@@ -162,14 +179,16 @@ def postpone(connection: Connection, claim: Claim, error: ReleaseWorkerError, *,
     return _finish(connection, claim, changes, value=error.as_record(), delay_seconds=delay_seconds)
 
 
-def abandon(connection: Connection, request_id: str, error: ReleaseWorkerError) -> None:
-    """Mark a queued request failed: no worker got to it within its retries, or it is not valid. A request that runs or
-    has ended is left alone."""
+def abandon(connection: Connection, request_id: str, error: ReleaseWorkerError) -> bool:
+    """Mark a queued request failed: no worker got to it within its retries, it is not valid, or somebody cancelled it.
+    Returns False if it is not queued; a request that runs or has ended is left alone."""
     abandoned = """
-        UPDATE release_requests SET status = 'failed', error = CAST(:error AS jsonb), finished_at = clock_timestamp()
+        UPDATE release_requests
+        SET status = 'failed', error = CAST(:error AS jsonb), next_attempt_at = NULL, finished_at = clock_timestamp()
         WHERE id = :id AND status = 'queued'
     """
-    connection.execute(parsed(abandoned), {"id": request_id, "error": canonical_json.dumps(error.as_record())})
+    parameters = {"id": request_id, "error": canonical_json.dumps(error.as_record())}
+    return connection.execute(parsed(abandoned), parameters).rowcount == 1
 
 
 def _finish(

@@ -14,10 +14,9 @@ from release_worker.domain.text import printable
 from release_worker.errors import (
     IdempotencyConflict,
     InvalidRequest,
-    ReleaseWorkerError,
     RequestNotFound,
 )
-from release_worker.store.accepting import KEY_WAIT, accept_request, find_same_request, refuse_request
+from release_worker.store.accepting import KEY_WAIT, Refusal, accept_request, find_same_request, refuse_request
 from release_worker.store.engine import ledger_transaction, single_statement
 
 
@@ -41,7 +40,7 @@ class Inbox:
 
     @staticmethod
     def ticket(kind: str, message: Message) -> Ticket | None:
-        """What the sender says of the message's row, where it says all of it; None where the row must be looked at."""
+        """What the sender says about the message's row, if it says all of it; None if the row must be looked at."""
         if not message.in_ledger or not isinstance(message.toolset, str):
             return None
         try:
@@ -53,20 +52,20 @@ class Inbox:
     def accept(self, kind: str, message: Message) -> RequestRecord:
         """The row that a message stands for.
 
-        Raises InvalidRequest for one that is no valid request, and IdempotencyConflict for one that uses a key, or the
-        id of another request, for something else; either is a row that has failed. Raises RequestNotFound where its
-        sender wrote a row that is not there: the sender's transaction was undone.
+        Raises InvalidRequest for a message that is no valid request, and IdempotencyConflict for a message that uses a
+        key, or the id of another request, for something else; either is written down as failed. Raises RequestNotFound
+        if its sender wrote a row that is not there: the sender's transaction was undone.
         """
         try:
             request = parse_request(kind, message.positional, message.keywords)
         except InvalidRequest as error:
-            self._refuse(message.id, kind, _legible(message), _actor(message.keywords), error)
+            self._refuse(Refusal(message.id, kind, _legible(message), _actor(message.keywords), error))
             raise
         try:
             return self._row_of(request, message)
         except IdempotencyConflict as error:
             payload = {**request.payload(), "idempotency_key": request.idempotency_key}
-            self._refuse(message.id, kind, payload, request.actor, error, request)
+            self._refuse(Refusal(message.id, kind, payload, request.actor, error, request))
             raise
 
     def _row_of(self, request: Request, message: Message) -> RequestRecord:
@@ -78,25 +77,9 @@ class Inbox:
             raise RequestNotFound(request_id=message.id)
         return record
 
-    def _refuse(
-        self,
-        request_id: str,
-        kind: str,
-        payload: Mapping[str, Any],
-        actor: str,
-        error: ReleaseWorkerError,
-        request: Request | None = None,
-    ) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         with ledger_transaction(self._engine) as connection:
-            refuse_request(
-                connection,
-                request_id=request_id,
-                kind=kind,
-                payload=payload,
-                requested_by=actor,
-                error=error,
-                request=request,
-            )
+            refuse_request(connection, refusal)
 
 
 def _legible(message: Message) -> dict[str, Any]:

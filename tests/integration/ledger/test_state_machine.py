@@ -6,7 +6,9 @@ import pytest
 from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
+from release_worker.domain.cancellation import Cancellation
 from release_worker.errors import DatabaseUnavailable, InvalidRequest, LockUnavailable
+from release_worker.operations.cancel_request import cancel_request
 from release_worker.operations.retry_request import retry_request
 from release_worker.operations.sweep import sweep
 from release_worker.store.engine import ledger_transaction
@@ -21,7 +23,7 @@ TABLE = transitions_of_the_page()
 
 
 def test_the_page_names_every_transition_between_the_four_states() -> None:
-    assert len(TABLE) == 10
+    assert len(TABLE) == 11
     assert {state for transition in TABLE.values() for state in transition} == {
         None,
         "queued",
@@ -110,6 +112,12 @@ def drive_abandon(engine: Engine, billing: Toolset) -> None:
     mailbox(engine).abandon(ask(engine, billing), LockUnavailable(toolset_id=str(billing.id)))
 
 
+def drive_cancel(engine: Engine, billing: Toolset) -> None:
+    asked = ask(engine, billing)
+    with ledger_transaction(engine) as connection:
+        cancel_request(connection, asked, Cancellation(actor="alice"))
+
+
 def drive_retry(engine: Engine, billing: Toolset) -> None:
     drive_fail(engine, billing)
     with ledger_transaction(engine) as connection:
@@ -128,6 +136,7 @@ DRIVERS: Mapping[str, tuple[Callable[[Engine, Toolset], None], list[str]]] = {
     "fail": (drive_fail, ["accept", "claim"]),
     "exhaust": (drive_exhaust, ["accept", "claim"]),
     "abandon": (drive_abandon, ["accept"]),
+    "cancel": (drive_cancel, ["accept"]),
     "retry": (drive_retry, ["accept", "claim", "fail"]),
 }
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Row, text
 from release_worker.domain.request_record import Claim, RequestRecord
 from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.errors import LockUnavailable, WorkerLost
-from release_worker.store import accepting, requests, sweeping
+from release_worker.store import accepting, accepting_together, requests, sweeping
 from release_worker.store.requests import record_of
 from tests.support.state_machine import transitions_of_the_page
 
@@ -65,10 +65,14 @@ WRITERS: Mapping[str, tuple[Call, Outcome, list[str], set[str]]] = {
         ["accept", "refuse"],
         set(),
     ),
+    "accept_together": (
+        lambda c, _: accepting_together.accept_together(c, [accepting_together.Asked("id", TOOLSET_ID, REQUEST)]),
+        lambda _: False,
+        ["accept"],
+        set(),
+    ),
     "refuse_request": (
-        lambda c, _: accepting.refuse_request(
-            c, request_id="id", kind="create_release", payload={}, requested_by="x", error=ERROR
-        ),
+        lambda c, _: accepting.refuse_request(c, accepting.Refusal("id", "create_release", {}, "x", ERROR)),
         lambda _: False,
         ["refuse"],
         set(),
@@ -96,7 +100,7 @@ WRITERS: Mapping[str, tuple[Call, Outcome, list[str], set[str]]] = {
     "abandon": (
         lambda c, _: requests.abandon(c, "id", ERROR),
         lambda row: row.status == "queued",
-        ["abandon"],
+        ["abandon", "cancel"],
         set(),
     ),
     "take_overdue": (
@@ -132,7 +136,7 @@ def writers_in(module: ModuleType) -> set[str]:
 
 
 def test_every_function_that_writes_to_the_ledger_is_tried_here() -> None:
-    found = {name for module in (accepting, requests, sweeping) for name in writers_in(module)}
+    found = {name for module in (accepting, accepting_together, requests, sweeping) for name in writers_in(module)}
     assert found == WRITERS.keys()
 
 

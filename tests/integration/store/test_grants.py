@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient, migrations
-from release_worker.errors import DatabaseUnavailable, IdempotencyConflict, InvalidRequest
+from release_worker.errors import DatabaseUnavailable, IdempotencyConflict, InvalidRequest, RequestCancelled
 from release_worker.operations.sweep import sweep
 from release_worker.store.engine import make_engine
 from release_worker.store.tables import metadata
@@ -120,6 +120,22 @@ def test_an_app_asks_and_waits_for_the_result(servers: Servers, users: Users, *,
         for not_for_apps in (client.sweep, lambda: client.retry(handle.id)):
             with pytest.raises((DatabaseUnavailable, InvalidRequest)):
                 not_for_apps()
+        [bulk] = client.release_all(project="acme/payments", actor=ACTOR).values()
+        client.release_all(organization="acme", actor=ACTOR, idempotency_key="bulk")
+        mailbox(users.worker).work_until_done(bulk.id)
+        assert [ended.release_number for _, ended in client.wait([bulk]) if not isinstance(ended, Exception)] == [1]
+        queued = client.create_release(billing.path, actor=ACTOR)
+        with pytest.raises(DatabaseUnavailable, match="lacks a privilege"):
+            client.cancel(queued.id, actor=ACTOR)
+
+
+def test_who_has_the_workers_rights_cancels_a_request(servers: Servers, users: Users) -> None:
+    asked = ask(users.app, a_full_toolset(users.app))
+    url = users.worker.url.render_as_string(hide_password=False)
+    with ReleaseClient(broker_url=servers.broker_url, database_url=url) as client:
+        client.cancel(asked, actor=ACTOR)
+        with pytest.raises(RequestCancelled):
+            client.handle(asked).result(1)
 
 
 NOT_FOR_APPS_AND_READERS = (

@@ -29,6 +29,8 @@ EXPECTED = {
     "a rollback that changes nothing": AROUND + 6,
     "a rollback of one list": AROUND + 13,
     "a rollback of everything": AROUND + 40,
+    "a repair that changes nothing": AROUND + 8,  # which release is current, before and after it is held
+    "a rollback that was planned": AROUND + 14,  # one of one list, and what the plan said
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
     "a prune": AROUND + 15,
@@ -72,6 +74,8 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "a rollback that changes nothing": ("rollback", {"release_number": 2}),
     "a rollback of one list": ("rollback", {"release_number": 1}),
     "a rollback of everything": ("rollback", {"release_number": 1, "allow_shared_impact": True}),
+    "a repair that changes nothing": ("repair", {}),
+    "a rollback that was planned": ("apply_plan", {}),
     "a check of drift": ("check_drift", {}),
     "a pin": ("pin", {"release_number": 1}),
     "a prune": ("prune", {"keep": 1}),
@@ -89,7 +93,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 def test_an_operation_waits_for_postgresql_as_often_as_was_decided(
     engine: Engine, engine_of_worker: Engine, billing: Toolset, name: str
 ) -> None:
-    if name == "a rollback of one list":
+    if name in ("a rollback of one list", "a rollback that was planned"):
         billing.move_tool(INVOICE, 9)
     if name == "a rollback of everything":
         edit_everything(billing)
@@ -101,6 +105,9 @@ def test_an_operation_waits_for_postgresql_as_often_as_was_decided(
     if name == "an import":
         fields = {**fields, "bundle": keep(engine, exported(engine, billing, 1))}
         edit_everything(billing)
+    if kind == "apply_plan":
+        planned = mailbox(engine).work_until_done(ask(engine, billing, "rollback", release_number=1, dry_run=True))
+        fields = {"plan_id": planned.id}
     worker = mailbox(engine_of_worker)
     with round_trips(engine_of_worker) as waited:
         worked(engine, worker, billing, kind, **fields)

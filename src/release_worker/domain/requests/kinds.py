@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill, indent
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from release_worker.domain.requests.apply_plan import ApplyPlan
 from release_worker.domain.requests.check_drift import CheckDrift
@@ -22,6 +22,8 @@ from release_worker.domain.requests.set_mode import SetMode
 from release_worker.domain.requests.stage import Stage
 from release_worker.domain.text import printable
 from release_worker.errors import InvalidRequest
+
+M = TypeVar("M", bound=BaseModel)
 
 KINDS: Mapping[str, type[Request]] = {
     kind.kind: kind
@@ -47,7 +49,11 @@ def parse_request(kind: str, positional: Sequence[Any], keywords: Mapping[str, A
 
 def validate_request(kind: str, fields: Mapping[str, Any]) -> Request:
     """The request of this kind with these fields. Raises InvalidRequest, listing every problem."""
-    model = _kind(kind)
+    return validated(_kind(kind), fields)
+
+
+def validated(model: type[M], fields: Mapping[str, Any]) -> M:
+    """The value of this model with these fields. Raises InvalidRequest, listing every problem."""
     try:
         return model.model_validate(dict(fields))
     except ValidationError as error:

@@ -51,7 +51,7 @@ class RollbackResult(Result):
 class Rollback(Request):
     """Restore a release of a toolset, exactly or not at all: the release of a number, or the one that `to` means.
 
-    Of a component with very many changes, `changes` has the first 10,000 keys that were added or removed, the first
+    If a component has very many changes, `changes` has the first 10,000 keys that were added or removed, the first
     1,500 changed items, and how many it `omitted`.
 
     With `dry_run` nothing is changed: the answer says what would be, also if it would be refused, and `apply_plan` with

@@ -26,7 +26,7 @@ from release_worker.state.providers import add
 from release_worker.state.registry import Components
 from release_worker.state.states import live_state
 from release_worker.state.work import Work
-from release_worker.store.capturing import Stamp
+from release_worker.store.capturing import Predecessor, Stamp
 from release_worker.store.owners.holding import touch_owners
 from release_worker.store.owners.pointing import set_current_release
 from release_worker.store.rollbacks import RollbackRecord, record_rollback
@@ -102,7 +102,8 @@ def _settle(
 
 
 def _capture(connection: Connection, plan: RollbackPlan, components: Components, stamp: Stamp) -> Release:
-    release = capture(connection, plan.subject, components=components, current=plan.current, stamp=stamp)
+    predecessor = Predecessor(None if plan.current is None else plan.current.id)
+    release = capture(connection, plan.subject, components, predecessor=predecessor, stamp=stamp)
     assert release is not None, "a capture without a condition"
     return release
 

@@ -1,7 +1,7 @@
 """What happens to tools and resources that the target served but that nothing would provide after the rollback."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
@@ -70,7 +70,8 @@ def settle_dependencies(
         missing[kind] = lost if kind in selected else ()
     if not any(missing.values()):
         return Dependencies(warnings=tuple(warnings), missing=missing)
-    return _decide(connection, on_missing, missing, warnings, live=live, snapshot=snapshot)
+    decided = _decide(connection, on_missing, missing, live=live, snapshot=snapshot)
+    return replace(decided, warnings=(*warnings, *decided.warnings))
 
 
 def _captured_its_source(snapshot: State) -> bool:
@@ -81,24 +82,23 @@ def _decide(
     connection: Connection,
     on_missing: OnMissing,
     missing: Mapping[str, tuple[str, ...]],
-    warnings: Sequence[str],
     *,
     live: State,
     snapshot: State,
 ) -> Dependencies:
     match on_missing:
         case "fail":
-            return Dependencies(warnings=tuple(warnings), missing=missing, refusal=_missing_dependencies(missing))
+            return Dependencies(missing=missing, refusal=_missing_dependencies(missing))
         case "skip":
             skipped = {kind: urns for kind, urns in missing.items() if urns}
             notes = [note for kind, urns in skipped.items() for note in _listing(f"skipped {kind}", urns)]
-            return Dependencies(skipped=skipped, warnings=(*warnings, *notes), missing=missing)
+            return Dependencies(skipped=skipped, warnings=tuple(notes), missing=missing)
         case "recreate":
             additions = find_additions(connection, **missing, live=live, snapshot=snapshot)
             if left := additions.short_of(missing):
-                return Dependencies(warnings=tuple(warnings), missing=missing, refusal=_missing_dependencies(left))
+                return Dependencies(missing=missing, refusal=_missing_dependencies(left))
             notes = [note for kind, urns in missing.items() for note in _listing(f"provided again: {kind}", urns)]
-            return Dependencies(additions=additions, warnings=(*warnings, *notes), missing=missing)
+            return Dependencies(additions=additions, warnings=tuple(notes), missing=missing)
 
 
 def _missing_dependencies(missing: Mapping[str, tuple[str, ...]]) -> MissingDependencies:

@@ -4,7 +4,7 @@ from release_worker.domain.requests.publish import Publish, PublishResult
 from release_worker.operations.expectations import check_expected_release
 from release_worker.operations.restoring import Seen, hold_live_rows
 from release_worker.operations.staging.pair import OWN, hold_pair
-from release_worker.operations.taking_over import plan_take_over, take_over
+from release_worker.operations.taking_over import Incoming, plan_take_over, take_over
 from release_worker.state.states import live_state, live_state_as
 from release_worker.state.work import Work
 from release_worker.store.capturing import Stamp
@@ -22,9 +22,9 @@ def publish(work: Work, request: Publish) -> PublishResult:
     for one in (parent, copy):
         hold_live_rows(connection, components, one, written=OWN)
     seen = Seen(copy, live_state(components, copy).digests(connection))
-    plan = plan_take_over(
-        connection, components, parent, live_state_as(components.of_scope("toolset"), copy, role="copy")
-    )
+    staged = live_state_as(components.of_scope("toolset"), copy, role="copy")
+    incoming = Incoming(staged, f"publishing {copy.path}", (seen,))
+    plan = plan_take_over(connection, components, parent, incoming)
     check_expected_release(request.expected_current_release, plan.current)
     stamp = Stamp(
         "release",
@@ -33,7 +33,7 @@ def publish(work: Work, request: Publish) -> PublishResult:
         notes=f"published from {copy.path}" if request.notes is None else request.notes,
         labels=request.labels,
     )
-    done = take_over(connection, components, plan, stamp, event=f"publishing {copy.path}", seen=[seen])
+    done = take_over(connection, components, plan, stamp)
     over = editing_mode(connection, parent) == "iteration"
     if over:
         delete_copy(connection, parent, copy)

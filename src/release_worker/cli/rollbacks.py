@@ -1,0 +1,202 @@
+"""`rollback` and `repair`: put a toolset back, with the plan before the eyes."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from release_worker.cli.failures import DONE, FAILED
+from release_worker.cli.options import (
+    Actor,
+    AsJson,
+    ExpectedRelease,
+    IdempotencyKey,
+    NoWait,
+    Organization,
+    Reason,
+    Timeout,
+    ToolsetArgument,
+)
+from release_worker.cli.render import print_json
+from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
+
+if TYPE_CHECKING:
+    from release_worker.client import ReleaseClient
+    from release_worker.domain.requests.rollback import RollbackResult
+
+Plan = Annotated[
+    bool,
+    typer.Option(
+        "--plan",
+        "--dry-run",
+        help="Only show what would change; change nothing. Waits its turn in the toolset's queue.",
+    ),
+]
+Components = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--component",
+        "--components",
+        metavar="NAME",
+        help="Restore only this; may be repeated, or several joined by commas. One of tools, resources, settings, "
+        "deployment, system, global_variations, toolset_variations. All of them by default.",
+    ),
+]
+OnMissing = Annotated[
+    Literal["fail", "skip", "recreate"],
+    typer.Option(
+        help="When a tool or resource of the release would have no definition any more: fail and change nothing, "
+        "skip it, or recreate its definition from the release."
+    ),
+]
+AllowSharedImpact = Annotated[
+    bool, typer.Option("--allow-shared-impact", help="Restore shared state even if other toolsets then change too.")
+]
+AllChanges = Annotated[bool, typer.Option("--all", help="Show every change, not only the first ones.")]
+AllowBad = Annotated[bool, typer.Option("--allow-bad", "--force", help="Go to the release even if it is marked bad.")]
+Number = Annotated[int | None, typer.Argument(metavar="[N]", min=1, help="The release's number, as `list` shows it.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, also in a terminal.")]
+
+
+def rollback(
+    toolset: ToolsetArgument,
+    actor: Actor,
+    number: Number = None,
+    previous: Annotated[bool, typer.Option("--previous", help="To what was current before.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="To what was live before the last rollback.")] = False,
+    last_good: Annotated[
+        bool, typer.Option("--to-last-good", help="To the nearest release before the current one that is not bad.")
+    ] = False,
+    apply: Annotated[
+        str | None, typer.Option("--apply", metavar="PLAN_ID", help="Do exactly this plan, if nothing has moved.")
+    ] = None,
+    plan: Plan = False,
+    yes: Yes = False,
+    reason: Reason = None,
+    component: Components = None,
+    on_missing: OnMissing = "fail",
+    allow_shared_impact: AllowSharedImpact = False,
+    allow_bad: AllowBad = False,
+    expected_current_release: ExpectedRelease = None,
+    organization: Organization = None,
+    idempotency_key: IdempotencyKey = None,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    no_wait: NoWait = False,
+    all_changes: AllChanges = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put a toolset back exactly as it was in release N.
+
+    All or nothing. Live edits that no release holds are kept in a backup release first, so a rollback can be undone;
+    the answer says how. In a terminal the plan is shown first, and you are asked.
+
+    Example: release-worker rollback acme/payments/billing 41 --plan
+    """
+    words = {"previous": previous, "undo": undo, "last_good": last_good}
+    to = [word for word, given in words.items() if given]
+    _check_one_target(number, to, apply, plan=plan)
+    whose: dict[str, Any] = {
+        "actor": actor,
+        "reason": reason,
+        "organization": organization,
+        "idempotency_key": idempotency_key,
+    }
+    options: dict[str, Any] = {
+        "release_number": number,
+        "to": to[0] if to else None,
+        "components": _names(component),
+        "on_missing": on_missing,
+        "allow_shared_impact": allow_shared_impact,
+        "allow_bad": allow_bad,
+        "expected_current_release": expected_current_release,
+    }
+    with client_from_environment(waits=not no_wait) as client:
+        if apply is None and not (plan or yes or no_wait or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
+            apply = _confirmed(client, toolset, {**whose, **options}, timeout=timeout, every_change=all_changes)
+        if apply is not None:
+            handle: Any = client.apply_plan(toolset, apply, **whose)
+        else:
+            handle = client.rollback(toolset, **options, **whose, dry_run=plan)
+        if no_wait:
+            show_accepted(handle, as_json=as_json)
+            return
+        result = result_of(handle, timeout=timeout)
+    _show(toolset, result, every_change=all_changes, as_json=as_json)
+
+
+def repair(
+    toolset: ToolsetArgument,
+    actor: Actor,
+    reason: Reason = None,
+    component: Components = None,
+    on_missing: OnMissing = "fail",
+    allow_shared_impact: AllowSharedImpact = False,
+    organization: Organization = None,
+    idempotency_key: IdempotencyKey = None,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    no_wait: NoWait = False,
+    all_changes: AllChanges = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put live state back to the current release.
+
+    The release keeps its number. Live edits that no release holds are kept in a backup release first.
+
+    Example: release-worker repair acme/payments/billing --reason "edited by hand"
+    """
+    with client_from_environment(waits=not no_wait) as client:
+        handle = client.repair(
+            toolset,
+            actor=actor,
+            reason=reason,
+            components=_names(component),
+            on_missing=on_missing,
+            allow_shared_impact=allow_shared_impact,
+            idempotency_key=idempotency_key,
+            organization=organization,
+        )
+        if no_wait:
+            show_accepted(handle, as_json=as_json)
+            return
+        result = result_of(handle, timeout=timeout)
+    _show(toolset, result, every_change=all_changes, as_json=as_json)
+
+
+def _check_one_target(number: int | None, words: Sequence[str], apply: str | None, *, plan: bool) -> None:
+    """Raises BadParameter."""
+    given = [*words, *([] if number is None else [number]), *([] if apply is None else [apply])]
+    if len(given) != 1:
+        raise typer.BadParameter("name one target: N, --previous, --undo, --to-last-good or --apply PLAN_ID")
+    if apply is not None and plan:
+        raise typer.BadParameter("--plan makes a new plan; --apply does one that there is")
+
+
+def _names(given: list[str] | None) -> list[str] | None:
+    return [name for one in given or () for name in one.split(",")] or None
+
+
+def _confirmed(
+    client: "ReleaseClient", toolset: str, asked: dict[str, Any], *, timeout: float, every_change: bool
+) -> str | None:
+    """The id of a plan that was shown and agreed to. Ends the command if there is nothing to agree to."""
+    key = asked.pop("idempotency_key")
+    planned = result_of(client.rollback(toolset, **asked, dry_run=True), timeout=timeout)
+    asked["idempotency_key"] = key
+    _show(toolset, planned, every_change=every_change, as_json=False, asks=True)
+    if planned.noop:
+        raise typer.Exit(DONE)
+    typer.confirm("Do it?", abort=True)
+    return planned.plan_id
+
+
+def _show(toolset: str, result: "RollbackResult", *, every_change: bool, as_json: bool, asks: bool = False) -> None:
+    """Print the answer; a plan that would be refused ends the command as the refusal would."""
+    from release_worker.cli.outcomes import show_rollback
+
+    if as_json:
+        print_json(result)
+    else:
+        show_rollback(toolset, result, every_change=every_change, asks=asks)
+    if result.refused is not None:
+        raise typer.Exit(FAILED)

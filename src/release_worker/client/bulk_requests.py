@@ -1,0 +1,101 @@
+"""Many requests at once, and the wait for all of them."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from uuid_utils import uuid7
+
+from release_worker.broker.publishing import message_of
+from release_worker.client.asking import Asking
+from release_worker.client.connections import twice
+from release_worker.client.request_handle import RequestHandle
+from release_worker.domain.owner_name import OwnerName
+from release_worker.domain.requests.create_release import CreateReleaseResult
+from release_worker.domain.requests.kinds import validate_request, validated
+from release_worker.domain.requests.request import Result
+from release_worker.errors import ReleaseWorkerError
+
+if TYPE_CHECKING:
+    from release_worker.domain.request_record import RequestRecord
+    from release_worker.domain.subject import Subject
+    from release_worker.store.accepting_together import Asked
+
+R = TypeVar("R", bound=Result)
+
+_PLAIN_PATH = re.compile(r"[\w.~-]+(/[\w.~-]+){2}")
+
+
+class BulkRequests(Asking):
+    """Asks for the same of many toolsets. Needs a database."""
+
+    def release_all(
+        self,
+        *,
+        project: str | None = None,
+        organization: str | None = None,
+        actor: str,
+        notes: str | None = None,
+        labels: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> dict[str, RequestHandle[CreateReleaseResult]]:
+        """Ask for a release of each live toolset of a project (`organization/project`) or an organization (a slug or an
+        id) that differs from its current release. Returns the handles by the toolsets' paths.
+
+        All requests are accepted, or none. The key serves for each toolset: asked again with it, this returns the
+        handles of the same requests, and those of toolsets that came since. Other releases go before these. Raises
+        OwnerNotFound, InvalidRequest, IdempotencyConflict and BrokerUnavailable; in the last, all requests are kept.
+        """
+        owner = validated(OwnerName, {"project": project, "organization": organization})
+        fields = {
+            "actor": actor,
+            "notes": notes,
+            "labels": None if labels is None else dict(labels),
+            "only_if_changed": True,
+            "idempotency_key": idempotency_key,
+        }
+        ids: dict[Any, str] = {}  # by toolset; what did arrive is found under its id
+        accepted = twice(lambda: self._write_down_all(owner, fields, ids))
+        handles = {
+            path: RequestHandle[CreateReleaseResult](self._wait, record.id, record.kind, published=record.finished)
+            for path, record in accepted.items()
+        }
+        for path, record in accepted.items():
+            if not record.finished:
+                self._publish(handles[path], message_of(record, behind_others=True), kept=True)
+        return handles
+
+    def wait(
+        self, handles: Iterable[RequestHandle[R]], timeout: float | None = None
+    ) -> Iterator[tuple[RequestHandle[R], R | ReleaseWorkerError]]:
+        """Each handle with its request's result or error, as soon as that request has ended.
+
+        Raises ResultTimeout if none of them ends for `timeout` seconds (None: waits for ever), ResultUnavailable if the
+        database is away, and RequestNotFound for a request whose transaction has not been committed.
+        """
+        from release_worker.client.writing_down import in_the_order_of_their_ends
+
+        by_id = {handle.id: handle for handle in handles}
+        for record in in_the_order_of_their_ends(self._engine(), list(by_id), timeout):
+            ended = record.stored_error() if record.status == "failed" else cast(R, record.answer())
+            yield by_id[record.id], ended
+
+    def _write_down_all(
+        self, owner: OwnerName, fields: Mapping[str, Any], ids: dict[Any, str]
+    ) -> "dict[str, RequestRecord]":
+        from release_worker.store.accepting_together import Asked, accept_together
+        from release_worker.store.engine import ledger_transaction
+        from release_worker.store.owners.listing import toolsets_of
+
+        def asked(subject: "Subject") -> "Asked":
+            # A path with odd characters would be refused; the id means the same.
+            name = subject.path if _PLAIN_PATH.fullmatch(subject.path) else str(subject.toolset_id)
+            request_id = ids.setdefault(subject.toolset_id, str(uuid7()))
+            return Asked(
+                request_id, subject.toolset_id, validate_request("create_release", {**fields, "toolset": name})
+            )
+
+        with ledger_transaction(self._engine()) as connection:
+            subjects = toolsets_of(connection, owner)
+            records = accept_together(connection, [asked(subject) for subject in subjects])
+        return {subject.path: record for subject, record in zip(subjects, records, strict=True)}

@@ -1,0 +1,44 @@
+"""All toolsets of a project or an organization."""
+
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from release_worker.domain.owner_name import OwnerName
+from release_worker.domain.subject import Scope, Subject
+from release_worker.errors import OwnerNotFound
+from release_worker.store.owners.naming import organization_named
+from release_worker.store.owners.relations import LIVE, OWNED, OWNERS, SUBJECT
+from release_worker.store.statements import parsed
+
+
+def toolsets_of(connection: Connection, owner: OwnerName) -> list[Subject]:
+    """The live toolsets of the owner of this name, in the order of their paths. Raises OwnerNotFound."""
+    scope, owner_id = _owner(connection, owner)
+    query = f"""
+        SELECT {SUBJECT}
+        FROM {OWNED}
+        WHERE {LIVE} AND t.{OWNERS[scope].of_toolset} = :owner_id
+        ORDER BY path, t.id
+    """
+    return [Subject(**row._mapping) for row in connection.execute(parsed(query), {"owner_id": owner_id})]
+
+
+def _owner(connection: Connection, owner: OwnerName) -> tuple[Scope, UUID]:
+    scope: Scope
+    if owner.project is None:
+        scope, name = "organization", owner.organization
+        query, parameters = f"SELECT {organization_named(':caller')}", {"caller": owner.organization}
+    else:
+        scope, name = "project", owner.project
+        organization, _, project = owner.project.partition("/")
+        query = f"""
+            SELECT p.id FROM projects p JOIN organizations o ON o.id = p.organization_id
+            WHERE o.slug = :organization AND p.slug = :project
+              AND (CAST(:caller AS text) IS NULL OR o.id = {organization_named(":caller")})
+        """
+        parameters = {"organization": organization, "project": project, "caller": owner.organization}
+    found = connection.execute(parsed(query), parameters).scalar()
+    if found is None:
+        raise OwnerNotFound(scope=scope, name=name)
+    return scope, found
