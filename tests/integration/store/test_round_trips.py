@@ -36,10 +36,10 @@ EXPECTED = {
     "a prune": AROUND + 15,
     "a staged copy": AROUND + 15,
     "a staged copy that is there": AROUND + 3,
-    "a publication": AROUND + 24,
+    "a publication": AROUND + 23,
     "a discarded copy": AROUND + 9,
     "a mode": AROUND + 2,
-    "an import": AROUND + 42,
+    "an import": AROUND + 41,
     "a mark": AROUND + 3,
 }
 
