@@ -17,6 +17,7 @@ COMMANDS = {
     "show": ["show", "{path}", "1"],
     "pin": ["pin", "{path}", "1"],
     "unpin": ["unpin", "{path}", "1"],
+    "repair": ["repair", "{path}"],
     "mark": ["mark", "{path}", "1", "bad", "--reason", "it is"],
     "staging create": ["staging", "create", "{path}"],
     "staging discard": ["staging", "discard", "{path}"],

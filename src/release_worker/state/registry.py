@@ -46,7 +46,7 @@ class Components:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The built-in names in the order of the contract, then the plug-ins'."""
+        """The built-in names in the order in which users know them, then those of the plug-ins."""
         return (*BUILT_IN, *(component.name for component in self.plug_ins))
 
     @property
@@ -76,7 +76,7 @@ def _part(component: Component, place: int) -> ComponentState:
 
 
 def built_in_components() -> Components:
-    """The seven components of the contract."""
+    """The seven components that are always there."""
     return Components(_BUILT_IN)
 
 

@@ -62,6 +62,8 @@ VALID: dict[str, dict[str, Any]] = {
     "discard": {},
     "set_mode": {"mode": "staging"},
     "import_bundle": {"bundle": "0" * 64, "allow_shared_impact": True},
+    "apply_plan": {"plan_id": "some-plan"},
+    "repair": {},
 }
 
 

@@ -66,6 +66,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "discard": {},
     "set_mode": {"mode": "staging"},
     "import_bundle": {},
+    "repair": {"allow_shared_impact": True},
 }
 
 

@@ -33,6 +33,7 @@ OPERATIONS: Mapping[str, dict[str, Any]] = {
     "discard": {},
     "set_mode": {"mode": "staging"},
     "import_bundle": {},
+    "repair": {},
 }
 
 

@@ -172,6 +172,7 @@ def test_a_worker_that_stops_in_the_middle_of_anything_loses_its_session_before_
         "discard": {},
         "set_mode": {"mode": "staging"},
         "import_bundle": {},
+        "repair": {},
     }
     for kind, fields in asked.items():
         fields = {**fields, **ready_for(engine, kind, billing)}
