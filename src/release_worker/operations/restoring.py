@@ -27,7 +27,7 @@ class MoreToHold(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The live state of a toolset, as it was when something was decided from it."""
+    """The live state of a toolset, or what was looked at of it, as it was when something was decided from it."""
 
     subject: Subject
     digests: StateDigests
@@ -104,7 +104,7 @@ def _is_free(component: Component, restored: Collection[str]) -> bool:
 def _refuse_if_moved(connection: Connection, components: Iterable[Component], seen: Seen) -> None:
     """Raises VersionConflict if what others have committed of these is no longer what was seen: looked at from outside,
     where what this transaction has written does not show."""
-    looked_at = list(components)
+    looked_at = [one for one in components if one.name in seen.digests.components]
     if not looked_at:
         return
     with single_statement(connection.engine) as outside:

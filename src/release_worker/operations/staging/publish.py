@@ -21,8 +21,9 @@ def publish(work: Work, request: Publish) -> PublishResult:
     parent, copy = hold_pair(connection, work.toolset_id)
     for one in (parent, copy):
         hold_live_rows(connection, components, one, written=OWN)
-    seen = Seen(copy, live_state(components, copy).digests(connection))
-    staged = live_state_as(components.of_scope("toolset"), copy, role="copy")
+    own = components.of_scope("toolset")
+    seen = Seen(copy, live_state(own, copy).digests(connection))
+    staged = live_state_as(own, copy, role="copy")
     incoming = Incoming(staged, f"publishing {copy.path}", (seen,))
     plan = plan_take_over(connection, components, parent, incoming)
     check_expected_release(request.expected_current_release, plan.current)
