@@ -18,12 +18,10 @@ from sqlalchemy.orm import Session
 from release_worker import ReleaseClient, RequestHandle
 from release_worker.broker.routing import QUEUES
 from release_worker.embedded import EmbeddedServers
-from release_worker.errors import BrokerUnavailable, ReleaseNotFound, TransientError
-from release_worker.store.engine import make_engine
+from release_worker.errors import BrokerUnavailable, TransientError
 from tests.faults.estate import Place, apply_edit
 from tests.faults.journal import Fate, Journal, Submission
 from tests.faults.plan import COMPONENTS, NAMING, Action, Ask, Edit
-from tests.support.bundles import exported
 
 ACTOR = "faults"
 APP_NAME = "faults app"  # of connections that strikes may kill; the harness's own have another
@@ -37,11 +35,6 @@ KINDS: dict[Action, str] = {
     "pin": "pin",
     "unpin": "pin",
     "prune": "prune",
-    "stage": "stage",
-    "publish": "publish",
-    "discard": "discard",
-    "set mode": "set_mode",
-    "import": "import_bundle",
 }
 
 
@@ -55,14 +48,12 @@ class Load:
         self._engine = create_engine(
             database_url, pool_size=8, pool_pre_ping=True, connect_args={"application_name": APP_NAME}
         )
-        self._reading = make_engine(database_url, application_name=APP_NAME)  # as `export` reads
         self._plain = plain_app(servers.broker_url)
 
     def close(self) -> None:
         self._client.close()
         self._plain.close()
         self._engine.dispose()
-        self._reading.dispose()
 
     def edit(self, edit: Edit) -> None:
         """One app's transaction; an app that fails has changed nothing, or all of it."""
@@ -149,13 +140,8 @@ class Load:
                 return {**arguments, "pinned": ask.action == "pin"}
             case "prune":
                 return {**arguments, "keep": ask.keep}
-            case "check drift" | "stage" | "publish" | "discard":
+            case "check drift":
                 return arguments
-            case "set mode":
-                return {**arguments, "mode": "staging" if ask.target < 0.5 else "iteration"}
-            case "import":
-                bundle = self._bundle(ask)
-                return {**arguments, "bundle": bundle, "allow_shared_impact": ask.allow_shared_impact}
             case "dry run":
                 return {**arguments, "allow_shared_impact": True, "dry_run": True}
         arguments["expected_current_release"] = 999_999 if ask.expects_wrongly else None
@@ -169,17 +155,6 @@ class Load:
             "on_missing": ask.on_missing,
             "allow_shared_impact": ask.allow_shared_impact,
         }
-
-    def _bundle(self, ask: Ask) -> str:
-        """Of one of the toolset's own releases, once the database answers, and one that is not pruned meanwhile."""
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                return exported(self._reading, self._places[ask.toolset].toolset, self._named(ask))
-            except (TransientError, ReleaseNotFound):
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(0.1)
 
     def _named(self, ask: Ask) -> int:
         numbers = release_numbers(self._engine, self._places[ask.toolset])

@@ -19,10 +19,7 @@ COMPONENTS = (
 )
 
 # What is asked for. All but the first two go through the client or with `send_task` alone, and without a key.
-Action = Literal[
-    "release", "rollback", "dry run", "check drift", "pin", "unpin", "prune",
-    "stage", "publish", "discard", "set mode", "import",
-]  # fmt: skip
+Action = Literal["release", "rollback", "dry run", "check drift", "pin", "unpin", "prune"]
 # How a request reaches the worker: through the client's ledger, with `send_task` alone, or in a caller's transaction.
 Channel = Literal["client", "plain", "session"]
 # Whether apps hold the rows of what they edit: all of them, none of them, or those of some toolsets.
@@ -44,10 +41,8 @@ Fault = Literal[
     "deliver twice",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
-ACTION_WEIGHTS = (36, 27, 4, 4, 5, 3, 7, 5, 5, 1, 1, 2)
+ACTION_WEIGHTS = (43, 33, 4, 4, 5, 3, 8)
 NAMING: tuple[Action, ...] = ("rollback", "dry run", "pin", "unpin")  # those that name a release
-# Those that make a toolset of several moments: never asked of the one that is edited as a whole.
-MIXING: tuple[Action, ...] = ("stage", "publish", "discard", "set mode", "import")
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 HOLDINGS: tuple[Holding, ...] = get_args(Holding)
 FAULTS: tuple[Fault, ...] = get_args(Fault)
@@ -149,10 +144,9 @@ def _asks(draw: random.Random, requests: int, rate: float, holders: Collection[i
         at += draw.expovariate(rate)
         toolset = draw.randrange(TOOLSETS)
         action = draw.choices(ACTIONS, weights=ACTION_WEIGHTS)[0]
-        action = "release" if is_whole(toolset) and action in MIXING else action
         simple = action not in ("release", "rollback")
         partial = action == "rollback" and not is_whole(toolset) and draw.random() < 0.4
-        channel = draw.choices(CHANNELS, weights=(50, 0 if action == "import" else 30, 0 if simple else 20))[0]
+        channel = draw.choices(CHANNELS, weights=(50, 30, 0 if simple else 20))[0]
         yield Ask(
             at=at,
             index=index,

@@ -3,7 +3,7 @@ was there at each moment, who wrote it, and which of it each release and each ro
 explained by some order, one after the other."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -26,7 +26,6 @@ Complaint = tuple[Fault, str]
 Pair = tuple[UUID, str]  # an owner and a component of its state, or a toolset and CURRENT
 CURRENT = "current release"
 LISTS = ("tools", "resources")
-TAKING_OVER = ("publish", "import_bundle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,6 @@ class Replay:
         self._skipping = {
             row.id for row in self.evidence.requests if row.kind == "rollback" and row.payload["on_missing"] != "fail"
         }
-        self._request = self.evidence.request_by_id
         self._restored = {  # by request; a rollback is noted before its outcome is
             entry.what["request_id"]: UUID(entry.what["id"])
             for entry in self.evidence.log
@@ -74,8 +72,6 @@ class Replay:
                     yield from self._release(entry)
                 case "rollback":
                     yield from self._rollback(entry)
-                case "answer":
-                    yield from self._put_back(entry)
         for place in self.places:
             for component, found in self.evidence.live[place.id].items():
                 pair = self.pair(place.id, component)
@@ -130,38 +126,8 @@ class Replay:
         if kind == "release":
             self._point(entry, release_id)
         name = f"{kind} {entry.what['release_number']} of {self._place[entry.toolset_id].path}"
-        written = self._taken_over(entry.what["request_id"]) if kind == "release" else ()
         for component, found in self.evidence.held.get(release_id, {}).items():
-            if component in written:
-                yield from self._overwrite(entry, component, found, name)
-            else:
-                yield from self._read(entry, component, found, name)
-        if release_id not in self.evidence.held:
-            self.loose |= {self.pair(entry.toolset_id, component) for component in written}  # nobody can tell any more
-
-    def _taken_over(self, request_id: str) -> Collection[str]:
-        """The components that a publication or an import has written."""
-        request = self._request.get(request_id)
-        return request.result["changes"] if request is not None and request.kind in TAKING_OVER else ()
-
-    def _put_back(self, entry: Row[Any]) -> Iterator[Complaint]:
-        """A publication or an import whose outcome is what the current release holds makes no release."""
-        request = self._request[entry.what["id"]]
-        if request.kind not in TAKING_OVER or request.result["created"]:
-            return
-        held = self.evidence.held.get(UUID(request.result["release_id"]))
-        for component in self._taken_over(request.id):
-            if held is None:
-                self.loose.add(self.pair(entry.toolset_id, component))
-            else:
-                yield from self._overwrite(entry, component, held[component], f"{request.kind} {request.id}")
-
-    def _overwrite(self, entry: Row[Any], component: str, content: Any, name: str) -> Iterator[Complaint]:
-        """With what was there at some moment, or it is a mixture."""
-        pair = self.pair(entry.toolset_id, component)
-        if pair not in self.loose and exact(content) not in self.written[pair]:
-            yield self._complaint(pair, content, name)
-        self._write(entry, component, content)
+            yield from self._read(entry, component, found, name)
 
     def _rollback(self, entry: Row[Any]) -> Iterator[Complaint]:
         """What was chosen is the target's, all else is as before; and what is now is what the current release holds."""

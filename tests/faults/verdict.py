@@ -12,7 +12,7 @@ from tests.faults.estate import Place
 from tests.faults.evidence import TORN, Evidence, GoneRelease
 from tests.faults.journal import Journal, Submission
 from tests.faults.plan import Fault
-from tests.faults.replay import TAKING_OVER, unexplained
+from tests.faults.replay import unexplained
 from tests.faults.retention import retention
 from tests.support.exact_json import digest
 
@@ -28,11 +28,6 @@ Findings = dict[Bad, list[str]]
 WIPING: tuple[Fault, ...] = ("flush broker", "restart broker without its data")
 # What may be wrong with a request of the mix itself.
 LEGITIMATE = {"SharedStateImpact", "MissingDependencies", "StaleState", "ReleaseNotFound"}
-NEED_A_COPY = ("publish", "discard")
-# Which kinds of request make which kinds of release.
-MAKERS = {
-    "release": ("create_release", *TAKING_OVER), "backup": ("rollback", *TAKING_OVER), "restored": ("rollback",),
-}  # fmt: skip
 
 
 def judge(evidence: Evidence, journal: Journal, places: Sequence[Place]) -> Findings:
@@ -86,7 +81,7 @@ def _lost_effects(evidence: Evidence) -> Iterator[str]:
         if request.status != "succeeded":
             continue
         result = request.result
-        if request.kind in MAKERS["release"] and result["created"]:
+        if request.kind == "create_release" and result["created"]:
             release = releases.get(result["release_id"])
             if release is None or release.request_id != request.id:
                 yield f"request {request.id} succeeded without its release"
@@ -101,15 +96,16 @@ def _lost_effects(evidence: Evidence) -> Iterator[str]:
 def _unasked(evidence: Evidence, journal: Journal) -> Iterator[str]:
     """An effect belongs to a request of its kind that succeeded; a transaction that was undone asked for nothing."""
     known = evidence.request_by_id
-    asked = [(row, f"release {row.id}", MAKERS[row.kind]) for row in evidence.every_release]
-    asked += [(row, f"rollback {row.id}", ("rollback",)) for row in evidence.rollbacks]
-    for row, name, makers in asked:
+    kinds = {"release": "create_release", "backup": "rollback", "restored": "rollback"}
+    asked = [(row, f"release {row.id}", kinds[row.kind]) for row in evidence.every_release]
+    asked += [(row, f"rollback {row.id}", "rollback") for row in evidence.rollbacks]
+    for row, name, kind in asked:
         request = known.get(row.request_id)
         if request is None:
             yield f"{name} belongs to no request"
         elif request.status != "succeeded":
             yield f"{name} belongs to request {request.id}, which {request.status}"
-        elif request.kind not in makers or request.toolset_id != row.toolset_id or request.payload.get("dry_run"):
+        elif request.kind != kind or request.toolset_id != row.toolset_id or request.payload.get("dry_run"):
             yield f"{name} belongs to request {request.id}, which asked for something else"
     for one in journal.of_fate("undone"):
         if one.request_id in known:
@@ -170,8 +166,8 @@ def _kept(evidence: Evidence, release_id: UUID | None) -> UUID | None:
 
 
 class Event:
-    """A release, with the backup that came before it, or a rollback with the releases that it made. Ids are in the
-    order of the commits: they hold the time of their insert, and the toolset was locked."""
+    """A release, or a rollback with the releases that it made. Ids are in the order of the commits: they hold the time
+    of their insert, and the toolset was locked."""
 
     def __init__(self, row: Any, backup: Any = None, restored: Any = None) -> None:
         self.id = row.id
@@ -182,15 +178,14 @@ class Event:
             self.left += [(one.predecessor_id, one, f"release {one.release_number}") for one in made]
             self.made: UUID = restored.id if restored is not None else row.to_release_id
         else:
-            both = [one for one in (backup, row) if one is not None]
-            self.left = [(one.predecessor_id, one, f"release {one.release_number}") for one in both]
+            self.left = [(row.predecessor_id, row, f"release {row.release_number}")]
             self.made = row.id
 
 
 def _events(evidence: Evidence, toolset_id: UUID) -> list[Event]:
     releases = [row for row in evidence.every_release if row.toolset_id == toolset_id]
     made = {(row.request_id, row.kind): row for row in releases}
-    events = [Event(row, made.get((row.request_id, "backup"))) for row in releases if row.kind == "release"]
+    events = [Event(row) for row in releases if row.kind == "release"]
     events += [
         Event(row, made.get((row.request_id, "backup")), made.get((row.request_id, "restored")))
         for row in evidence.rollbacks
@@ -253,8 +248,7 @@ def _unfinished(evidence: Evidence) -> Iterator[str]:
 
 def _broken(evidence: Evidence) -> Iterator[str]:
     for row in evidence.requests:
-        no_copy = row.kind in NEED_A_COPY and row.status == "failed" and row.error["type"] == "ToolsetNotFound"
-        if row.status == "failed" and row.error["type"] not in LEGITIMATE and not no_copy:
+        if row.status == "failed" and row.error["type"] not in LEGITIMATE:
             yield f"request {row.id} ({row.kind}, {row.attempts} attempts) failed with {row.error}"
 
 
