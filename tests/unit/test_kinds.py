@@ -14,6 +14,7 @@ from release_worker.domain import requests
 from release_worker.domain.requests.kinds import KINDS, describe_kind
 from release_worker.domain.requests.request import Request
 from release_worker.operations.performing import OPERATIONS
+from release_worker.queries.log import READING
 from tests.support.repository import ROOT
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
@@ -69,7 +70,7 @@ def test_a_kind_is_described_for_who_looks_at_its_task(kind: type[Request]) -> N
     assert kind.__doc__
     assert described.startswith(kind.__doc__.partition("\n")[0])
     assert f"    {kind.kind}(toolset" in described
-    for name in kind.result.model_fields:
+    for name in kind.result.names().values():
         assert name in described
     assert max(map(len, described.splitlines())) <= 120
 
@@ -77,6 +78,11 @@ def test_a_kind_is_described_for_who_looks_at_its_task(kind: type[Request]) -> N
 @every_kind
 def test_readme_says_what_a_task_does(kind: type[Request]) -> None:
     assert f"`release_worker.{kind.kind}`" in (ROOT / "README.md").read_text()
+
+
+def test_the_log_knows_the_kinds_that_only_read() -> None:
+    reading = {name for name, kind in KINDS.items() if "only_reads" in vars(kind)}
+    assert reading - {"rollback"} == set(READING)  # of rollbacks, only a plan does
 
 
 def test_a_description_shows_defaults_and_results() -> None:

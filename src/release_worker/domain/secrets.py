@@ -69,7 +69,8 @@ def hide(old: Json, new: Json, secrets: SecretKeys) -> tuple[Json, Json]:
                 inner: list[Json] = [shown for _ in having]
             else:
                 inner = [_copied(side[place]) for side in having]
-                waiting.append((inner[0], inner[-1] if len(inner) > 1 else None))
+                if any(isinstance(value, (dict, list)) for value in inner):
+                    waiting.append((inner[0], inner[-1] if len(inner) > 1 else None))
             for side, value in zip(having, inner, strict=True):
                 side[place] = value
     return boxes[0][0], boxes[1][0]
