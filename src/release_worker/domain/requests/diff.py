@@ -34,6 +34,7 @@ class Diff(Request):
     queue = "maintenance"
     result = DiffResult
     positional = ("toolset", "release_number", "to")
+    names_releases = ("release_number", "to")
 
     release_number: ReleaseNumber
     to: ReleaseNumber | Live = "live"
