@@ -53,7 +53,11 @@ class Replay:
         self._skipping = {
             row.id for row in self.evidence.requests if row.kind == "rollback" and row.payload["on_missing"] != "fail"
         }
-        self._restored: dict[str, UUID] = {}
+        self._restored = {  # by request; a rollback is noted before its outcome is
+            entry.what["request_id"]: UUID(entry.what["id"])
+            for entry in self.evidence.log
+            if entry.kind == "release" and entry.what["kind"] == "restored"
+        }
         for entry in self.evidence.log:
             if entry.kind == "edit" and not entry.what["held"]:
                 self.loose |= {self.pair(entry.toolset_id, name) for name in entry.what["wrote"]}
@@ -118,7 +122,6 @@ class Replay:
         """Holds what was there."""
         release_id, kind = UUID(entry.what["id"]), entry.what["kind"]
         if kind == "restored":
-            self._restored[entry.what["request_id"]] = release_id
             return  # an outcome: judged with its rollback
         if kind == "release":
             self._point(entry, release_id)

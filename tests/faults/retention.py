@@ -32,7 +32,7 @@ class Kept:
         if row["kind"] == "release":
             self.current = release_id
         if row["kind"] == "restored":
-            self.restored[row["request_id"]] = release_id
+            self.restored[row["request_id"]] = self.current = release_id
 
     def rolled_back(self, row: Mapping[str, Any]) -> None:
         columns = ("from_release_id", "to_release_id", "backup_release_id")

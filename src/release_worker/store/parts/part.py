@@ -42,6 +42,10 @@ class Part(Protocol):
         """The key of the part in the digest of a release."""
 
     @property
+    def table(self) -> str:
+        """The table of its rows, with columns `id`, `digest`, `form` and those of the contents."""
+
+    @property
     def forms(self) -> tuple[Form, ...]:
         """All forms in which rows may have been written, the first first; today's is the last."""
 
@@ -87,7 +91,11 @@ def _content(form: Form, component: str) -> str:
 
 def _lifted(forms: tuple[Form, ...], component: str) -> str:
     """SQL: the content of the first of these forms, as one of the last."""
-    content = _content(forms[0], component)
+    return lifted(forms, component, _content(forms[0], component))
+
+
+def lifted(forms: tuple[Form, ...], component: str, content: str) -> str:
+    """SQL: a content of the first of these forms, as one of the last."""
     for form in forms[:-1]:
         content = form.lifts[component](content) if component in form.lifts else content
     return content
