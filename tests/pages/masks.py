@@ -14,6 +14,7 @@ _MASKS = (
     (re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(?: UTC|Z|\+00:00)?"), "<time>"),
     (re.compile(r"\bjust now\b|\b\d+(?:\.\d+)? ?(?:ms|s|seconds?|min|minutes?|h|hours?|d|days?)\b(?: ago)?"), "<age>"),
     (re.compile(r"\b[\d,]+ bytes"), "<size>"),
+    (re.compile(r"\brevision \d{4}\w*"), "<revision>"),  # of the schema: each migration would renew pages
     (re.compile(r"/tmp/[\w./-]+"), "<directory>"),
     (re.compile(r"[ \t]+"), " "),
 )

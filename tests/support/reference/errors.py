@@ -37,7 +37,8 @@ def page() -> str:
 
 def _below(parent: type[errors.ReleaseWorkerError]) -> Iterator[type[errors.ReleaseWorkerError]]:
     for one in parent.__subclasses__():
-        yield one
+        if one.__module__ == errors.__name__:  # tests have some of their own
+            yield one
         yield from _below(one)
 
 
