@@ -51,9 +51,15 @@ class Replay:
     def __post_init__(self) -> None:
         self._place = {place.id: place for place in self.places}
         self._skipping = {
-            row.id for row in self.evidence.requests if row.kind == "rollback" and row.payload["on_missing"] != "fail"
+            row.id
+            for row in self.evidence.requests
+            if (asked := self.evidence.rollback_of(row)) is not None and asked["on_missing"] != "fail"
         }
-        self._restored: dict[str, UUID] = {}
+        self._restored = {  # noted after their rollbacks
+            entry.what["request_id"]: UUID(entry.what["id"])
+            for entry in self.evidence.log
+            if entry.kind == "release" and entry.what["kind"] == "restored"
+        }
         for entry in self.evidence.log:
             if entry.kind == "edit" and not entry.what["held"]:
                 self.loose |= {self.pair(entry.toolset_id, name) for name in entry.what["wrote"]}
@@ -77,6 +83,9 @@ class Replay:
 
     def pair(self, toolset_id: UUID, component: str) -> Pair:
         return self._place[toolset_id].owners[OWNER[component]], component
+
+    def organization(self, toolset_id: UUID) -> UUID:
+        return self._place[toolset_id].organization_id
 
     def is_judged(self, toolset_id: UUID, components: Sequence[str] = COMPONENTS) -> bool:
         """Whether all apps that edited these held them."""
@@ -118,7 +127,6 @@ class Replay:
         """Holds what was there."""
         release_id, kind = UUID(entry.what["id"]), entry.what["kind"]
         if kind == "restored":
-            self._restored[entry.what["request_id"]] = release_id
             return  # an outcome: judged with its rollback
         if kind == "release":
             self._point(entry, release_id)
@@ -180,9 +188,8 @@ def _circle(replay: Replay) -> Iterator[Complaint]:
         yield "unexplained", f"there is no order of these: {circle}"
 
 
-def unexplained(evidence: Evidence, places: Sequence[Place]) -> list[Complaint]:
+def unexplained(replay: Replay) -> list[Complaint]:
     """All that the order of the commits does not explain."""
-    replay = Replay(evidence, places)
     return [*replay.run(), *_wrong_readings(replay)]
 
 
@@ -227,7 +234,10 @@ def _seen(versions: Sequence[Version], entry: Row[Any]) -> Any:
 
 def _place_seen(versions: Sequence[Version], entry: Row[Any]) -> int:
     """The place of the newest version in the snapshot of this note; of the first one, if it sees none."""
-    seen = [
-        place for place, one in enumerate(versions) if one.transaction < entry.xmax and one.transaction not in entry.xip
-    ]
+    seen = [place for place, one in enumerate(versions) if is_visible(one.transaction, entry)]
     return seen[-1] if seen else 0
+
+
+def is_visible(transaction: int, entry: Row[Any]) -> bool:
+    """Whether it had been committed when the snapshot of this note was taken; of the note's own, this does not say."""
+    return transaction < entry.xmax and transaction not in entry.xip
