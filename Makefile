@@ -17,8 +17,11 @@ JUDGE := tests/faults/test_verdict.py tests/faults/test_verdict_of_held_edits.py
 MUTANTS_VENV  := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready
 
+DOCS_VENV  := .venv-docs
+DOCS_READY := $(DOCS_VENV)/.ready
+
 .DEFAULT_GOAL := help
-.PHONY: help demo unit integration test interleavings faults bench mutants check dev clean
+.PHONY: help demo unit integration test interleavings faults bench mutants docs check dev clean
 
 help:  ## these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -71,10 +74,21 @@ $(MUTANTS_READY): pyproject.toml constraints.txt tests/mutants-requirements.txt
 		-r tests/mutants-requirements.txt --editable '.[embedded,flower]' --group dev
 	@touch $@
 
+docs: $(READY) $(DOCS_READY)  ## run what the pages show, check their links, and make the site in build/docs
+	$(BIN)/python -m pytest -n 2 tests/pages tests/unit/test_reference_pages.py
+	$(DOCS_VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -c docs . build/docs
+
+# The generator lives apart too.
+$(DOCS_READY): constraints.txt docs/requirements.txt
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip
+	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r docs/requirements.txt
+	@touch $@
+
 check: $(READY)  ## what must hold before a commit: style, types, layers, migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy src tests benchmarks
+	$(BIN)/mypy src tests benchmarks docs
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.alembic_check
 
@@ -82,4 +96,4 @@ dev: $(READY)  ## PostgreSQL, Valkey, a worker, beat and Flower until Ctrl-C
 	$(BIN)/release-worker dev
 
 clean:  ## remove environments and caches
-	rm -rf $(VENV) $(BENCH_VENV) $(MUTANTS_VENV) .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) $(MUTANTS_VENV) $(DOCS_VENV) build .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis

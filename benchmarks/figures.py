@@ -64,7 +64,7 @@ class Figure:
 
 
 def figures_to_reach(measured: Measurements, scale: Scale) -> list[Figure]:
-    """Point 2 of issue 4, in its order; sizes are the largest of the run."""
+    """The figures that were set as goals, in the order of docs/performance.md; sizes are the largest of the run."""
     return [
         *_throughput(measured),
         *_history(measured, scale),

@@ -18,6 +18,16 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
 settings.load_profile("default")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--renew-golden", action="store_true", help="write the golden files, and what pages show, anew")
+
+
+@pytest.fixture
+def renew(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be written anew."""
+    return bool(request.config.getoption("--renew-golden", default=False))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Embedded servers start once in each process of tests; those of somebody else have one set of database numbers."""
     processes = config.getoption("numprocesses", default=None) or 1

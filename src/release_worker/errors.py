@@ -124,8 +124,9 @@ class IdempotencyConflict(PermanentError):
 
 
 class StaleState(PermanentError):
-    """The current release is `current_release_number`, not the `expected_current_release` of the caller. Of a plan
-    (`plan_id`) that is to be applied: `moved` names what it was decided from that is not so any more."""
+    """The current release is `current_release_number`, not the `expected_current_release` of the caller.
+
+    If a plan (`plan_id`) was to be applied, `moved` names what has changed since the plan was made."""
 
     sentence = "expected release {expected_current_release} to be current, but it is {current_release_number}"
 
@@ -201,7 +202,7 @@ class OperationTimeout(TransientError):
 
 
 class BrokerUnavailable(TransientError):
-    """The broker cannot be reached (`reason`); `request_id` is set where the request itself was kept."""
+    """The broker cannot be reached (`reason`); `request_id` is set if the request itself was kept."""
 
     sentence = "the broker cannot be reached: {reason}"
 
@@ -222,7 +223,7 @@ class ResultUnavailable(TransientError):
 
 
 def from_record(record: Mapping[str, Any]) -> ReleaseWorkerError:
-    """The error that `as_record` described; a `ReleaseWorkerError` where the class is unknown here."""
+    """The error that `as_record` described; a `ReleaseWorkerError` if the class is unknown here."""
     known = {error.__name__: error for error in _subclasses(ReleaseWorkerError)}
     error_class = known.get(record["type"], ReleaseWorkerError)
     return error_class(record["message"], record.get("details") or {})

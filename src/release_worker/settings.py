@@ -75,7 +75,7 @@ class Settings(BaseSettings):
 
     @property
     def lock_url(self) -> str | None:
-        """Where the locks are: `redis_url`, or the broker where that is Redis; None means to do without."""
+        """Where the locks are: `redis_url`, or the broker if that is Redis; None means to do without."""
         if self.redis_url is None and self.broker_url and self.broker_url.startswith(_BROKER_WITH_LOCKS):
             return self.broker_url
         return self.redis_url
@@ -144,7 +144,7 @@ def _check_url(url: str) -> None:
     if scheme is None:
         raise ValueError("not a URL")
     parts = urlsplit(url)
-    if parts.port == 0:  # asked for, it raises ValueError where it is no number
+    if parts.port == 0:  # asked for, it raises ValueError if it is no number
         raise ValueError("no port")
     if scheme[0] not in ("unix", "redis+socket") and "@" in parts.path + parts.fragment:
         raise ValueError("a password that ends too early")

@@ -15,6 +15,7 @@ COMMANDS = {
     "show": ["show", "{path}", "1"],
     "pin": ["pin", "{path}", "1"],
     "unpin": ["unpin", "{path}", "1"],
+    "repair": ["repair", "{path}"],
     "mark": ["mark", "{path}", "1", "bad", "--reason", "it is"],
     "prune": ["prune", "{path}", "--keep", "9"],
     "requests list of a toolset": ["requests", "list", "--toolset", "{path}"],

@@ -1,4 +1,4 @@
-"""A real worker, asked in each of the ways that the contract names."""
+"""A real worker, asked in each of the ways that README names."""
 
 import subprocess
 import sys

@@ -61,7 +61,7 @@ def judge(evidence: Evidence, journal: Journal, places: Sequence[Place]) -> Find
 
 def unaccepted(evidence: Evidence, journal: Journal) -> list[str]:
     """Plain messages that the broker lost, with its data, before a worker wrote them down. A caller without a database
-    is told so in the contract: they were never accepted."""
+    is warned of that: they were never accepted."""
     return [f"request {one.request_id}" for one in _rowless(evidence, journal) if _was_wiped(one, journal)]
 
 

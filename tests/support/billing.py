@@ -92,7 +92,7 @@ def edit_toolset_variations(billing: Toolset) -> None:
     billing.vary(INVOICE, {"description": "Ours"})
 
 
-# In the order of the contract; each leaves the other components as they are.
+# In the order of `built_in_components`; each leaves the other components as they are.
 EDITS: Mapping[str, Callable[[Toolset], None]] = {
     "tools": edit_tools,
     "resources": edit_resources,

@@ -1,4 +1,4 @@
-"""A project in plain Python: its live state, its releases, and what the contract says each operation does to them."""
+"""A project in plain Python: its live state, its releases, and what each operation must do to them."""
 
 from collections.abc import Collection, Iterable, Mapping
 from copy import deepcopy

@@ -14,6 +14,18 @@ def public_surface(module: ModuleType) -> Iterator[str]:
         yield ""
 
 
+def public_methods(documented: type) -> dict[str, list[str]]:
+    """The lines of the signature of each public method of a class, those of what it is made from first."""
+    package = documented.__module__.split(".")[0]
+    return {
+        statement.name: list(_function(statement, statement.name, bound=True))
+        for part in reversed(documented.mro())
+        if part.__module__.split(".")[0] == package
+        for statement in ast.iter_child_nodes(_definition(part))
+        if isinstance(statement, ast.FunctionDef) and _is_public(statement.name)
+    }
+
+
 def _exported(module: ModuleType) -> list[str]:
     """Those of `__all__`; of a module that has none, its own classes and functions."""
     own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]

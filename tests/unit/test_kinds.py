@@ -11,9 +11,10 @@ import pytest
 from release_worker import ReleaseClient
 from release_worker.broker.routing import QUEUE_NAMES, QUEUES, TASKS
 from release_worker.domain import requests
-from release_worker.domain.requests.kinds import KINDS, describe_kind
+from release_worker.domain.requests.kinds import KINDS, describe_kind, validate_request
 from release_worker.domain.requests.request import Request
 from release_worker.operations.performing import OPERATIONS
+from tests.support.kinds import VALID
 from tests.support.repository import ROOT
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
@@ -72,6 +73,18 @@ def test_a_kind_is_described_for_who_looks_at_its_task(kind: type[Request]) -> N
     for name in kind.result.model_fields:
         assert name in described
     assert max(map(len, described.splitlines())) <= 120
+
+
+def test_the_tests_know_valid_fields_of_every_kind() -> None:
+    assert VALID.keys() == KINDS.keys(), "tests/support/kinds.py"
+    for kind, fields in VALID.items():
+        validate_request(kind, {"toolset": "acme/payments/billing", "actor": "x", **fields})
+
+
+@every_kind
+def test_a_field_that_names_a_release_keeps_it_from_being_pruned(kind: type[Request]) -> None:
+    named = {name for name in kind.model_fields if "release" in name}
+    assert named == set(kind.names_releases)
 
 
 @every_kind

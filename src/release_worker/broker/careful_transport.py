@@ -29,7 +29,7 @@ class _Strict(BaseModel):
 
 
 class _Headers(_Strict):
-    """Of Celery's message protocol 2: what a worker reads before the task's own code runs.
+    """The headers that a worker reads before the task's own code runs, in Celery's message protocol 2.
     https://docs.celeryq.dev/en/stable/internals/protocol.html"""
 
     task: str
@@ -68,7 +68,7 @@ class _Message(_Strict):
 
 
 class CarefulChannel(SharingChannel):
-    """A channel on which nothing but the loss of the connection gets past the message that it comes from."""
+    """A channel that drops a message that raises an error; only a lost connection is reported to the worker."""
 
     def _brpop_read(self, **options: Any) -> Any:
         """Overrides kombu's step from bytes to a delivered message."""
@@ -96,8 +96,8 @@ class CarefulTransport(SharingTransport):
         super()._deliver(message, queue)
 
 
-# kombu counts KeyError among these, for a race of its own elsewhere; DataError is what redis-py says of a value that it
-# cannot send, which here can only come from the message.
+# kombu counts KeyError among these, for a race of its own elsewhere. redis-py raises DataError for a value that it
+# cannot send; here, such a value can only come from the message.
 _ERRORS_OF_THE_CONNECTION = tuple(
     error
     for error in (*redis.Transport.connection_errors, *redis.Transport.channel_errors)

@@ -1,4 +1,4 @@
-"""A Celery app for those who publish and do no work, and what it needs to be told."""
+"""A Celery app for programs that publish and do no work, and its configuration."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -18,7 +18,7 @@ QUEUE_NAMES: Sequence[Queue] = get_args(Queue)
 
 
 def transport_options(limits: Limits) -> dict[str, Any]:
-    """What kombu is told of this broker.
+    """The options that kombu needs for this broker.
 
     Celery reads these from `broker_transport_options` alone (celery#9339), and the shortest visibility timeout of any
     consumer wins: whatever consumes from this broker, Flower included, should have the same.
@@ -51,8 +51,8 @@ SHARED: Mapping[str, Any] = {
     "redis_socket_timeout": 15,
 }
 
-# Of a request whose toolset has others waiting already; 0, the default, is Redis's highest. So a flood on one toolset
-# lets another toolset's first request pass.
+# The priority of a request whose toolset has others waiting already; 0, the default, is Redis's highest. So a flood on
+# one toolset lets another toolset's first request pass.
 BEHIND_OTHERS = 6
 
 

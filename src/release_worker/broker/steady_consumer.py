@@ -7,12 +7,12 @@ from celery.worker.consumer import Consumer
 
 
 class SteadyConsumer(Consumer):
-    """Celery's consumer of messages, with one of its repairs repaired.
+    """Celery's consumer of messages, with a repair of its repair after a lost connection.
 
     Upstream (Celery 5.7, kombu 5.7): if the connection to the broker is lost, Celery collects it, which makes its
     transport forget its address, and then closes it. Closing a channel of Redis gives back what is not acknowledged
     yet, and for that kombu needs the address: an AttributeError ends the worker, whenever a task was running. A task
-    that ends later is acknowledged in the same way. So the transport is told its address again.
+    that ends later is acknowledged in the same way. So the transport gets its address back.
     Remove when a worker whose task runs outlives a restart of Redis without it: `tests/faults/test_broker_restart.py`.
     """
 

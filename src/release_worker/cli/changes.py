@@ -98,7 +98,7 @@ def _text(value: Any) -> str:
 
 
 def _around_difference(old: str, new: str, width: int) -> tuple[str, str]:
-    """Both texts cut short to `width` in all; where they begin alike for long, from shortly before they differ."""
+    """Both texts cut short to `width` in all; if they begin alike for long, from shortly before they differ."""
     if cell_len(old) + cell_len(new) <= width:
         return one_line(old, width), one_line(new, width)
     room = max(SHORTEST_VALUE, width // 2)

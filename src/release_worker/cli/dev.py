@@ -47,7 +47,7 @@ def dev(
     """Run everything on this machine, until Ctrl-C.
 
     That is PostgreSQL and Valkey from release-worker[embedded], a worker, beat and Flower. Data is kept for the next
-    time, and an empty database gets a small toolset to try things on. Where RELEASE_WORKER_DATABASE_URL and
+    time, and an empty database gets a small toolset to try things on. If RELEASE_WORKER_DATABASE_URL and
     RELEASE_WORKER_BROKER_URL are set, those servers are used instead.
     """
     from release_worker.operations.schema import upgrade_schema
@@ -115,7 +115,7 @@ def _given_servers(home: Path) -> Iterator[Servers]:
 
 
 def _load_sample(servers: Servers) -> str | None:
-    """The sample's path where the servers are ours and hold it."""
+    """The sample's path, if the servers are ours and hold it."""
     from release_worker.cli.sample_toolset import SAMPLE, load_sample_toolset
 
     if not servers.own:
@@ -125,7 +125,7 @@ def _load_sample(servers: Servers) -> str | None:
 
 
 def _start(stack: ExitStack, servers: Servers) -> tuple[Sequence["PythonProcess"], int | None]:
-    """The running children, and Flower's port where it is installed."""
+    """The running children, and Flower's port if Flower is installed."""
     from release_worker.embedded.python_process import CELERY, PythonProcess
     from release_worker.settings import environment_with
 
@@ -152,7 +152,7 @@ def _start(stack: ExitStack, servers: Servers) -> tuple[Sequence["PythonProcess"
 
 
 def _free_port(preferred: int) -> int:
-    """The preferred port of 127.0.0.1 where it is free, otherwise one that is."""
+    """The preferred port of 127.0.0.1 if it is free, otherwise another free port."""
     for port in (preferred, 0):
         with socket.socket() as probe:
             try:

@@ -23,7 +23,7 @@ LONGEST_LIST = 10
 
 
 def report(error: errors.ReleaseWorkerError, *, as_json: bool) -> int:
-    """Write the error to standard error, as `{type, message, details}` where JSON is asked for; the exit status."""
+    """Write the error to standard error, with `as_json` as `{type, message, details}`. Returns the exit status."""
     if as_json:
         print_json(error.as_record(), stderr=True)
     else:
@@ -78,7 +78,7 @@ def _say_error(message: str) -> None:
 
 
 def _headline(error: errors.ReleaseWorkerError) -> str:
-    """The message; where it lists what is listed below, the sentence without the list."""
+    """The message; if it lists what is listed below, the sentence without the list."""
     if isinstance(error, (errors.MissingDependencies, errors.SharedStateImpact)):
         return type(error).sentence
     return one_line(error.message, 500)
@@ -147,7 +147,7 @@ def _all_kept(key: str) -> str:
 
 
 def _progress(details: dict[str, Any]) -> list[str]:
-    """What became of the request so far, as a ResultTimeout tells."""
+    """What became of the request so far, from the details of a ResultTimeout."""
     attempts, last = details.get("attempts"), details.get("last_error")
     if "status" in details and not attempts:
         return ["Is a worker running, and can it reach the broker?"]

@@ -23,7 +23,7 @@ A toolset is named organization/project/toolset, or by its UUID. To look around,
 seconds, and `release-worker dev` runs everything that the other commands need on this machine; neither needs a server.
 
 Elsewhere the commands find their servers in RELEASE_WORKER_DATABASE_URL (PostgreSQL), RELEASE_WORKER_BROKER_URL (Redis
-or Valkey) and, where a client has no database, RELEASE_WORKER_RESULT_BACKEND.
+or Valkey) and, for a client without a database, RELEASE_WORKER_RESULT_BACKEND.
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 4 accepted and kept, but not known to have ended: do not ask again. Errors
 go to standard error, as JSON with --json.

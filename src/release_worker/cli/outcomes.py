@@ -30,15 +30,14 @@ def show_rollback(toolset: str, result: "RollbackResult", *, every_change: bool 
     if result.changes:
         say("", *change_lines(result.changes, limit=limit, width=console().width))
     if result.affected:
-        say("", f"Other toolsets that would serve something else: {len(result.affected)}")
+        would = "would serve" if result.dry_run else "serve"
+        say("", f"Other toolsets that {would} something else: {len(result.affected)}")
         named = listed([f"{one['path']}: {', '.join(one['components'])}" for one in result.affected], limit)
         say(*(f"  {line}" for line in named))
     if missing := [urn for urns in (result.missing or {}).values() for urn in urns]:
         say("", f"Nothing would provide these: {len(missing)}", *(f"  {line}" for line in listed(missing, limit)))
-    reach = [f"changes what {one['path']} serves: " for one in result.affected]
-    warnings = [line for line in result.warnings if not line.startswith(tuple(reach))] if reach else result.warnings
-    if warnings:
-        say("", *(f"warning: {line}" for line in listed(warnings, limit)))
+    if result.warnings:
+        say("", *(f"warning: {line}" for line in listed(result.warnings, limit)))
     if result.refused is not None:
         say("", *_refused(result.refused))
     elif (ending := _ending(toolset, result)) and not asks:
@@ -88,10 +87,5 @@ def _ending(toolset: str, result: "RollbackResult") -> str | None:
     before = result.backup_release_number or result.from_release_number
     if before is None or before == result.current_release_number:
         return None
-    shared = ["--allow-shared-impact"] if _reached_others(result) else []
+    shared = ["--allow-shared-impact"] if result.affected else []  # undoing it reaches them again
     return f"Undo it: {command_line('rollback', toolset, before, *shared)}"
-
-
-def _reached_others(result: "RollbackResult") -> bool:
-    """Undoing it will reach them again."""
-    return any(line.startswith("changes what ") for line in result.warnings)

@@ -25,7 +25,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(*lines: str | Text, stderr: bool = False) -> None:
-    """Print lines that the terminal may wrap, but that are whole where they are copied or piped."""
+    """Print lines that the terminal may wrap, but that stay whole if they are copied or piped."""
     for line in lines:
         console(stderr=stderr).print(line, soft_wrap=True)
 
@@ -67,7 +67,7 @@ def jsonable(value: Any) -> Any:
 def table(
     *columns: str, rows: Iterable[Sequence[str | Text]], elastic: Sequence[str], right: Sequence[str] = ()
 ) -> Table:
-    """A table without lines, a line a row. Only the `elastic` columns are cut short where the terminal is narrow."""
+    """A table without lines, a line a row. Only the `elastic` columns are cut short if the terminal is narrow."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         # Rich takes room from columns that may wrap before it takes it from others; the cells themselves do not wrap.
@@ -132,7 +132,7 @@ def count(number: int, noun: str) -> str:
 
 
 def command_line(*arguments: str | int) -> str:
-    """A command to type: this program, by the name that it was started with where it is not on the path."""
+    """A command to type: this program, by the name that it was started with if it is not on the path."""
     started_as = Path(sys.argv[0])
     program = started_as.name
     on_path = shutil.which(program)

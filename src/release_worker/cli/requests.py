@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from release_worker.domain.request_record import RequestRecord
 
 STYLES = {"succeeded": "green", "failed": "red", "running": "yellow", "queued": ""}
-# Of a payload, what other lines say already.
+# The fields of a payload that other lines show already.
 SHOWN_ABOVE = ("toolset", "actor", "release_number", "dry_run")
 
 

@@ -51,7 +51,7 @@ OnMissing = Annotated[
     ),
 ]
 AllowSharedImpact = Annotated[
-    bool, typer.Option("--allow-shared-impact", help="Restore shared state even where other toolsets then change too.")
+    bool, typer.Option("--allow-shared-impact", help="Restore shared state even if other toolsets then change too.")
 ]
 AllChanges = Annotated[bool, typer.Option("--all", help="Show every change, not only the first ones.")]
 AllowBad = Annotated[bool, typer.Option("--allow-bad", "--force", help="Go to the release even if it is marked bad.")]

@@ -17,7 +17,7 @@ DEFAULT_TIMEOUT = 60.0  # seconds
 
 @contextmanager
 def client_from_environment(*, waits: bool) -> Iterator["ReleaseClient"]:
-    """A client for `RELEASE_WORKER_…`. Raises NotConfigured, also where it could ask but not wait for the answer."""
+    """A client for `RELEASE_WORKER_…`. Raises NotConfigured, also if it could ask but not wait for the answer."""
     from release_worker.client import ReleaseClient
     from release_worker.settings import read_settings
 

@@ -53,7 +53,7 @@ class Asking:
 
     @classmethod
     def from_env(cls) -> Self:
-        """A client for the addresses in `RELEASE_WORKER_…`. Raises NotConfigured where the broker is not set."""
+        """A client for the addresses in `RELEASE_WORKER_…`. Raises NotConfigured if the broker is not set."""
         settings = read_settings()
         return cls(
             broker_url=settings.require("broker_url"),
@@ -150,11 +150,13 @@ class Asking:
                 "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND",
                 setting="RELEASE_WORKER_RESULT_BACKEND",
             )
+        awaited = self._connections.own().app.AsyncResult(request_id)
         try:
-            fields = self._connections.own().app.AsyncResult(request_id).get(timeout=timeout)
+            fields = awaited.get(timeout=timeout)
         except CeleryTimeoutError:
             raise ResultTimeout(request_id=request_id, timeout=timeout, status="not finished") from None
         except _BACKEND_AWAY as error:
+            awaited.backend = None  # or else it would unsubscribe when it is collected, and fail aloud
             reason = " ".join(str(error).split())
             raise ResultUnavailable(request_id=request_id, reason=f"the result backend is away: {reason}") from error
         return KINDS[kind].result.model_validate(fields)

@@ -1,7 +1,7 @@
 """What a client has opened, for each process by itself.
 
-A child that was forked from a process with connections must not speak on them: what both send would mix, and so would
-the answers. What a child inherits is kept as it is, so that nothing closes it: to close is to speak, too.
+A child that was forked from a process with connections must not use them: what both send would mix, and so would the
+answers. A child keeps what it inherits and never closes it, because closing a connection sends something, too.
 """
 
 import os
@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 
 def twice(work: Callable[[], T]) -> T:
-    """Do it, once more if that raises DatabaseUnavailable: a connection may have died in the pool, or have lost a
-    prepared statement behind a pooler."""
+    """Do the work, and once more if that raises DatabaseUnavailable: a connection may have died in the pool, or it may
+    have lost a prepared statement behind a pooler."""
     try:
         return work()
     except DatabaseUnavailable:
@@ -30,7 +30,7 @@ def twice(work: Callable[[], T]) -> T:
 
 
 class Connections:
-    """Of one process: to the broker and the result backend, and to PostgreSQL once they are needed."""
+    """The connections of one process: to the broker and the result backend, and to PostgreSQL once it is needed."""
 
     def __init__(self, settings: Settings) -> None:
         """Opens nothing. Raises NotConfigured for servers that cannot be used."""
@@ -74,7 +74,7 @@ class ConnectionsByProcess:
     def own(self) -> Connections:
         """This process's: made at the first call in it."""
         found = self._made.get(os.getpid())
-        # Without a lock, which another thread may have held at the fork: of two that are made, the first is everyone's.
+        # Without a lock: another thread may have held it at the fork. If two are made, all threads use the first.
         return found if found is not None else self._made.setdefault(os.getpid(), Connections(self._settings))
 
     def close(self) -> None:

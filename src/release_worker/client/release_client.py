@@ -25,8 +25,8 @@ class ReleaseClient(ReleaseRequests, BulkRequests):
     def retry(self, request_id: str, *, organization: str | None = None) -> Handle:
         """Bring a failed request back, with all its attempts. Needs a database.
 
-        Raises RequestNotFound, also for one of another organization than `organization` where that is given,
-        InvalidRequest for one that has not failed, and BrokerUnavailable.
+        Raises RequestNotFound, also for a request of another organization than `organization`, if given,
+        InvalidRequest for a request that has not failed, and BrokerUnavailable.
         """
         from release_worker.operations.retry_request import retry_request
         from release_worker.store.engine import ledger_transaction
@@ -42,7 +42,7 @@ class ReleaseClient(ReleaseRequests, BulkRequests):
     ) -> None:
         """Let a queued request fail with RequestCancelled, before a worker begins it. Needs a database.
 
-        `retry` brings it back. Raises RequestNotQueued for one that is running or has ended, RequestNotFound as
+        `retry` brings it back. Raises RequestNotQueued for a request that is running or has ended, RequestNotFound as
         `retry`, and InvalidRequest for an `actor` or a `reason` that cannot be kept.
         """
         from release_worker.operations.cancel_request import cancel_request

@@ -36,7 +36,7 @@ class ReleaseRequests(Asking):
     ) -> RequestHandle[CreateReleaseResult]:
         """Ask for a release of `toolset`, a UUID or `organization/project/toolset`.
 
-        `organization`, a slug or an id, says whose toolset it must be: another's is as good as not there.
+        `organization`, a slug or an id, says whose toolset it must be: another's is treated as missing.
         With `session`, the request joins the caller's transaction and is published after its commit. Raises
         InvalidRequest, IdempotencyConflict and BrokerUnavailable; in the last, `request_id` says that it was kept.
         """

@@ -1,4 +1,4 @@
-"""The database's half of asking: the request's row, and its end. Imported only where there is a database."""
+"""The database's half of asking: the request's row, and its end. Imported only if there is a database."""
 
 import threading
 import time
@@ -85,7 +85,7 @@ def after_commit(session: Session, publish: Callable[[], None]) -> None:
     """Call `publish` once when the session's transaction commits, and never if it ends otherwise.
 
     A savepoint that is rolled back may undo the request and leave the rest: its message then finds no row, and the
-    worker drops it. Where `publish` raises BrokerUnavailable, the commit stands, and what else waits is not tried: a
+    worker drops it. If `publish` raises BrokerUnavailable, the commit stands, and the other messages are not tried: a
     caller with many requests waits for the broker once.
     """
     waiting: list[Callable[[], None]] | None = session.info.get(_WAITING)

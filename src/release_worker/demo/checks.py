@@ -63,7 +63,7 @@ _EDITS = """
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A claim, which holds where what was found is what was expected: a number, a text, None or a list of them."""
+    """A claim, which holds if what was found is what was expected: a number, a text, None or a list of them."""
 
     when: str
     claim: str

@@ -12,7 +12,7 @@ Counts = dict[str, dict[How, int]]
 
 
 def recorded(changes: Mapping[str, ComponentChanges]) -> Counts:
-    """Of the changes that a rollback planned or recorded."""
+    """Counts the changes that a rollback planned or recorded."""
     return _counted(
         (_section(component, key), how)
         for component, change in changes.items()
@@ -22,7 +22,7 @@ def recorded(changes: Mapping[str, ComponentChanges]) -> Counts:
 
 
 def between(before: LiveState, after: LiveState) -> Counts:
-    """Of the rows before and after."""
+    """Counts the rows that differ before and after."""
     old, new = before.items, after.items
     changed = [key for key in old.keys() & new.keys() if old[key] != new[key]]
     found: dict[How, Iterable[ItemKey]] = {

@@ -21,7 +21,7 @@ class Step:
 
 
 def mark(console: Console, *, ok: bool) -> Text:
-    """A tick or a cross, or what stands for them where the output's encoding has neither."""
+    """A tick or a cross, or what stands for them if the output's encoding has neither."""
     if console.options.ascii_only:
         return Text("ok" if ok else "NO")
     return Text("✓", "green") if ok else Text("✗", "red")

@@ -19,7 +19,7 @@ LOG_LINES = 20
 
 
 def run(progress: Progress) -> Report:
-    """The whole demo. Raises NotConfigured where the servers are not installed, and what a request raises."""
+    """The whole demo. Raises NotConfigured if the servers are not installed, and what a request raises."""
     with unwound_by_signals(), ExitStack() as stack:
         with progress.step("Starting PostgreSQL and Valkey") as done:
             servers = stack.enter_context(embedded_servers())

@@ -76,7 +76,7 @@ def digest(value: Any) -> str:
 
 
 def as_plain(value: Any) -> Any:
-    """`value` for a JSON encoder without Decimal: a Decimal becomes a float where that is exact, else its text."""
+    """`value` for a JSON encoder without Decimal: a Decimal becomes a float if that is exact, else its text."""
     return json.loads(dumps(value), parse_float=_float_or_text)
 
 

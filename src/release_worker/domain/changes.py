@@ -30,8 +30,8 @@ class ItemDifference:
 
 
 class ComponentChanges(BaseModel):
-    """`added` and `removed` name keys; a `changed` item is `{key, fields: {name: {old, new}}}` where both sides are
-    objects (a side without the field lacks `old` or `new`), otherwise `{key, old, new}`. `omitted` is there only where
+    """`added` and `removed` name keys; a `changed` item is `{key, fields: {name: {old, new}}}` if both sides are
+    objects (a side without the field lacks `old` or `new`), otherwise `{key, old, new}`. `omitted` is there only if
     there are more than these, and says how many of which sort."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

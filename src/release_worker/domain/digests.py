@@ -8,7 +8,7 @@ of a
 - source state, of `{"deployment": d, "system": d}`, with `digest(null)` for a project without a deployment;
 - variation version, of the configuration, `{urn: config}`;
 - release, of `{"toolset_version": d, "source_state": d, "global_variations": d, "toolset_variations": d}`, with null
-  for a part that it has not, and with `"components": {name: d}` besides where there are plug-ins.
+  for a part that it has not, and with `"components": {name: d}` besides if there are plug-ins.
 
 The contents themselves are: for `tools` and `resources` `{"urns": […], "positions": […]}` in position order; for
 `settings` `{"name", "description", "settings"}`; for the others the stored JSON as it stands.
@@ -30,7 +30,7 @@ NOTHING = canonical_json.digest(None)
 
 @dataclass(frozen=True, slots=True)
 class StateDigests:
-    """The digest of every component's content; None where there is no content (no deployment, no variations)."""
+    """The digest of every component's content; None if there is no content (no deployment, no variations)."""
 
     components: Mapping[str, str | None]
 

@@ -15,7 +15,7 @@ def _project_path(text: str) -> str:
 
 class OwnerName(BaseModel):
     """A project by its path, or an organization by its slug or id. If both are given, the project must be in that
-    organization: another's is as good as not there."""
+    organization: another's is treated as missing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

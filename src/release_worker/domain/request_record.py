@@ -64,7 +64,7 @@ class RequestRecord:
 
     @property
     def ticket(self) -> "Ticket":
-        """Of a request that has a toolset, as each has that can still be worked."""
+        """The ticket of a request that has a toolset; each request that can still be worked has one."""
         assert self.toolset_id is not None, "a request without a toolset has failed"
         return Ticket(self.id, self.toolset_id)
 

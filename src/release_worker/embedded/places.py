@@ -48,7 +48,7 @@ def temporary_home(identity: Identity) -> Iterator[Path]:
 
 @contextmanager
 def kept_home(directory: Path, identity: Identity) -> Iterator[Path]:
-    """The directory, made where it is missing, with us as its only user."""
+    """The directory, made if it is missing, with us as its only user."""
     home = directory.resolve()
     try:
         if not home.exists():

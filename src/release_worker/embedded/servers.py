@@ -42,11 +42,11 @@ class EmbeddedServers:
 def embedded_servers(directory: Path | None = None) -> Iterator[EmbeddedServers]:
     """PostgreSQL and Valkey, running until the block ends, however it ends.
 
-    Without a `directory`, everything is in a new temporary one that is removed at the end. A `directory` is made where
+    Without a `directory`, everything is in a new temporary one that is removed at the end. A `directory` is made if
     it is missing, and kept. As root, PostgreSQL runs as `nobody`, who must be able to enter the directory.
 
-    Raises `NotConfigured` where the extra is not installed, or the directory is in use or of no use, and
-    `DatabaseUnavailable` or `BrokerUnavailable`, with the end of the log, where a server does not start.
+    Raises `NotConfigured` if the extra is not installed, or the directory is in use or of no use, and
+    `DatabaseUnavailable` or `BrokerUnavailable`, with the end of the log, if a server does not start.
     """
     installed, valkey_server = postgres_binaries(), valkey_binary()
     identity = unprivileged_identity()

@@ -40,7 +40,7 @@ def reachable(binaries: Path, *, home: Path, identity: Identity) -> Path:
 
 
 def _find(package: str, pattern: str) -> Path:
-    """Without importing it: one loads a client library, and the other warns where XDG_RUNTIME_DIR is not set."""
+    """Without importing it: one loads a client library, and the other warns if XDG_RUNTIME_DIR is not set."""
     spec = find_spec(package)
     locations = spec.submodule_search_locations if spec is not None else None
     for location in locations or []:

@@ -27,7 +27,7 @@ def downgrade(connection: Connection, revision: str) -> None:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision that the database is at; None where there is no schema yet."""
+    """The revision that the database is at; None if there is no schema yet."""
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 

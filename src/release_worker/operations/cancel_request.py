@@ -14,7 +14,7 @@ def cancel_request(
 ) -> None:
     """Let a queued request fail with RequestCancelled. Its message may still arrive, and then does nothing.
 
-    If `organization`, a slug or an id, is given, another's request is as good as not there. Raises RequestNotFound,
+    If `organization`, a slug or an id, is given, another's request is treated as missing. Raises RequestNotFound,
     and RequestNotQueued for a request that is running or has ended: a worker that claims it at this moment wins or
     loses, never both.
     """

@@ -11,7 +11,7 @@ def prune(work: Work, request: Prune) -> PruneResult:
     names; delete the others, and the content that no release refers to any more.
 
     What came after a deleted release has the nearest kept one before it as its predecessor. Raises ToolsetNotFound, and
-    VersionConflict where another transaction began to refer to something that was to be deleted.
+    VersionConflict if another transaction began to refer to something that was to be deleted.
     """
     connection = work.connection
     subject = hold_toolset(connection, work.toolset_id)

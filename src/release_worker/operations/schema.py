@@ -16,7 +16,7 @@ from release_worker.store.engine import SETTING, make_engine
 
 @dataclass(frozen=True, slots=True)
 class SchemaUpgrade:
-    """The revisions before and after; None where there was no schema."""
+    """The revisions before and after; None if there was no schema."""
 
     before: str | None
     after: str

@@ -13,7 +13,7 @@ def check_drift(work: Work, request: CheckDrift) -> CheckDriftResult:
     """Compare live state with the current release; `changes` lead from the release to live state. Reads only.
 
     A toolset without a current release has drifted: nothing holds its state, and there is nothing to compare it with.
-    Of a release made by older software without a source state, deployment and system are not compared. Raises
+    If older software made the release without a source state, deployment and system are not compared. Raises
     ToolsetNotFound.
     """
     connection, registry = work.connection, work.registry

@@ -36,8 +36,8 @@ class ListedRelease:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseParts:
-    """What a release holds. `deployment` and `system` count items by section, and are None where there was none or none
-    was captured; a variations version is None where there were no variations; `plug_ins` are digests by component."""
+    """What a release holds. `deployment` and `system` count items by section, and are None if there was none or none
+    was captured; a variations version is None if there were no variations; `plug_ins` are digests by component."""
 
     tools: tuple[str, ...]
     resources: tuple[str, ...]
@@ -88,7 +88,7 @@ def list_releases(connection: Connection, subject: Subject, *, limit: int) -> li
 
 
 def release_number(connection: Connection, release_id: UUID | None) -> int | None:
-    """The number of a release; None where it is gone, or where there is no id."""
+    """The number of a release; None if it is gone, or if there is no id."""
     query = "SELECT release_number FROM toolset_releases WHERE id = :id"
     found: int | None = connection.execute(parsed(query), {"id": release_id}).scalar()
     return found

@@ -77,7 +77,7 @@ def _refused(
 
 
 def _told_alike(one: exc.StatementError, other: exc.StatementError) -> bool:
-    """Of data, which row is met first may differ."""
+    """Two refusals of data are alike even if they name different rows: which row is met first may differ."""
     alike = _state(one) == _state(other)
     return alike and (_state(one)[:2] != "42" or _reason(one) == _reason(other))
 

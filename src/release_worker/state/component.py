@@ -88,7 +88,7 @@ def keyed_diff(items_before: str, items_after: str) -> str:
 
 
 def members(content: str, *path: str) -> str:
-    """SQL: a query of `key, item`, the members of the object at `path` in `content`; none where there is no such
+    """SQL: a query of `key, item`, the members of the object at `path` in `content`; none if there is no such
     object.
 
     With a path, keys are prefixed with it: `tools/…`.

@@ -18,7 +18,7 @@ _DEFINITIONS = (("tools", "tool_definitions"), ("resources", "resource_definitio
 
 
 def content_of(deployment: str) -> str:
-    """SQL: the content of the deployment whose id is the expression `deployment`; NULL where there is none.
+    """SQL: the content of the deployment whose id is the expression `deployment`; NULL if there is none.
 
     Put together as text and parsed once: nesting `jsonb` takes every level apart that it puts into the next.
     """
@@ -44,7 +44,7 @@ def _definitions(table: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """Content: `{"status", "assets": {"kind/slug": {name, sha256, config}}, "tools": {urn: {name, description,
-    definition}}, "resources": {…}}`; NULL where the project has no active deployment."""
+    definition}}, "resources": {…}}`; NULL if the project has no active deployment."""
 
     name: str = "deployment"
     scope: Scope = "project"

@@ -17,7 +17,7 @@ from release_worker.state.states import State
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs in one component: the changes as they are told, and where it is shared with other toolsets the keys
+    """What differs in one component: the changes as they are shown, and, if it is shared with other toolsets, the keys
     of all of them, as a list or as a PostgreSQL array that goes back there as it came: there may be many."""
 
     changes: ComponentChanges

@@ -24,7 +24,7 @@ def unprovided(connection: Connection, kind: str, *, listed: State, sources: Sta
 def count_unprovided(
     connection: Connection, kinds: Sequence[str], *, listed: State, sources: State
 ) -> dict[str, tuple[Sequence[str], int]]:
-    """Of each of these kinds, the first ten, and how many there are."""
+    """The first ten of each of these kinds, and how many there are."""
     if not kinds:
         return {}
     steps = ", ".join(f"{kind} AS MATERIALIZED ({_unprovided(kind, listed, sources)})" for kind in kinds)
@@ -55,7 +55,7 @@ class Additions:
         return bool(self.tools or self.resources)
 
     def short_of(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-        """What is wanted and not among these, by kind; empty where nothing is."""
+        """What is wanted and not among these, by kind; empty if nothing is."""
         provided = {"tools": {*self.tools, *self.prompts.values()}, "resources": set(self.resources)}
         left = {kind: tuple(urn for urn in urns if urn not in provided[kind]) for kind, urns in wanted.items()}
         return {kind: urns for kind, urns in left.items() if urns}

@@ -45,7 +45,7 @@ class Components:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The built-in names in the order of the contract, then the plug-ins'."""
+        """The built-in names in the order in which users know them, then those of the plug-ins."""
         return (*BUILT_IN, *(component.name for component in self.plug_ins))
 
     @property
@@ -54,7 +54,7 @@ class Components:
 
     @property
     def parts(self) -> tuple[ComponentState, ...]:
-        """Of the plug-ins: how the release refers to their states, and reads those of their older forms."""
+        """How a release refers to the states of plug-ins, and reads those of their older forms."""
         return tuple(_part(component, place) for place, component in enumerate(self.plug_ins))
 
     def __getitem__(self, name: str) -> Component:
@@ -71,14 +71,14 @@ def _part(component: Component, place: int) -> ComponentState:
 
 
 def built_in_components() -> Components:
-    """The seven components of the contract."""
+    """The seven components that are always there."""
     return Components(_BUILT_IN)
 
 
 def installed_components() -> Components:
     """The built-in components and one for each entry point in the group `release_worker.components`.
 
-    An entry point names a `Component` object. Raises ValueError where a name is taken, and whatever the import raises.
+    An entry point names a `Component` object. Raises ValueError if a name is taken, and whatever the import raises.
     """
     plug_ins = sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
     return Components((*_BUILT_IN, *(entry.load() for entry in plug_ins)))

@@ -12,7 +12,7 @@ from release_worker.store.statements import parsed
 
 @dataclass(frozen=True, slots=True)
 class Variations:
-    """The variations of one scope. Content: `{urn: config}`, NULL where there are none."""
+    """The variations of one scope. Content: `{urn: config}`, NULL if there are none."""
 
     name: str
     scope: Scope

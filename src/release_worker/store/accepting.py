@@ -109,11 +109,13 @@ def _if_same(record: RequestRecord, request: Request, request_id: str, *, named:
     """`named`: the request's name for the toolset means the record's toolset."""
     try:
         written = record.request()
-    except InvalidRequest:  # whoever wrote that row did not mean this
+    except InvalidRequest:  # the row was written by another program, and asks for something else
         written = None
     if written is None:
         differing = ["kind"]
-    elif not (named or written.names_the_same(request)):  # what else it asks for is not told: it may be another's
+    elif not (
+        named or written.names_the_same(request)
+    ):  # its other fields are not named: it may be another organization's
         differing = ["toolset"]
     else:
         differing = written.differing(request)

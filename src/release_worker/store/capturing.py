@@ -1,8 +1,8 @@
 """Capturing: live state is read, digested and written down as a release by one statement.
 
 Each component's content (see `state.component`) is evaluated once, inside PostgreSQL, and stays there. What a release
-refers to are rows that hold each content once: where the newest row of a toolset, a scope or a project has the digest
-already, the release refers to that one; otherwise a new row is written. No such row is ever edited.
+refers to are rows that hold each content once: if the newest row of a toolset, a scope or a project has the digest
+already, the release refers to that row; otherwise a new row is written. No such row is ever edited.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -162,7 +162,7 @@ def ledger_transaction(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def single_statement(engine: Engine) -> Iterator[Connection]:
-    """Each statement is a transaction of its own, committed when it returns: for one that never waits for others.
+    """Each statement is a transaction of its own, committed when it returns: for statements that never wait.
 
     Raises VersionConflict and DatabaseUnavailable.
     """

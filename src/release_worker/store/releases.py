@@ -43,7 +43,7 @@ def find_release(connection: Connection, subject: Subject, number: int) -> Relea
 
 
 def current_release(connection: Connection, subject: Subject) -> Release | None:
-    """The release that the toolset says is current; None where it has none."""
+    """The release that the toolset says is current; None if it has none."""
     where = f"WHERE r.id = {CURRENT_RELEASE}"
     row = connection.execute(parsed(_SELECT + where), {"toolset_id": subject.toolset_id}).one_or_none()
     return None if row is None else Release(**row._mapping)

@@ -29,7 +29,8 @@ COLUMNS = """
 """
 
 
-# SQL: the request belongs to the organization that a caller names. One that has no toolset is whose it says that it is.
+# SQL: the request belongs to the organization that a caller names. A request without a toolset belongs to the
+# organization that it names itself.
 _OF_ORGANIZATION = f"""
     CASE WHEN toolset_id IS NULL THEN {organization_named("payload ->> 'organization'")}
          ELSE {organization_of("toolset_id")}
@@ -131,7 +132,7 @@ def claim_next(
 
 
 def hold(connection: Connection, claim: Claim) -> None:
-    """Keep everyone off the request until the transaction ends. Raises LockUnavailable where the claim was lost.
+    """Keep everyone off the request until the transaction ends. Raises LockUnavailable if the claim was lost.
 
     It must be the transaction's first statement: in a snapshot, a renewal of the lease between its beginning and
     `succeed` would be a conflict, and an operation that outlasts a renewal could never end.
@@ -145,7 +146,7 @@ def hold(connection: Connection, claim: Claim) -> None:
 
 
 def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -> bool:
-    """Say that the claim's worker is alive; False where its transaction says so already by holding the row, and where
+    """Say that the claim's worker is alive. Returns False if its transaction says so already by holding the row, or if
     the claim is no longer the latest."""
     renew = """
         UPDATE release_requests SET lease_until = now() + make_interval(secs => :lease_seconds)
@@ -157,20 +158,20 @@ def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -
 
 
 def succeed(connection: Connection, claim: Claim, result: Mapping[str, Any]) -> None:
-    """Mark the request done, in the transaction of its effect. Raises LockUnavailable where the claim was lost."""
+    """Mark the request done, in the transaction of its effect. Raises LockUnavailable if the claim was lost."""
     changes = "status = 'succeeded', result = CAST(:value AS jsonb), error = NULL, finished_at = clock_timestamp()"
     if not _finish(connection, claim, changes, value=result):
         raise _taken_over(claim)
 
 
 def fail(connection: Connection, claim: Claim, error: ReleaseWorkerError) -> bool:
-    """Mark the request failed for good; False where the claim was lost, or the request is done after all."""
+    """Mark the request failed for good. Returns False if the claim was lost, or the request is done after all."""
     changes = "status = 'failed', error = CAST(:value AS jsonb), finished_at = clock_timestamp()"
     return _finish(connection, claim, changes, value=error.as_record())
 
 
 def postpone(connection: Connection, claim: Claim, error: ReleaseWorkerError, *, delay_seconds: float) -> bool:
-    """Put the request back into the queue, to be tried again; False as for `fail`."""
+    """Put the request back into the queue, to be tried again. Returns False as `fail` does."""
     changes = """
         status = 'queued', error = CAST(:value AS jsonb), worker = NULL, lease_until = NULL,
         next_attempt_at = now() + make_interval(secs => :delay_seconds)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from release_worker.domain.requests.kinds import RELEASE_FIELDS
 from release_worker.domain.subject import Subject
 from release_worker.store.marks import mark_of
 from release_worker.store.owners.relations import is_current
@@ -36,13 +37,12 @@ def prunable_releases(connection: Connection, subject: Subject, *, keep: int) ->
             WHERE id = {target} AND EXISTS (SELECT FROM waiting WHERE payload ->> 'to' = '{destination}')"""
         for destination, target in TARGETS.items()
     )
+    named = " UNION ALL ".join(f"SELECT payload -> '{name}' AS number FROM waiting" for name in RELEASE_FIELDS)
     query = f"""
         WITH waiting AS (
             SELECT payload FROM release_requests WHERE toolset_id = :toolset_id AND status IN ('queued', 'running')),
         asked AS (
-            SELECT payload -> 'release_number' AS number FROM waiting
-            UNION ALL
-            SELECT payload -> 'expected_current_release' FROM waiting
+            {named}
             UNION ALL
             SELECT plan.result -> 'to_release_number'
             FROM waiting JOIN release_requests AS plan ON plan.id = waiting.payload ->> 'plan_id'{meant})

@@ -56,8 +56,8 @@ def fail_exhausted(
 
 
 def requeue_failed(connection: Connection, request_id: str) -> bool:
-    """Bring a failed request back, with as many attempts again; False if it is not failed. The count goes on: a number
-    that is given twice would let a worker of the first attempts act in the name of a later one."""
+    """Bring a failed request back, with as many attempts again; False if it is not failed. The count goes on: if a
+    number were given twice, a worker of the first attempt could act in the name of the second."""
     requeue = """
         UPDATE release_requests
         SET status = 'queued', attempts_before = attempts, next_attempt_at = NULL, finished_at = NULL, worker = NULL,

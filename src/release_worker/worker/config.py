@@ -23,13 +23,13 @@ def defaults() -> dict[str, Any]:
 
 
 def worker_settings(settings: Settings) -> dict[str, Any]:
-    """The settings of a worker that serves all queues unless it is told otherwise."""
+    """The settings of a worker that serves all queues, unless it is started for some of them."""
     limits = settings.limits
     return {
         **SHARED,
         **addresses(settings.require("broker_url")),
         "result_backend": settings.result_backend,
-        # One wakes up for each task: nothing is taken that is not worked at once.
+        # A worker takes a message only when it can work on it at once.
         "worker_prefetch_multiplier": 1,
         # A message is given back when its worker dies …
         "task_acks_late": True,

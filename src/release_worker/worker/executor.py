@@ -1,4 +1,4 @@
-"""One attempt at a claimed request: carry it out, write down what came of it, and tell."""
+"""One attempt at a claimed request: carry it out, write its outcome down, and log it."""
 
 from typing import assert_never
 

@@ -14,7 +14,7 @@ import structlog
 from release_worker.domain.limits import DEFAULTS
 
 LONGEST_CLOSE = DEFAULTS.heartbeat_close  # seconds; a beat that is stuck in a call is left to end by itself
-RETRY_AFTER = 1.0  # seconds, where a heartbeat's thread could not be started
+RETRY_AFTER = 1.0  # seconds, if a heartbeat's thread could not be started
 
 logger = structlog.get_logger(__name__)
 

@@ -40,7 +40,7 @@ class Inbox:
 
     @staticmethod
     def ticket(kind: str, message: Message) -> Ticket | None:
-        """What the sender says of the message's row, where it says all of it; None where the row must be looked at."""
+        """What the sender says about the message's row, if it says all of it; None if the row must be looked at."""
         if not message.in_ledger or not isinstance(message.toolset, str):
             return None
         try:
@@ -52,9 +52,9 @@ class Inbox:
     def accept(self, kind: str, message: Message) -> RequestRecord:
         """The row that a message stands for.
 
-        Raises InvalidRequest for one that is no valid request, and IdempotencyConflict for one that uses a key, or the
-        id of another request, for something else; either is a row that has failed. Raises RequestNotFound where its
-        sender wrote a row that is not there: the sender's transaction was undone.
+        Raises InvalidRequest for a message that is no valid request, and IdempotencyConflict for a message that uses a
+        key, or the id of another request, for something else; either is written down as failed. Raises RequestNotFound
+        if its sender wrote a row that is not there: the sender's transaction was undone.
         """
         try:
             request = parse_request(kind, message.positional, message.keywords)

@@ -1,7 +1,7 @@
 """The lock of one toolset, in Redis: it keeps workers out of each other's way, and nothing more.
 
-PostgreSQL makes the work right, so this lock may be lost, expired or flushed at any moment, and where Redis
-cannot be asked the work goes on without it.
+PostgreSQL makes the work right, so this lock may be lost, expired or flushed at any moment. If Redis cannot be
+asked, the work goes on without it.
 
 The lock is one key that expires (`SET NX PX`). Its value names the holder; only who knows the token in it
 keeps it or gives it back. Giving it back leaves one element on a list that waiters block on, so that one of
@@ -76,7 +76,7 @@ class RedisToolsetLock:
     """One worker's hold on one toolset.
 
     Entering waits `wait` seconds at most (0 is one try), then raises `LockUnavailable`, naming the holder.
-    Waiters get the lock in no particular order. Where Redis cannot be asked, it enters without the lock:
+    Waiters get the lock in no particular order. If Redis cannot be asked, it enters without the lock:
     `held` is false, and a warning says so. Leaving gives back what is still this worker's, and never raises.
 
     The lock lapses `ttl` seconds after it was taken or last renewed. It starts no thread to renew itself:
@@ -117,7 +117,7 @@ class RedisToolsetLock:
         return self._held
 
     def renew(self) -> bool:
-        """Hold the lock for another `ttl` seconds; false when it is another's, or Redis did not say.
+        """Hold the lock for another `ttl` seconds; False if another worker has it, or if Redis did not answer.
 
         A lock that is gone (flushed, lapsed, or never taken because Redis was away) is taken again if it is
         free: the work goes on anyhow, and others had better keep out of its way. Any thread may call this;
@@ -142,7 +142,7 @@ class RedisToolsetLock:
             self._await_release(min(remaining, lapses_in / 1000))
 
     def _hold(self) -> tuple[int, int]:
-        """Take the lock, or keep it where it is this worker's already."""
+        """Take the lock, or keep it if it is this worker's already."""
         value = {"token": self._token, "owner": self._owner, "since": datetime.now(UTC).isoformat()}
         arguments: list[str | int] = [self._token, json.dumps(value), self._ttl]
         try:

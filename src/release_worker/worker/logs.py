@@ -35,5 +35,5 @@ def configure_logs(level: int | str | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level or logging.INFO)
-    # It logs each result, with the values that a rollback changed; how requests end, the mailbox says.
+    # It logs each result, with the values that a rollback changed. The executor logs how requests end.
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)

@@ -45,7 +45,7 @@ def close_runtime(app: Celery) -> None:
 
 
 class Runtime:
-    """The composition root of a worker process. Raises NotConfigured where the database is not set."""
+    """The composition root of a worker process. Raises NotConfigured if the database is not set."""
 
     def __init__(
         self, settings: Settings, *, retry: RetryPolicy | None = None, leases: LeasePolicy | None = None

@@ -1,7 +1,7 @@
 """The Celery tasks: thin. A task is a wake-up for one toolset's mailbox, and its result is read from the ledger.
 
 Their arguments are checked in one place, `domain.requests`, so that what is wrong with them is an `InvalidRequest` in
-the ledger; Celery is told to pass them on as they come.
+the ledger; Celery passes them on as they come.
 """
 
 from typing import Any, NoReturn, assert_never

@@ -31,6 +31,7 @@ from release_worker.store.engine import ledger_transaction, make_engine
 from release_worker.worker.inbox import Inbox, Message
 from release_worker.worker.lock import RedisToolsetLock, toolset_lock_client
 from tests.support.billing import a_full_toolset
+from tests.support.kinds import VALID
 from tests.support.ledger import mailbox, record
 from tests.support.servers import Servers
 from tests.support.strategies import examples_in_one_database
@@ -50,14 +51,6 @@ HOSTILE = st.recursive(
     max_leaves=8,
 )
 NAMES = st.sampled_from([*FIELDS, "task", "self", "kwargs", "__class__", "%(x)s"]) | TEXT
-VALID: dict[str, dict[str, Any]] = {
-    "create_release": {"notes": "n", "labels": {"a": [1, 0.1, None, 10**30]}, "idempotency_key": "k"},
-    "rollback": {"release_number": 1, "components": ["tools"], "reason": "r"},
-    "check_drift": {},
-    "pin": {"release_number": 1, "pinned": False},
-    "prune": {"keep": 3},
-    "mark": {"release_number": 1, "mark": "good"},
-}
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.support.plug_ins import Flags, create_flags_table, with_plug_ins
 from tests.support.records import tampering
 
 PATH = "acme/payments/billing"
-ICON = "x.svg"
+NEW_VALUE = "x.svg"
 
 
 @pytest.fixture
@@ -69,39 +69,40 @@ def edit_all(engine: Engine) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsWithIcon(Settings):
+class SettingsOfTomorrow(Settings):
     """Tomorrow's settings: one column more, which may not be empty."""
 
     def capture(self) -> str:
         return """(
-            SELECT jsonb_build_object('name', name, 'description', description, 'settings', settings, 'icon', icon)
+            SELECT jsonb_build_object('name', name, 'description', description, 'settings', settings, 'later', later)
             FROM toolsets WHERE id = :toolset_id)"""
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
         Settings.restore(self, connection, target, parameters)
-        put_back = f"UPDATE toolsets SET icon = {target} ->> 'icon' WHERE id = :toolset_id"
+        put_back = f"UPDATE toolsets SET later = {target} ->> 'later' WHERE id = :toolset_id"
         connection.execute(text(put_back), parameters)
 
 
 @dataclass(frozen=True, slots=True)
-class ToolsetVersionWithIcon(ToolsetVersion):
+class ToolsetVersionOfTomorrow(ToolsetVersion):
     """Tomorrow's part: the column is written, and form 1 is lifted to the new one."""
 
     def steps(self) -> Iterator[str]:
         for step in ToolsetVersion.steps(self):
-            yield step.replace("settings, form, digest", "settings, icon, form, digest").replace(
-                "settings -> 'settings',", "settings -> 'settings', settings ->> 'icon',"
+            yield step.replace("settings, form, digest", "settings, later, form, digest").replace(
+                "settings -> 'settings',", "settings -> 'settings', settings ->> 'later',"
             )
 
 
 LIFTED = Form(
-    TOOLSET_VERSION.forms[0].contents,
-    {"settings": lambda content: f"""({content} || '{{"icon": "{ICON}"}}')"""},
+    TOOLSET_VERSION.forms[-1].contents,
+    {"settings": lambda content: f"""({content} || '{{"later": "{NEW_VALUE}"}}')"""},
 )
 SECOND = Form(
     {
-        **TOOLSET_VERSION.forms[0].contents,
-        "settings": "jsonb_build_object('name', name, 'description', description, 'settings', settings, 'icon', icon)",
+        **TOOLSET_VERSION.forms[-1].contents,
+        "settings": "jsonb_build_object('name', name, 'description', description, 'settings', settings, "
+        "'later', later)",
     }
 )
 
@@ -110,14 +111,14 @@ SECOND = Form(
 def tomorrow(engine: Engine, frozen: UUID, monkeypatch: pytest.MonkeyPatch) -> Components:
     """The code of form 2, on a database that was upgraded to it."""
     with engine.begin() as connection:
-        connection.execute(text(f"ALTER TABLE toolsets ADD COLUMN icon text DEFAULT '{ICON}' NOT NULL"))
-        connection.execute(text("ALTER TABLE toolset_versions ADD COLUMN icon text"))
-    version = ToolsetVersionWithIcon(forms=(LIFTED, SECOND))
+        connection.execute(text(f"ALTER TABLE toolsets ADD COLUMN later text DEFAULT '{NEW_VALUE}' NOT NULL"))
+        connection.execute(text("ALTER TABLE toolset_versions ADD COLUMN later text"))
+    version = ToolsetVersionOfTomorrow(forms=(*TOOLSET_VERSION.forms[:-1], LIFTED, SECOND))
     parts = tuple(version if part is TOOLSET_VERSION else part for part in BUILT_IN_PARTS)
     monkeypatch.setattr(capturing, "BUILT_IN_PARTS", parts)
     monkeypatch.setattr(captured, "BUILT_IN_PARTS", parts)
     return Components(
-        (*(SettingsWithIcon() if one.name == "settings" else one for one in built_in_components()), Flags())
+        (*(SettingsOfTomorrow() if one.name == "settings" else one for one in built_in_components()), Flags())
     )
 
 
@@ -130,24 +131,24 @@ def test_code_of_form_2_finds_nothing_changed_after_the_upgrade(engine: Engine, 
 
 def test_code_of_form_2_compares_what_form_1_holds(engine: Engine, tomorrow: Components) -> None:
     with engine.begin() as connection:
-        connection.execute(text("UPDATE toolsets SET icon = 'other.svg'"))
+        connection.execute(text("UPDATE toolsets SET later = 'other.svg'"))
     found = drift(engine, PATH, registry=tomorrow)
     assert list(found.changes) == ["settings"]
-    assert found.changes["settings"].changed == ({"key": "icon", "old": ICON, "new": "other.svg"},)
+    assert found.changes["settings"].changed == ({"key": "later", "old": NEW_VALUE, "new": "other.svg"},)
 
 
 def test_code_of_form_2_restores_what_form_1_holds_and_then_what_form_2_holds(
     engine: Engine, tomorrow: Components
 ) -> None:
     with engine.begin() as connection:
-        connection.execute(text("UPDATE toolsets SET icon = 'other.svg', name = 'Other'"))
+        connection.execute(text("UPDATE toolsets SET later = 'other.svg', name = 'Other'"))
     assert release(engine, PATH, registry=tomorrow).release_number == 2
     done = roll_back(engine, PATH, 1, registry=tomorrow)
     assert (done.backup_release_number, done.current_release_number) == (None, 1)
-    assert icon_and_name(engine) == (ICON, "Billing")
+    assert tomorrow_and_name(engine) == (NEW_VALUE, "Billing")
     assert not drift(engine, PATH, registry=tomorrow).drifted
     assert roll_back(engine, PATH, 2, registry=tomorrow).current_release_number == 2
-    assert icon_and_name(engine) == ("other.svg", "Other")
+    assert tomorrow_and_name(engine) == ("other.svg", "Other")
     assert forms(engine) == [1, 2]
 
 
@@ -161,16 +162,17 @@ def test_a_flipped_byte_in_form_1_is_found_by_code_of_form_2(engine: Engine, tom
 def test_what_newer_software_wrote_is_not_misread(engine: Engine, frozen: UUID) -> None:
     edit_all(engine)
     with tampering(engine) as connection:
-        connection.execute(text("UPDATE toolset_versions SET form = 2"))
+        newer = len(TOOLSET_VERSION.forms) + 1
+        connection.execute(text(f"UPDATE toolset_versions SET form = {newer}"))
     for operation in (roll_back, lambda *given, **options: drift(*given[:2], **options)):
         with pytest.raises(UnsupportedContent, match="newer software wrote toolset_version of release 1"):
             operation(engine, PATH, 1, registry=flagged())
 
 
-def icon_and_name(engine: Engine) -> tuple[str, str]:
+def tomorrow_and_name(engine: Engine) -> tuple[str, str]:
     with engine.connect() as connection:
-        icon, name = connection.execute(text("SELECT icon, name FROM toolsets")).one()
-    return icon, name
+        later, name = connection.execute(text("SELECT later, name FROM toolsets")).one()
+    return later, name
 
 
 def forms(engine: Engine) -> list[int]:

@@ -1,7 +1,6 @@
 """A request belongs to the toolset that its name meant when it was accepted."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -13,6 +12,7 @@ from release_worker.store.accepting import accept_request
 from release_worker.store.engine import ledger_transaction
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset, edit_everything
+from tests.support.kinds import CARRIED_OUT
 from tests.support.ledger import ask, ledger, mailbox, record
 from tests.support.live_state import live_state
 from tests.support.operations import ACTOR, release
@@ -53,14 +53,6 @@ def own_state(engine: Engine, toolset: Toolset) -> dict[str, object]:
 
 
 REPLACED: list[Callable[[Engine, Toolset], Toolset]] = [replaced_in_its_project, replaced_in_another_organization]
-OPERATIONS: dict[str, dict[str, Any]] = {
-    "create_release": {},
-    "rollback": {"release_number": 1, "allow_shared_impact": True},
-    "check_drift": {},
-    "pin": {"release_number": 1},
-    "prune": {"keep": 1},
-    "mark": {"release_number": 1, "mark": "bad"},
-}
 
 
 @pytest.mark.parametrize("replaced", REPLACED)
@@ -81,11 +73,11 @@ def test_a_rollback_rolls_back_the_toolset_that_it_was_asked_for_and_not_one_tha
 
 
 @pytest.mark.parametrize("replaced", REPLACED)
-@pytest.mark.parametrize("kind", OPERATIONS)
+@pytest.mark.parametrize("kind", CARRIED_OUT)
 def test_every_kind_of_request_goes_by_the_id(
     engine: Engine, billing: Toolset, replaced: Callable[[Engine, Toolset], Toolset], kind: str
 ) -> None:
-    asked = ask(engine, billing.path, kind, **OPERATIONS[kind])
+    asked = ask(engine, billing.path, kind, **CARRIED_OUT[kind])
     replaced(engine, billing)
     done = mailbox(engine).work_until_done(asked)
     assert done.result is not None

@@ -15,19 +15,11 @@ from release_worker.store.owners.naming import find_toolset
 from release_worker.store.requests import list_requests
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset, edit_everything
+from tests.support.kinds import CARRIED_OUT
 from tests.support.ledger import ask, ledger, mailbox, record
 from tests.support.operations import release
 from tests.support.records import releases_of, whole_database
 from tests.support.world import Toolset
-
-OPERATIONS: Mapping[str, dict[str, Any]] = {
-    "create_release": {},
-    "rollback": {"release_number": 1},
-    "check_drift": {},
-    "pin": {"release_number": 1},
-    "prune": {"keep": 1},
-    "mark": {"release_number": 1, "mark": "bad"},
-}
 
 
 @pytest.fixture
@@ -60,14 +52,14 @@ def all_but_requests(engine: Engine) -> dict[str, Any]:
     return {table: rows for table, rows in whole_database(engine).items() if table != "release_requests"}
 
 
-@pytest.mark.parametrize("kind", OPERATIONS)
+@pytest.mark.parametrize("kind", CARRIED_OUT)
 def test_a_toolset_of_another_organization_is_as_good_as_not_there(
     engine: Engine, acme: Toolset, rival: Toolset, kind: str
 ) -> None:
     before = all_but_requests(engine)
     for caller in ("rival", str(rival.project.organization.id), "nobody", "ACME", str(acme.id)):
         for reference in (acme.path, str(acme.id)):
-            asked = ask(engine, reference, kind, organization=caller, **OPERATIONS[kind])
+            asked = ask(engine, reference, kind, organization=caller, **CARRIED_OUT[kind])
             with pytest.raises(ToolsetNotFound) as refused:
                 mailbox(engine).work_until_done(asked).answer()
             assert refused.value.details == {"toolset": reference}
@@ -75,13 +67,13 @@ def test_a_toolset_of_another_organization_is_as_good_as_not_there(
     assert all_but_requests(engine) == before
 
 
-@pytest.mark.parametrize("kind", OPERATIONS)
+@pytest.mark.parametrize("kind", CARRIED_OUT)
 def test_a_toolset_of_the_callers_organization_is_reached_by_either_name(
     engine: Engine, acme: Toolset, kind: str
 ) -> None:
     for caller in ("acme", str(acme.project.organization.id)):
         for reference in (acme.path, str(acme.id)):
-            asked = ask(engine, reference, kind, organization=caller, **OPERATIONS[kind])
+            asked = ask(engine, reference, kind, organization=caller, **CARRIED_OUT[kind])
             assert mailbox(engine).work_until_done(asked).status == "succeeded"
 
 
@@ -152,7 +144,7 @@ def test_a_failed_request_of_another_organization_cannot_be_brought_back(
     assert [row.status for row in ledger(engine)] == ["queued", "failed"]
 
 
-@pytest.mark.parametrize("kind", OPERATIONS)
+@pytest.mark.parametrize("kind", CARRIED_OUT)
 def test_an_id_means_the_organization_of_this_id_and_not_one_of_such_a_slug(
     engine: Engine, acme: Toolset, impostor: Toolset, kind: str
 ) -> None:
@@ -161,11 +153,11 @@ def test_an_id_means_the_organization_of_this_id_and_not_one_of_such_a_slug(
         for reference in (impostor.path, str(impostor.id)):
             with pytest.raises(ToolsetNotFound):
                 mailbox(engine).work_until_done(
-                    ask(engine, reference, kind, organization=caller, **OPERATIONS[kind])
+                    ask(engine, reference, kind, organization=caller, **CARRIED_OUT[kind])
                 ).answer()
-        asked = ask(engine, acme, kind, organization=caller, **OPERATIONS[kind])
+        asked = ask(engine, acme, kind, organization=caller, **CARRIED_OUT[kind])
         assert mailbox(engine).work_until_done(asked).status == "succeeded"
-    asked = ask(engine, impostor, kind, organization=str(impostor.project.organization.id), **OPERATIONS[kind])
+    asked = ask(engine, impostor, kind, organization=str(impostor.project.organization.id), **CARRIED_OUT[kind])
     assert mailbox(engine).work_until_done(asked).status == "succeeded"
 
 

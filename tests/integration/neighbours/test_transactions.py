@@ -14,6 +14,7 @@ from release_worker.errors import DatabaseUnavailable
 from release_worker.state.registry import Components
 from release_worker.store.engine import make_engine
 from tests.support.billing import a_full_toolset
+from tests.support.kinds import CARRIED_OUT
 from tests.support.ledger import LATER, ask, ledger, mailbox, statuses
 from tests.support.operations import release, roll_back
 from tests.support.plug_ins import Interruption, Once, interrupted_by, raising, with_plug_ins
@@ -159,14 +160,7 @@ def test_a_worker_that_stops_in_the_middle_of_anything_loses_its_session_before_
     engine: Engine, billing: Toolset
 ) -> None:
     timeouts = log_idle_timeouts(engine)
-    asked: dict[str, dict[str, Any]] = {
-        "create_release": {},
-        "rollback": {"release_number": 1},
-        "check_drift": {},
-        "pin": {"release_number": 1},
-        "prune": {"keep": 1},
-        "mark": {"release_number": 1, "mark": "good"},
-    }
+    asked = CARRIED_OUT
     for kind, fields in asked.items():
         mailbox(engine).work_until_done(ask(engine, billing, kind, **fields))
     mailbox(engine).work_until_done(ask(engine, billing, "rollback", release_number=99))

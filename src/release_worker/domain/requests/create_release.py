@@ -32,6 +32,8 @@ class CreateRelease(Request):
         "idempotency_key",
     )
 
+    names_releases = ("expected_current_release",)
+
     notes: Text | None = None
     labels: Labels = None
     only_if_changed: bool = False

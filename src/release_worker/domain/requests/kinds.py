@@ -25,6 +25,10 @@ KINDS: Mapping[str, type[Request]] = {
 }  # fmt: skip
 
 
+# Fields of any kind that hold the number of a release.
+RELEASE_FIELDS = sorted({name for kind in KINDS.values() for name in kind.names_releases})
+
+
 def parse_request(kind: str, positional: Sequence[Any], keywords: Mapping[str, Any]) -> Request:
     """The request that a task was called with. Raises InvalidRequest, listing every problem."""
     names = _kind(kind).positional

@@ -27,6 +27,8 @@ class Mark(Request):
     result = MarkResult
     positional = ("toolset", "release_number", "mark", "actor", "reason")
 
+    names_releases = ("release_number",)
+
     release_number: ReleaseNumber
     mark: Judgement
     reason: Text | None = None

@@ -19,5 +19,7 @@ class Pin(Request):
     result = PinResult
     positional = ("toolset", "release_number", "actor", "pinned")
 
+    names_releases = ("release_number",)
+
     release_number: ReleaseNumber
     pinned: bool = True

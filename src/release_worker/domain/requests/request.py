@@ -33,6 +33,8 @@ class Request(BaseModel):
     result: ClassVar[type[Result]]
     # The order in which a task reads positional arguments: that of the public signature.
     positional: ClassVar[tuple[str, ...]]
+    # Fields that hold the number of a release, which must not be pruned while the request waits.
+    names_releases: ClassVar[tuple[str, ...]] = ()
 
     toolset: Toolset
     actor: Name

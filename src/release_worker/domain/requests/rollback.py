@@ -13,18 +13,18 @@ from release_worker.domain.text import printable
 from release_worker.errors import InvalidRequest
 
 OnMissing = Literal["fail", "skip", "recreate"]
-# Releases that have no number yet when they are asked for: the one that is current, the one that was current before it,
-# what was live before the last rollback, and the nearest one before the current that is not marked bad.
+# Releases that are looked up when the rollback is carried out: the current release; the one that was current before it;
+# the one that holds what was live before the last rollback; the nearest one before the current that is not marked bad.
 Destination = Literal["current", "previous", "undo", "last_good"]
 
 
 class RollbackResult(Result):
     """`changes` lead from live state before to the outcome, by component.
 
-    A plan (`dry_run`) has five fields more:
+    `affected` is each other toolset that serves something else then, as `{id, path, components}`. A plan (`dry_run`)
+    has four fields more:
 
     - `plan_id`: what `apply_plan` takes;
-    - `affected`: each other toolset that would serve something else, as `{id, path, components}`;
     - `missing`: the `tools` and `resources` that nothing would provide;
     - `refused`: the error with which the rollback itself would be refused, as `{type, message, details}`;
     - `live_digests`: the digest of live state, by component, from which the plan was made.
@@ -40,9 +40,9 @@ class RollbackResult(Result):
     warnings: tuple[str, ...]
     noop: bool
     dry_run: bool
+    affected: tuple[Mapping[str, Any], ...] = ()
 
     plan_id: str | None = None
-    affected: tuple[Mapping[str, Any], ...] = ()
     missing: Mapping[str, tuple[str, ...]] | None = None
     refused: Mapping[str, Any] | None = None
     live_digests: Mapping[str, str | None] | None = None
@@ -51,7 +51,7 @@ class RollbackResult(Result):
 class Rollback(Request):
     """Restore a release of a toolset, exactly or not at all: the release of a number, or the one that `to` means.
 
-    Of a component with very many changes, `changes` has the first 10,000 keys that were added or removed, the first
+    If a component has very many changes, `changes` has the first 10,000 keys that were added or removed, the first
     1,500 changed items, and how many it `omitted`.
 
     With `dry_run` nothing is changed: the answer says what would be, also if it would be refused, and `apply_plan` with
@@ -73,6 +73,8 @@ class Rollback(Request):
         "dry_run",
         "idempotency_key",
     )
+
+    names_releases = ("release_number", "expected_current_release")
 
     to: Destination | None = None
     release_number: Annotated[ReleaseNumber | None, Field(validate_default=True)] = None

@@ -56,7 +56,7 @@ def apply(work: Work, request: Rollback, plan: RollbackPlan, *, held: frozenset[
 
 def _back_up(connection: Connection, plan: RollbackPlan, components: Components, stamp: Stamp) -> Release | None:
     """Keep live state that no release holds and that is about to be overwritten, so that this can be undone."""
-    if not plan.moved or not plan.changes:
+    if not plan.backs_up:
         return None
     notes = f"live state before the rollback to release {plan.target.release_number}"
     return _capture(connection, plan, components, replace(stamp, notes=notes))

@@ -40,7 +40,6 @@ def plan_result(plan: RollbackPlan, plan_id: str | None) -> RollbackResult:
         warnings=warnings,
         dry_run=True,
         plan_id=plan_id,
-        affected=tuple(plan.affected),
         missing={kind: tuple(urns) for kind, urns in plan.dependencies.missing.items()},
         refused=None if plan.refusal is None else plan.refusal.as_record(),
         live_digests=dict(plan.before.components),
@@ -56,4 +55,5 @@ def _common(plan: RollbackPlan) -> dict[str, Any]:
         "components": tuple(plan.wanted.contents),
         "changes": dict(plan.changes),
         "noop": plan.noop,
+        "affected": tuple(plan.affected),
     }

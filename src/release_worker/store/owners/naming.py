@@ -15,7 +15,7 @@ _UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f
 def find_toolset(connection: Connection, reference: str, *, organization: str | None = None) -> Subject:
     """The live toolset with this UUID or `organization/project/toolset`.
 
-    Raises ToolsetNotFound, also for a toolset of another organization than `organization`, its slug or id, where given.
+    Raises ToolsetNotFound, also for a toolset of another organization than `organization`, its slug or id, if given.
     """
     where, parameters = naming(reference, organization)
     query = f"""
@@ -43,7 +43,7 @@ def toolset_named(reference: str, organization: str | None) -> tuple[str, dict[s
 def naming(reference: str, organization: str | None) -> tuple[str, dict[str, object]]:
     """SQL: the condition that `t`, `p` and `o` are the live toolset of this name; and its parameters."""
     if reference.count("/") == 2:
-        # The project's organization, too: only so does a path mean one toolset, whatever a toolset's own column says.
+        # The project's organization, too: otherwise a path could mean two toolsets, if a toolset's own column differs.
         where = f"""
             {LIVE} AND o.slug = :organization AND p.organization_id = o.id AND p.slug = :project
             AND t.slug = :toolset
