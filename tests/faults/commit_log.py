@@ -12,8 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-# `what` is the row that was written; of an edit, what the app wrote; of an answer, the request that succeeded, and of a
-# failure, the one that failed.
+# `what` is the row that was written; of an edit, what the app wrote; of an answer, the request that succeeded, of a
+# failure, the one that failed, and of a claim, the one that a worker is about to begin.
 TABLE = """
     CREATE SCHEMA faults;
     CREATE TABLE faults.log (
@@ -55,6 +55,9 @@ TRIGGERS = """
         FOR EACH ROW EXECUTE FUNCTION faults.note('rollback');
     CREATE TRIGGER faults_mark AFTER INSERT ON release_marks
         FOR EACH ROW EXECUTE FUNCTION faults.note_mark();
+    CREATE TRIGGER faults_claim AFTER UPDATE ON release_requests
+        FOR EACH ROW WHEN (NEW.status = 'running' AND OLD.attempts <> NEW.attempts)
+        EXECUTE FUNCTION faults.note('claim');
     CREATE TRIGGER faults_answer AFTER UPDATE ON release_requests
         FOR EACH ROW WHEN (NEW.status = 'succeeded' AND OLD.status <> 'succeeded')
         EXECUTE FUNCTION faults.note('answer');

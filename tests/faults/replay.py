@@ -46,6 +46,7 @@ class Replay:
     versions: dict[Pair, list[Version]] = field(default_factory=lambda: defaultdict(list))
     reads: list[tuple[int, Pair, int]] = field(default_factory=list)
     written: dict[Pair, set[str]] = field(default_factory=lambda: defaultdict(set))
+    claims: dict[str, Row[Any]] = field(default_factory=dict)  # the last one by request
     loose: set[Pair] = field(default_factory=set)  # what an app edited without holding it: not judged
 
     def __post_init__(self) -> None:
@@ -68,6 +69,8 @@ class Replay:
         """What the product saw or left behind that the order does not explain."""
         for entry in self.evidence.log:
             match entry.kind:
+                case "claim":
+                    self.claims[entry.what["id"]] = entry
                 case "edit":
                     yield from self._edit(entry)
                 case "release":
@@ -104,14 +107,17 @@ class Replay:
         self.versions[pair].append(Version(entry.transaction, content))
         self.written[pair].add(exact(content))
 
-    def _read(self, entry: Row[Any], component: str, found: Any, name: str) -> Iterator[Complaint]:
-        """What was found is there now, or was there in the transaction's snapshot. What is wrong is taken for granted
-        afterwards, so as to be told once."""
+    def _read(
+        self, entry: Row[Any], component: str, found: Any, name: str, *, since: Row[Any] | None = None
+    ) -> Iterator[Complaint]:
+        """What was found is there now, or was there in the transaction's snapshot, or at some moment since another
+        note. What is wrong is taken for granted afterwards, so as to be told once."""
         pair = self.pair(entry.toolset_id, component)
         versions = self.versions[pair]
         if pair in self.loose:
             return
-        for place in (len(versions) - 1, _place_seen(versions, entry)):
+        oldest = _place_seen(versions, since or entry)
+        for place in (len(versions) - 1, _place_seen(versions, entry), *range(oldest, len(versions))):
             if versions[place].content == found:
                 self.reads.append((entry.transaction, pair, place))
                 return
@@ -124,15 +130,17 @@ class Replay:
         return "unexplained", f"{name}: these {pair[1]} are not those of that moment: {exact(found)}"
 
     def _release(self, entry: Row[Any]) -> Iterator[Complaint]:
-        """Holds what was there."""
+        """Holds what was there; for a release, when its capture began. That holds no project and no organization, and
+        has read all of it, as one statement, before the note was written."""
         release_id, kind = UUID(entry.what["id"]), entry.what["kind"]
         if kind == "restored":
             return  # an outcome: judged with its rollback
         if kind == "release":
             self._point(entry, release_id)
+        since = self.claims.get(entry.what["request_id"]) if kind == "release" else None
         name = f"{kind} {entry.what['release_number']} of {self._place[entry.toolset_id].path}"
         for component, found in self.evidence.held.get(release_id, {}).items():
-            yield from self._read(entry, component, found, name)
+            yield from self._read(entry, component, found, name, since=since)
 
     def _rollback(self, entry: Row[Any]) -> Iterator[Complaint]:
         """What was chosen is the target's, all else is as before; and what is now is what the current release holds."""
