@@ -1,5 +1,7 @@
 """Every command that takes `--organization` means the organization of this id by an id, and by other text its slug."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.billing import a_full_toolset
@@ -17,6 +19,12 @@ COMMANDS = {
     "unpin": ["unpin", "{path}", "1"],
     "repair": ["repair", "{path}"],
     "mark": ["mark", "{path}", "1", "bad", "--reason", "it is"],
+    "staging create": ["staging", "create", "{path}"],
+    "staging discard": ["staging", "discard", "{path}"],
+    "staging diff": ["staging", "diff", "{path}"],
+    "staging publish": ["staging", "publish", "{path}"],
+    "mode": ["mode", "{path}", "staging"],
+    "export": ["export", "{path}", "1", "{file}"],
     "prune": ["prune", "{path}", "--keep", "9"],
     "requests list of a toolset": ["requests", "list", "--toolset", "{path}"],
     "requests show": ["requests", "show", "{failed}"],
@@ -26,16 +34,18 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_slug_that_is_anothers_id_opens_nothing(
-    served: Service, run: CommandLine, billing: Toolset, command: str
+    served: Service, run: CommandLine, billing: Toolset, tmp_path: Path, command: str
 ) -> None:
     """The impostor's slug is the id of an organization that has a toolset of its own."""
     impostor = a_full_toolset(served.engine, organization=str(billing.project.organization.id))
     for toolset in (billing, impostor):
         caller, other = (str(one.project.organization.id) for one in (toolset, _other(toolset, billing, impostor)))
         assert run("release", toolset.path).status == 0
+        assert run("staging", "create", toolset.path).status == 0
         run("rollback", toolset.path, 99)
         failed = run("requests", "list", "--toolset", toolset.path, "--status", "failed", "--json").document[0]["id"]
-        named = {"path": toolset.path, "project": toolset.path.rpartition("/")[0], "failed": failed}
+        file = str(tmp_path / "bundle.json")
+        named = {"path": toolset.path, "project": toolset.path.rpartition("/")[0], "failed": failed, "file": file}
         words = [word.format(**named) for word in COMMANDS[command]]
 
         refused = run(*words, "--organization", other)

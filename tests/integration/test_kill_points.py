@@ -16,6 +16,7 @@ from release_worker.store.engine import make_engine
 from release_worker.store.tables import metadata
 from release_worker.worker.policy import RetryPolicy
 from tests.support.billing import COMPONENTS, INVOICE, REFUND, a_full_toolset, active_deployment, edit_everything
+from tests.support.bundles import exported, keep
 from tests.support.kill_points import STATUS, Killed, KillSwitch
 from tests.support.ledger import ask, end_leases, mailbox, record
 from tests.support.live_state import LiveState, live_state
@@ -28,6 +29,7 @@ from tests.support.records import (
     releases_of,
     rollbacks_of,
 )
+from tests.support.staging import discard, living_copies, mode_of, set_mode, stage
 from tests.support.world import Toolset
 
 ROOT = Path(__file__).parents[2]
@@ -35,17 +37,22 @@ ROOT = Path(__file__).parents[2]
 PATIENT = RetryPolicy(attempts=1_000)
 
 
+Prepared = Mapping[str, Any] | None
+
+
 @dataclass(frozen=True)
 class Scenario:
     """What is asked of a toolset whose live state is that of release 1, and what its one effect is."""
 
-    prepare: Callable[[Engine, Toolset, int], Mapping[str, Any] | None]
-    """May give fields more."""
+    prepare: Callable[[Engine, Toolset, int], Prepared]
+    """Returns the fields of the request that are only known then."""
     kind: str
     made: list[str]
     fields: Mapping[str, Any] = field(default_factory=dict)
     restores: tuple[str, ...] = ()
     """The components that get back what release 1 has."""
+    copies: int = 0
+    """How many staged copies there are in the end."""
 
 
 def edit(_engine: Engine, billing: Toolset, death: int) -> None:
@@ -69,6 +76,40 @@ def edit_and_lose_a_tool(engine: Engine, billing: Toolset, death: int) -> None:
     active_deployment(billing).remove_tool(REFUND)
 
 
+def stage_and_edit(engine: Engine, billing: Toolset, death: int) -> None:
+    """A copy has what release 1 has; the toolset itself is edited."""
+    stage(engine, billing)
+    edit(engine, billing, death)
+
+
+def stage_and_release(engine: Engine, billing: Toolset, death: int) -> None:
+    stage(engine, billing)
+    edit_and_release(engine, billing, death)
+
+
+def discard_and_release(engine: Engine, billing: Toolset, death: int) -> None:
+    """There is no copy, whatever there was before."""
+    if living_copies(engine, billing):
+        discard(engine, billing)
+    edit_and_release(engine, billing, death)
+
+
+def iterate_and_release(engine: Engine, billing: Toolset, death: int) -> None:
+    set_mode(engine, billing, "iteration")
+    edit_and_release(engine, billing, death)
+
+
+def keep_a_bundle_and_edit(engine: Engine, billing: Toolset, death: int) -> Prepared:
+    """Of release 1; another one is current, and live state is that of none."""
+    bundle = keep(engine, exported(engine, billing, 1))
+    edit_and_release(engine, billing, death)
+    billing.edit(description=f"death {death}")
+    return {"bundle": bundle}
+
+
+OWN = ("tools", "resources", "settings", "toolset_variations")
+
+
 def plan(engine: Engine, billing: Toolset, death: int) -> dict[str, Any]:
     """The plan of a rollback to release 1, to be applied."""
     edit(engine, billing, death)
@@ -87,6 +128,11 @@ SCENARIOS = {
         {"release_number": 1, "components": ["tools", "settings", "system"], "on_missing": "recreate"},
         ("tools", "settings", "system"),
     ),
+    "a staged copy": Scenario(discard_and_release, "stage", [], copies=1),
+    "a publication": Scenario(stage_and_edit, "publish", ["backup", "release"], {"notes": "n"}, OWN),
+    "a discarded copy": Scenario(stage_and_release, "discard", []),
+    "a mode": Scenario(iterate_and_release, "set_mode", [], {"mode": "staging"}),
+    "an import": Scenario(keep_a_bundle_and_edit, "import_bundle", ["backup", "release"], {}, COMPONENTS),
     "a plan that is applied": Scenario(plan, "apply_plan", ["backup"], {}, COMPONENTS),
     "a repair": Scenario(edit, "repair", ["backup"], {"allow_shared_impact": True}, COMPONENTS),
     "a mark": Scenario(edit_and_release, "mark", [], {"release_number": 1, "mark": "good"}),
@@ -119,6 +165,8 @@ def assert_one_effect(
     assert len(rollbacks) == (scenario.kind in ("rollback", "apply_plan", "repair"))
     marks = [row for row in marks_of(engine, billing) if row.request_id == request_id]
     assert len(marks) == (scenario.kind == "mark")
+    assert len(living_copies(engine, billing)) == scenario.copies
+    assert mode_of(engine, billing) == scenario.fields.get("mode", "iteration")
     current = current_number(engine, billing)
     assert current is not None
     assert captured_state(engine, billing, current) == live
@@ -148,9 +196,9 @@ def test_a_request_whose_workers_die_one_after_the_other_a_statement_later_each_
     while not survived:
         if asked is None:
             roll_back(engine, billing, 1)
-            more = scenario.prepare(engine, billing, len(deaths)) or {}
+            fields = {**scenario.fields, **(scenario.prepare(engine, billing, len(deaths)) or {})}
             before, untouched = live_state(engine, billing), all_but_requests(engine)
-            asked = ask(engine, billing, scenario.kind, **scenario.fields, **more)
+            asked = ask(engine, billing, scenario.kind, **fields)
         switch.arm(len(deaths))
         with suppress(Killed), capture_logs():
             mailbox(mortal, retry=PATIENT).work_until_done(asked)

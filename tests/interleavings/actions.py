@@ -12,6 +12,7 @@ from release_worker.errors import TransientError
 from release_worker.worker.policy import RetryPolicy
 from tests.interleavings.scene import Scene
 from tests.interleavings.stops import LONGEST
+from tests.support.bundles import exported, keep
 from tests.support.ledger import ask, mailbox
 
 Answer = dict[str, Any]
@@ -25,6 +26,7 @@ PERSISTENT = RetryPolicy(
 # What an app that holds what it edits begins with.
 HOLD = {
     "toolset": "SELECT FROM toolsets WHERE id = :one FOR UPDATE",
+    "copy": "SELECT FROM toolsets WHERE id = :draft FOR UPDATE",
     "project": "SELECT FROM projects WHERE id = :shop FOR UPDATE",
     "organization": "SELECT FROM organizations WHERE id = :acme FOR UPDATE",
 }
@@ -38,6 +40,8 @@ class Operation:
     toolset: str
     kind: str
     fields: Mapping[str, Any] = field(default_factory=dict)
+    # The release, by toolset and number, whose bundle is imported.
+    bundle_of: tuple[str, int] | None = None
     player = "worker"
 
     def decided(self, _engine: Engine, _scene: Scene) -> "Operation":
@@ -46,7 +50,11 @@ class Operation:
 
     def prepare(self, engine: Engine, scene: Scene) -> Performance:
         """Ask for it."""
-        request_id = ask(engine, scene.toolsets[self.toolset], self.kind, **self.fields)
+        fields = dict(self.fields)
+        if self.bundle_of is not None:
+            toolset, number = self.bundle_of
+            fields["bundle"] = keep(engine, exported(engine, scene.toolsets[toolset], number))
+        request_id = ask(engine, scene.toolsets[self.toolset], self.kind, **fields)
 
         def perform(own_engine: Engine, put_off: Callable[[], None]) -> Answer:
             worker = mailbox(own_engine, worker=f"worker {request_id}", retry=PERSISTENT)

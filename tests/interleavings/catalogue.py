@@ -25,6 +25,13 @@ OPERATIONS = (
     Operation("skip", "one", "rollback", {"release_number": 1, "components": LISTS, "on_missing": "skip"}),
     Operation("prune one", "one", "prune", {"keep": 1}),
     Operation("pin one", "one", "pin", {"release_number": 3}),
+    Operation("stage one", "one", "stage"),
+    Operation("publish one", "one", "publish"),
+    Operation("discard one's copy", "one", "discard"),
+    Operation("set one's mode", "one", "set_mode", {"mode": "staging"}),
+    Operation("import into one", "one", "import_bundle", ALLOWED, bundle_of=("two", 1)),
+    Operation("release one's copy", "draft", "create_release"),
+    Operation("stage two", "two", "stage"),
     Operation("mark one bad", "one", "mark", {"release_number": 1, "mark": "bad"}),
     Operation("repair one", "one", "repair", ALLOWED),
     Planned("apply one's plan", "one", "apply_plan", {"release_number": 1, **ALLOWED}),
@@ -146,6 +153,23 @@ DELETE = Edit(
     ("UPDATE toolsets SET deleted_at = now() WHERE id = :one",),
     frozenset({"live/one/deleted"}),
 )
+EDIT_COPY = Edit(
+    "edit the copy",
+    "copy",
+    (
+        "UPDATE toolsets SET description = 'app' WHERE id = :draft",
+        f"UPDATE toolset_tools SET position = 9 WHERE toolset_id = :draft AND tool_urn = '{S}'",
+        f"DELETE FROM variations WHERE toolset_id = :draft AND tool_urn = '{S}'",
+        _vary(":draft", A),
+    ),
+    frozenset({"live/draft/settings", "live/draft/tools", "live/draft/toolset_variations"}),
+)
+DELETE_COPY = Edit(
+    "delete the copy",
+    "copy",
+    ("UPDATE toolsets SET deleted_at = now() WHERE id = :draft",),
+    frozenset({"live/draft/deleted"}),
+)
 EDIT_AND_ASK = Edit(
     "edit and ask",
     "toolset",
@@ -161,7 +185,7 @@ EDIT_AND_ASK = Edit(
 )
 HOLDING_EDITS = (
     REWRITE_LIST, EDIT_DEFINITION, DEPLOY, EDIT_PROMPTS, VARY_FOR_ALL, VARY_FOR_ONE, ADD_TOOLSET, RENAME, DELETE,
-    EDIT_AND_ASK,
+    EDIT_COPY, DELETE_COPY, EDIT_AND_ASK,
 )  # fmt: skip
 BARE_EDITS = tuple(replace(edit, name=f"{edit.name} unheld", holds=False) for edit in HOLDING_EDITS)
 EDITS = HOLDING_EDITS + BARE_EDITS
@@ -203,6 +227,19 @@ _CHOSEN = (
     ("add a toolset", "roll two back"),
     ("rename the toolset", "skip"),
     ("delete the toolset", "roll one back"),
+    ("publish one", "edit the copy"),
+    ("edit the copy", "publish one"),
+    ("publish one", "edit the copy unheld"),
+    ("release one's copy", "publish one"),
+    ("publish one", "release one's copy"),
+    ("delete the copy", "discard one's copy"),
+    ("discard one's copy", "delete the copy"),
+    ("discard one's copy", "stage one"),
+    ("set one's mode", "publish one"),
+    ("stage two", "edit a definition"),
+    ("import into one", "roll far back"),
+    ("deploy", "import into one"),
+    ("rewrite the list", "import into one"),
     ("edit and ask unheld", "roll one's lists back"),
 )
 

@@ -21,6 +21,7 @@ _TABLES = (
 )  # fmt: skip
 _EACH = ", ".join(f"'{table}', (SELECT coalesce(json_agg(r), '[]') FROM {table} r)" for table in _TABLES)
 _DUMP = text(f"SELECT CAST(json_build_object({_EACH}) AS text)")
+_SLUG_OF_COPY = re.compile(r"-staging-[0-9a-f]{12}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -32,6 +33,11 @@ def read_outcome(stage: Stage, answers: Mapping[str, Any]) -> Outcome:
     outcome = {**_live(dump, names), **_deployments(dump, names), **_records(dump, names)}
     outcome |= {f"answers/{role}/{field}": value for role, answer in answers.items() for field, value in answer.items()}
     return {path: _named(value, names) for path, value in outcome.items()}
+
+
+def name_of(row_id: Any, slug: str, names: Mapping[Any, str]) -> str:
+    """What a toolset is called here: its slug, if it was not there at the start, without what is random in it."""
+    return names.get(row_id, _SLUG_OF_COPY.sub("-staging", slug))
 
 
 def difference(actual: Outcome, expected: Outcome) -> list[str]:
@@ -52,9 +58,10 @@ def _differences(path: str, actual: Any, expected: Any) -> Iterator[str]:
 def _live(dump: dict[str, list[Row]], names: Mapping[str, str]) -> Outcome:
     outcome: Outcome = {}
     for row in dump["toolsets"]:
-        at = f"live/{names.get(row['id'], row['slug'])}"
+        at = f"live/{name_of(row['id'], row['slug'], names)}"
         own = {name: [one for one in dump[name] if one["toolset_id"] == row["id"]] for name in _OF_TOOLSETS}
         outcome[f"{at}/slug"], outcome[f"{at}/deleted"] = row["slug"], row["deleted_at"] is not None
+        outcome[f"{at}/mode"], outcome[f"{at}/parent"] = row["editing_mode"], row["parent_toolset_id"]
         outcome[f"{at}/settings"] = {name: row[name] for name in ("name", "description", "settings")}
         outcome[f"{at}/tools"] = {one["tool_urn"]: one["position"] for one in own["toolset_tools"]}
         outcome[f"{at}/resources"] = {one["resource_urn"]: one["position"] for one in own["toolset_resources"]}
@@ -140,8 +147,8 @@ def _named(value: Any, names: Mapping[str, str]) -> Any:
             return {key: _named(item, names) for key, item in value.items()}
         case list() | tuple():
             return [_named(item, names) for item in value]
-        case str() if len(value) >= 36:
-            return _UUID.sub(lambda found: names.get(found[0], "new"), value)
+        case str() if len(value) >= 21:
+            return _SLUG_OF_COPY.sub("-staging", _UUID.sub(lambda found: names.get(found[0], "new"), value))
         case _:
             return value
 

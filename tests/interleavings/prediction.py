@@ -29,6 +29,8 @@ class SceneModel(ProjectModel):
     pruned: dict[str, set[int]] = field(default_factory=dict)
     pinned: dict[str, set[int]] = field(default_factory=dict)
     named: dict[str, set[int]] = field(default_factory=dict)  # by rollbacks, which keeps releases
+    modes: dict[str, str] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)  # the living copy of a toolset
     bad: dict[str, set[int]] = field(default_factory=dict)
     planned: dict[str, "Basis"] = field(default_factory=dict)
 
@@ -45,7 +47,8 @@ class SceneModel(ProjectModel):
 
     def _impact(self, slug: str, before: LiveState, after: LiveState) -> dict[str, list[str]]:
         found = super()._impact(slug, before, after)
-        return {other: through for other, through in found.items() if other not in self.deleted}
+        spared = {*self.deleted, self.copies.get(slug)}
+        return {other: through for other, through in found.items() if other not in spared}
 
     def kept(self, slug: str) -> list[int]:
         """The numbers of the releases that are still there."""
@@ -74,6 +77,7 @@ def model_of(engine: Engine, scene: Scene) -> SceneModel:
         {slug: toolset_of(slug) for slug in scene.toolsets},
         deployments={older: deepcopy(held["one"][1]["deployment"]), newer: live["one"]["deployment"]},
         active=newer,
+        copies={"one": "draft"},
         system=live["one"]["system"],
         global_variations=live["one"]["global_variations"],
     )
@@ -134,7 +138,56 @@ def _operate(model: SceneModel, operation: Operation, waiting: Sequence[Operatio
             model.pinned.setdefault(slug, set()).add(operation.fields["release_number"])
         case "prune":
             _prune(model, slug, operation.fields["keep"], waiting)
+        case _:
+            return _edit_otherwise(model, operation)
     return None
+
+
+def _edit_otherwise(model: SceneModel, operation: Operation) -> str | None:
+    """What is about copies and bundles."""
+    slug = operation.toolset
+    match operation.kind:
+        case "set_mode":
+            model.modes[slug] = operation.fields["mode"]
+        case "import_bundle":
+            assert operation.bundle_of is not None
+            _import(model, slug, *operation.bundle_of)
+        case kind:
+            return _stage(model, slug, kind)
+    return None
+
+
+def _stage(model: SceneModel, slug: str, kind: str) -> str | None:
+    """What is about the copy."""
+    copy = model.copies.get(slug)
+    if kind == "stage":
+        if copy is None:
+            model.copies[slug] = f"{slug}-staging"
+            model.toolsets[model.copies[slug]] = ToolsetModel(deepcopy(model.toolsets[slug].own))
+        return None
+    if copy is None:
+        return "ToolsetNotFound"
+    if kind == "publish":
+        _take_over(model, slug, {**model.live(slug), **deepcopy(model.toolsets[copy].own)}, model.active)
+    if kind == "discard" or model.modes.get(slug, "iteration") == "iteration":
+        model.deleted.add(model.copies.pop(slug))
+    return None
+
+
+def _import(model: SceneModel, slug: str, origin: str, number: int) -> None:
+    state = deepcopy(model.toolsets[origin].releases[number - 1])
+    active = model.active if model.live(slug)["deployment"] == state["deployment"] else uuid4()
+    _take_over(model, slug, state, active)
+
+
+def _take_over(model: SceneModel, slug: str, state: LiveState, active: UUID | None) -> None:
+    """Live state becomes this, and is released unless the current release holds it."""
+    if model.live(slug) != state:
+        if model.drifted(slug):
+            model.capture(slug, "backup")
+        model._put(slug, state, active)
+    if model.drifted(slug):
+        model.release(slug)
 
 
 def _roll_back(
@@ -218,6 +271,19 @@ def _rename(model: SceneModel) -> None:
     model.toolsets["one"].own["settings"]["name"] = "Uno"
 
 
+def _edit_copy(model: SceneModel) -> None:
+    own = model.toolsets["draft"].own
+    own["settings"]["description"] = "app"
+    own["tools"][S] = 9
+    own["toolset_variations"] = {A: exact({"app": 1})}
+
+
+def _delete_copy(model: SceneModel) -> None:
+    model.deleted.add("draft")
+    if model.copies.get("one") == "draft":
+        del model.copies["one"]
+
+
 def _edit_and_ask(model: SceneModel) -> None:
     tools = model.toolsets["one"].own["tools"]
     tools |= {urn: place for urn, place in ((S, 7), (A, 8)) if urn in tools}
@@ -237,5 +303,7 @@ _EFFECTS: dict[str, Callable[[SceneModel], None]] = {
     "add a toolset": _add_toolset,
     "rename the toolset": _rename,
     "delete the toolset": _delete,
+    "edit the copy": _edit_copy,
+    "delete the copy": _delete_copy,
     "edit and ask": _edit_and_ask,
 }

@@ -20,7 +20,8 @@ R = "resources:function:f:r"
 
 @dataclass(frozen=True)
 class Scene:
-    """`acme/shop/one`, which most actions are about, its neighbour `two`, and `acme/far/far` of another project."""
+    """`acme/shop/one`, which most actions are about, its staged copy `draft`, its neighbour `two`, and `acme/far/far`
+    of another project."""
 
     toolsets: dict[str, Toolset]
     names: dict[UUID, str]  # of the rows that a row may refer to
@@ -36,6 +37,7 @@ def build(engine: Engine) -> Scene:
 
     - Release 2 of `one` lists Y, release 1 of `two` has the deployment without it: each can be restored, not both.
     - What release 1 of `one` lists, X and P, nothing provides now.
+    - `draft` is edited otherwise than `one` is, and was never released.
     - Release 3 of `one` alone refers to the source state that the next release of `two` will need.
     """
     acme = World(engine).organization("acme")
@@ -80,7 +82,10 @@ def build(engine: Engine) -> Scene:
     one.remove_tool(Y)
     one.edit(description="edited")
     two.move_tool(B, 0)
-    toolsets = {"one": one, "two": two, "far": far}
+    draft = shop.toolset("draft", tools=[S, A])
+    draft.edit(parent_toolset_id=one.id)
+    draft.vary(S, {"draft": 1})
+    toolsets = {"one": one, "two": two, "far": far, "draft": draft}
     named = {"acme": acme.id, "shop": shop.id, "elsewhere": elsewhere.id, "older": older.id, "newer": newer.id}
     named |= {slug: toolset.id for slug, toolset in toolsets.items()}
     return Scene(toolsets, {row_id: name for name, row_id in named.items()})

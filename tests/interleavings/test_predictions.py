@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from tests.interleavings.actions import Edit
 from tests.interleavings.catalogue import Pair, pairs_of
+from tests.interleavings.outcome import name_of
 from tests.interleavings.playing import play_in_order
 from tests.interleavings.prediction import SceneModel, model_of, predict
 from tests.interleavings.stage import Stage
@@ -56,4 +57,4 @@ def _toolsets(stage: Stage) -> Iterator[tuple[str, UUID]]:
     names = stage.scene.names
     with stage.engine.connect() as connection:
         for row in connection.execute(text("SELECT id, slug FROM toolsets")):
-            yield names.get(row.id, row.slug), row.id
+            yield name_of(row.id, row.slug, names), row.id

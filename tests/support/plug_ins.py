@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
@@ -72,6 +73,23 @@ def create_flags_table(engine: Engine, *, owners: str | None = None) -> None:
         connection.execute(text(create))
         if owners is not None:
             connection.execute(text(f"ALTER TABLE flags ADD FOREIGN KEY (owner_id) REFERENCES {owners}"))
+
+
+def set_flag(engine: Engine, owner_id: UUID, name: str, value: str) -> None:
+    """Write a flag as an app would; the value is a JSON text."""
+    write = """
+        INSERT INTO flags (owner_id, name, value) VALUES (:owner_id, :name, CAST(:value AS jsonb))
+        ON CONFLICT (owner_id, name) DO UPDATE SET value = excluded.value
+    """
+    with engine.begin() as connection:
+        connection.execute(text(write), {"owner_id": owner_id, "name": name, "value": value})
+
+
+def flags_of(engine: Engine, owner_id: UUID) -> dict[str, str]:
+    """The flags of an owner, values as JSON texts."""
+    query = text("SELECT name, value::text FROM flags WHERE owner_id = :owner_id")
+    with engine.connect() as connection:
+        return dict(connection.execute(query, {"owner_id": owner_id}).all())
 
 
 @dataclass(frozen=True)

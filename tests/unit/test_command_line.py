@@ -55,7 +55,7 @@ def test_the_help_tells_a_newcomer_where_to_begin(capsys: pytest.CaptureFixture[
         "neither needs a server",
         "RELEASE_WORKER_DATABASE_URL",
         "RELEASE_WORKER_BROKER_URL",
-        "Exit status: 0 done, 1 failed, 2 wrong usage, 4 accepted and kept,",
+        "Exit status: 0 done, 1 failed, 2 wrong usage, 3 something differs, 4 accepted",
     ):
         assert text in shown
     assert "..." not in shown.partition("Commands:")[2]  # no summary is cut short

@@ -17,6 +17,7 @@ from release_worker.cli.render import command_line, count, exact_moment, listed,
 DONE = 0
 FAILED = 1
 WRONG_USAGE = 2
+DIFFERS = 3
 KEPT = 4
 
 LONGEST_LIST = 10

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from release_worker.cli import database, releases, requests, retention, rollbacks
+from release_worker.cli import bundles, database, releases, requests, retention, rollbacks, staging
 from release_worker.cli.demo import demo
 from release_worker.cli.dev import dev
 from release_worker.cli.failures import DONE, FAILED, report, report_defect, report_usage
@@ -25,8 +25,8 @@ seconds, and `release-worker dev` runs everything that the other commands need o
 Elsewhere the commands find their servers in RELEASE_WORKER_DATABASE_URL (PostgreSQL), RELEASE_WORKER_BROKER_URL (Redis
 or Valkey) and, for a client without a database, RELEASE_WORKER_RESULT_BACKEND.
 
-Exit status: 0 done, 1 failed, 2 wrong usage, 4 accepted and kept, but not known to have ended: do not ask again. Errors
-go to standard error, as JSON with --json.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 something differs, 4 accepted and kept, but not known to have ended: do
+not ask again. Errors go to standard error, as JSON with --json.
 """
 
 app = typer.Typer(
@@ -64,6 +64,10 @@ app.command()(retention.prune)
 app.command()(retention.pin)
 app.command()(retention.unpin)
 app.command()(retention.mark)
+app.command("export")(bundles.export_release)
+app.command("import")(bundles.import_release)
+app.command()(staging.mode)
+app.add_typer(staging.app, name="staging")
 app.add_typer(requests.app, name="requests")
 app.add_typer(database.app, name="db")
 

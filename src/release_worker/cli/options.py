@@ -9,7 +9,8 @@ import typer
 from release_worker.errors import InvalidRequest
 
 
-def _checked_toolset(value: str) -> str:
+def checked_toolset(value: str) -> str:
+    """The name of a toolset. Raises typer.BadParameter for what cannot be one."""
     from release_worker.domain.requests.kinds import validate_request
 
     try:
@@ -19,7 +20,7 @@ def _checked_toolset(value: str) -> str:
 
 
 def _checked_toolset_or_none(value: str | None) -> str | None:
-    return None if value is None else _checked_toolset(value)
+    return None if value is None else checked_toolset(value)
 
 
 def user_name() -> str:
@@ -46,7 +47,7 @@ def parsed_labels(given: list[str] | None) -> dict[str, Any] | None:
 ToolsetArgument = Annotated[
     str,
     typer.Argument(
-        metavar="TOOLSET", help="organization/project/toolset, or the toolset's UUID.", callback=_checked_toolset
+        metavar="TOOLSET", help="organization/project/toolset, or the toolset's UUID.", callback=checked_toolset
     ),
 ]
 ToolsetOrAll = Annotated[

@@ -19,7 +19,7 @@ GRANT SELECT ON
     organizations, projects, deployments, deployment_assets, tool_definitions, resource_definitions, toolsets,
     toolset_tools, toolset_resources, prompt_templates, system_configs, variations,
     toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components,
-    release_marks, toolset_rollbacks, release_requests, release_worker_alembic_version
+    release_marks, toolset_rollbacks, release_requests, release_bundles, release_worker_alembic_version
 TO release_worker_app, release_worker_worker, release_worker_reader;
 
 -- The apps write live state, but not which release is current; and they ask.
@@ -33,6 +33,7 @@ GRANT DELETE,
     UPDATE (slug, name, description, settings, editing_mode, parent_toolset_id, updated_at, deleted_at)
 ON toolsets TO release_worker_app;
 GRANT INSERT (id, kind, toolset_id, idempotency_key, payload, requested_by) ON release_requests TO release_worker_app;
+GRANT INSERT (digest, document), UPDATE (created_at) ON release_bundles TO release_worker_app;
 
 -- The worker writes what a restore touches, and holds what it decides from
 GRANT UPDATE (name) ON organizations TO release_worker_worker;
@@ -42,6 +43,9 @@ GRANT UPDATE (status) ON deployments TO release_worker_worker;
 GRANT UPDATE (name) ON deployment_assets, tool_definitions, resource_definitions TO release_worker_worker;
 GRANT INSERT ON deployments, deployment_assets, tool_definitions, resource_definitions TO release_worker_worker;
 GRANT UPDATE (name, description, settings, current_release_id, updated_at) ON toolsets TO release_worker_worker;
+-- (staged copies are toolsets that the worker makes and deletes)
+GRANT INSERT (id, organization_id, project_id, slug, name, parent_toolset_id), UPDATE (editing_mode, deleted_at)
+ON toolsets TO release_worker_worker;
 GRANT INSERT, UPDATE, DELETE ON toolset_tools, toolset_resources, system_configs, variations TO release_worker_worker;
 GRANT INSERT, UPDATE ON prompt_templates TO release_worker_worker;
 
@@ -54,3 +58,5 @@ GRANT UPDATE (predecessor_id) ON toolset_versions, variation_versions TO release
 GRANT UPDATE (notes, labels, predecessor_id) ON toolset_releases TO release_worker_worker;
 GRANT INSERT ON toolset_rollbacks TO release_worker_worker;
 GRANT INSERT, UPDATE ON release_requests TO release_worker_worker;
+-- To skip a bundle that is in use takes the right to update some column of it.
+GRANT DELETE, UPDATE (created_at) ON release_bundles TO release_worker_worker;

@@ -14,7 +14,7 @@ from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.subject import Scope
 from release_worker.errors import VersionConflict
 from release_worker.operations.performing import perform
-from release_worker.operations.rollback.holding import MoreToHold
+from release_worker.operations.restoring import MoreToHold
 from release_worker.state.blame import blaming
 from release_worker.state.registry import Components
 from release_worker.state.work import Work

@@ -6,19 +6,26 @@ from typing import Any, TypeVar
 from release_worker.domain.requests.apply_plan import ApplyPlan
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.domain.requests.create_release import CreateRelease
+from release_worker.domain.requests.discard import Discard
+from release_worker.domain.requests.import_bundle import ImportBundle
 from release_worker.domain.requests.mark import Mark
 from release_worker.domain.requests.pin import Pin
 from release_worker.domain.requests.prune import Prune
+from release_worker.domain.requests.publish import Publish
 from release_worker.domain.requests.repair import Repair
 from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.requests.rollback import Rollback
+from release_worker.domain.requests.set_mode import SetMode
+from release_worker.domain.requests.stage import Stage
 from release_worker.operations.apply_plan import apply_plan
 from release_worker.operations.create_release import create_release
+from release_worker.operations.import_bundle import import_bundle
 from release_worker.operations.mark import mark
 from release_worker.operations.pin import pin
 from release_worker.operations.prune import prune
 from release_worker.operations.repair import repair
 from release_worker.operations.rollback import rollback
+from release_worker.operations.staging import discard, publish, set_mode, stage
 from release_worker.queries.check_drift import check_drift
 from release_worker.state.work import Work
 
@@ -41,6 +48,11 @@ OPERATIONS: Mapping[str, Operation] = dict(
         _carried_out_by(Pin, pin),
         _carried_out_by(Prune, prune),
         _carried_out_by(Mark, mark),
+        _carried_out_by(Stage, stage),
+        _carried_out_by(Publish, publish),
+        _carried_out_by(Discard, discard),
+        _carried_out_by(SetMode, set_mode),
+        _carried_out_by(ImportBundle, import_bundle),
     )
 )
 

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import BrokerUnavailable, InvalidRequest, WorkerLost
+from release_worker.store.bundles import forget_bundles
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import abandon
 from release_worker.store.sweeping import fail_exhausted, take_overdue
@@ -35,7 +36,8 @@ class Swept:
 def sweep(
     engine: Engine, publish: Callable[[RequestRecord], None], *, attempts: int, policy: SweepPolicy | None = None
 ) -> Swept:
-    """Publish overdue requests under the ids that they have, and fail those whose `attempts` are used up.
+    """Publish overdue requests under the ids that they have, and fail those whose `attempts` are used up. Forget
+    bundles that were to be imported and are kept for no request.
 
     Anyone may write rows whom the grants allow to: one that is no request fails by itself, with the reason, and the
     sweep goes on. Any number of sweepers may run at once. `publish` may raise BrokerUnavailable, which ends the sweep:
@@ -45,6 +47,7 @@ def sweep(
     with ledger_transaction(engine) as connection:
         exhausted = fail_exhausted(connection, attempts=attempts, error=WorkerLost(attempts=attempts))
         overdue = take_overdue(connection, patience_seconds=policy.patience, limit=policy.limit)
+        forget_bundles(connection)
     published: list[str] = []
     refused: list[str] = []
     for record in overdue:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from release_worker.store.engine import ledger_transaction, make_engine
+from release_worker.store.engine import ledger_transaction, make_engine, snapshot_transaction
 
 
 @contextmanager
@@ -14,6 +14,17 @@ def reading(database_url: str) -> Iterator[Connection]:
     engine = make_engine(database_url, application_name="release-worker")
     try:
         with ledger_transaction(engine) as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def reading_one_moment(database_url: str) -> Iterator[Connection]:
+    """As `reading`, and every statement sees the state of the same moment."""
+    engine = make_engine(database_url, application_name="release-worker")
+    try:
+        with snapshot_transaction(engine) as connection:
             yield connection
     finally:
         engine.dispose()

@@ -6,6 +6,7 @@ from functools import partial
 from importlib.metadata import entry_points
 
 from release_worker.domain.digests import BUILT_IN
+from release_worker.domain.subject import Scope
 from release_worker.state.component import Component, HasForms
 from release_worker.state.deployment import deployment
 from release_worker.state.membership import resources, tools
@@ -51,6 +52,10 @@ class Components:
     @property
     def plug_ins(self) -> tuple[Component, ...]:
         return tuple(component for component in self.all if component.name not in BUILT_IN)
+
+    def of_scope(self, scope: Scope) -> tuple[Component, ...]:
+        """Those whose state such an owner has."""
+        return tuple(component for component in self.all if component.scope == scope)
 
     @property
     def parts(self) -> tuple[ComponentState, ...]:

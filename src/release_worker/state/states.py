@@ -1,5 +1,6 @@
 """A state: what components hold at one place, as SQL that travels with its parameters."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,16 @@ class State:
 def live_state(components: Iterable[Component], subject: Subject) -> State:
     """What the apps have."""
     return State({component.name: component.capture() for component in components}, subject.parameters)
+
+
+def live_state_as(components: Iterable[Component], subject: Subject, *, role: str) -> State:
+    """As `live_state`, with parameters named for a role: so it can stand in one statement with another toolset's."""
+    contents = {component.name: _OWNERS.sub(rf":{role}_\1", component.capture()) for component in components}
+    return State(contents, {f"{role}_{name}": value for name, value in subject.parameters.items()})
+
+
+# As SQLAlchemy reads parameters: not a part of a cast, and not escaped.
+_OWNERS = re.compile(r"(?<![:\w\\]):(toolset_id|project_id|organization_id)\b(?!:)")
 
 
 def captured_state(

@@ -120,6 +120,31 @@ def digest_today(connection: Connection, release: Release, plug_ins: PlugIns) ->
     return release.digest if _is_of_today(stored, parts) else _digests_today(connection, release, parts).release
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenPart:
+    """A part of a release as it was written: `contents` are SQL by component, with the parameters of the release."""
+
+    name: str
+    form: int
+    digest: str
+    contents: Mapping[str, str]
+
+
+def written_parts(connection: Connection, release: Release, plug_ins: PlugIns) -> list[WrittenPart]:
+    """Every part that the release has. Raises UnsupportedContent for one that newer software wrote."""
+    stored = _stored_parts(connection, release)
+    parts = _parts(stored, plug_ins)
+    _refuse_newer(release, stored, parts)
+    found = []
+    for part in parts:
+        if part.name in stored:
+            form = stored[part.name].form
+            names = part.forms[form - 1].contents
+            contents = {name: content_as_written(part, name, _ROLE) for name in names}
+            found.append(WrittenPart(part.name, form, stored[part.name].digest, contents))
+    return found
+
+
 def _parts(stored: Mapping[str, _Stored], plug_ins: PlugIns) -> list[Part]:
     return [*BUILT_IN_PARTS, *(_part_of(name, plug_ins) for name in stored if name not in BUILT_IN_NAMES)]
 

@@ -17,6 +17,7 @@ from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import fail, postpone, renew_lease
 from release_worker.worker.heartbeat import Heartbeat
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
+from release_worker.worker.telling import tell
 from release_worker.worker.toolset_lock import ToolsetLock
 
 logger = structlog.get_logger(__name__)
@@ -38,9 +39,9 @@ class Executor:
 
     def attempt(self, claim: Claim, lock: ToolsetLock) -> Outcome:
         """Carry a claimed request out while its lock is held. Raises only if the outcome could not be written down."""
-        logger.info("request_started", **_named(claim))
+        logger.info("request_started", request_id=claim.id, **_about(claim))
         outcome = self._written_down(claim, self._carried_out(claim, lock))
-        _tell(claim, outcome)
+        tell(outcome, request_id=claim.id, **_about(claim))
         return outcome
 
     def _carried_out(self, claim: Claim, lock: ToolsetLock) -> Succeeded | Failed | Postponed:
@@ -55,7 +56,7 @@ class Executor:
             return self._again(claim, OperationTimeout())
         except Exception as error:  # a defect, perhaps of a plug-in: it fails this request, not the worker
             shown = without_values(error)
-            logger.exception("request_broke", exc_info=shown, **_named(claim))
+            logger.exception("request_broke", exc_info=shown, request_id=claim.id, **_about(claim))
             return Failed(UnexpectedFailure(reason=printable(f"{type(shown).__name__}: {shown}", 1000)))
 
     def _again(self, claim: Claim, error: TransientError) -> Failed | Postponed:
@@ -86,26 +87,6 @@ class Executor:
         return outcome if written else ClaimLost()
 
 
-def _tell(claim: Claim, outcome: Outcome) -> None:
-    """The one place that every outcome passes."""
-    log = logger.bind(**_named(claim))
-    match outcome:
-        case Succeeded():
-            log.info("request_succeeded")
-        case Failed(error):
-            log.warning("request_failed", error=type(error).__name__, reason=str(error))
-        case Postponed(error, delay):
-            log.warning("request_postponed", error=type(error).__name__, reason=str(error), delay=round(delay, 3))
-        case ClaimLost():
-            log.warning("request_claim_lost")
-        case _:
-            assert_never(outcome)
-
-
-def _named(claim: Claim) -> dict[str, object]:
-    return {
-        "request_id": claim.id,
-        "kind": claim.kind,
-        "attempt": claim.attempt,
-        "toolset_id": str(claim.toolset_id),
-    }
+def _about(claim: Claim) -> dict[str, object]:
+    """What every line says of an attempt."""
+    return {"kind": claim.kind, "attempt": claim.attempt, "toolset_id": str(claim.toolset_id)}

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
+from release_worker.domain.outcomes import Failed
 from release_worker.domain.request_record import RequestRecord, Ticket
 from release_worker.domain.requests.kinds import parse_request
 from release_worker.domain.requests.request import Request
@@ -18,6 +19,7 @@ from release_worker.errors import (
 )
 from release_worker.store.accepting import KEY_WAIT, Refusal, accept_request, find_same_request, refuse_request
 from release_worker.store.engine import ledger_transaction, single_statement
+from release_worker.worker.telling import tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Inbox:
     def _refuse(self, refusal: Refusal) -> None:
         with ledger_transaction(self._engine) as connection:
             refuse_request(connection, refusal)
+        tell(Failed(refusal.error), request_id=refusal.request_id, kind=refusal.kind)
 
 
 def _legible(message: Message) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from release_worker.store.requests import abandon, claim_next, get_request
 from release_worker.store.sweeping import fail_exhausted
 from release_worker.worker.executor import Executor
 from release_worker.worker.policy import LeasePolicy
+from release_worker.worker.telling import tell
 from release_worker.worker.toolset_lock import MakeLock, ToolsetLock
 
 
@@ -57,6 +58,7 @@ class Mailbox:
         """Mark a request failed that waited in vain."""
         with ledger_transaction(self._engine) as connection:
             abandon(connection, request_id, error)
+        tell(Failed(error), request_id=request_id)
 
     def _work_on(self, claim: Claim, ticket: Ticket, lock: ToolsetLock) -> Succeeded | Failed:
         """Work from this claim on, until the ticket's request is done."""
@@ -102,9 +104,11 @@ class Mailbox:
         if claim is not None or self._look(ticket).finished:
             return claim
         attempts, toolset_id = self._executor.attempts, ticket.toolset_id
+        lost = WorkerLost(attempts=attempts)
         with ledger_transaction(self._engine) as connection:
-            lost = WorkerLost(attempts=attempts)
             exhausted = fail_exhausted(connection, attempts=attempts, error=lost, toolset_id=toolset_id)
+        for request_id in exhausted:
+            tell(Failed(lost), request_id=request_id, toolset_id=str(toolset_id))
         if exhausted:
             return self._claim(ticket)
         raise LockUnavailable(toolset_id=str(toolset_id))

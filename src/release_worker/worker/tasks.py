@@ -17,9 +17,10 @@ from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.outcomes import Failed, Succeeded
 from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.requests.kinds import describe_kind
-from release_worker.errors import ReleaseWorkerError, TransientError
+from release_worker.errors import ReleaseWorkerError, TransientError, WorkerLost
 from release_worker.worker.inbox import Message
 from release_worker.worker.runtime import runtime_of
+from release_worker.worker.telling import tell
 
 logger = structlog.get_logger(__name__)
 
@@ -83,6 +84,8 @@ def sweep(task: Task) -> None:
         publish(task.app, message_again(record), kept=True)
 
     swept = runtime_of(task.app).sweep(publish_again)
+    for request_id in swept.exhausted:
+        tell(Failed(WorkerLost(attempts=runtime_of(task.app).retry.attempts)), request_id=request_id)
     if swept.published or swept.exhausted or swept.refused:
         logger.warning("requests_swept", published=swept.published, exhausted=swept.exhausted, refused=swept.refused)
 

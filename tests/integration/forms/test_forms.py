@@ -15,15 +15,19 @@ from sqlalchemy import Connection, Engine, text
 
 from release_worker.domain.subject import Scope
 from release_worker.errors import IntegrityMismatch, UnsupportedContent
+from release_worker.queries.export_bundle import export_bundle
 from release_worker.state.component import Parameters, keyed_diff, members
 from release_worker.state.registry import Components, built_in_components
 from release_worker.state.settings import Settings
 from release_worker.store import captured, capturing
+from release_worker.store.engine import snapshot_transaction
 from release_worker.store.parts import BUILT_IN_PARTS, Form
 from release_worker.store.parts.toolset_version import TOOLSET_VERSION, ToolsetVersion
+from tests.support.bundles import imported
 from tests.support.operations import drift, release, roll_back
 from tests.support.plug_ins import Flags, create_flags_table, with_plug_ins
 from tests.support.records import tampering
+from tests.support.world import World
 
 PATH = "acme/payments/billing"
 NEW_VALUE = "x.svg"
@@ -250,3 +254,18 @@ def test_a_plug_in_of_an_older_form_does_not_misread_a_newer_one(engine: Engine,
     release(engine, PATH, registry=enabled)
     with pytest.raises(UnsupportedContent, match="newer software wrote flags of release 2"):
         roll_back(engine, PATH, 2, registry=flagged())
+
+
+def test_a_bundle_of_an_older_release_is_lifted_when_it_is_imported(engine: Engine, enabled: Components) -> None:
+    with snapshot_transaction(engine) as connection:
+        manifest, bundle = export_bundle(connection, PATH, 1, enabled)
+    assert manifest.parts["flags"].form == 1
+    empty = World(engine).organization("other").project("shop").toolset("checkout")
+    done = imported(engine, bundle, empty, registry=enabled)
+    assert done.digest != manifest.digest
+    assert not drift(engine, empty, registry=enabled).drifted
+    flags = text("SELECT name, value, enabled FROM flags WHERE owner_id = :id ORDER BY name")
+    with engine.connect() as connection:
+        originals = connection.execute(text("SELECT id FROM toolsets WHERE slug = 'billing'")).scalar_one()
+        assert connection.execute(flags, {"id": empty.id}).all() == connection.execute(flags, {"id": originals}).all()
+        assert len(connection.execute(flags, {"id": empty.id}).all()) > 0

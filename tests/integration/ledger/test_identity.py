@@ -16,6 +16,7 @@ from tests.support.kinds import CARRIED_OUT
 from tests.support.ledger import ask, ledger, mailbox, record
 from tests.support.live_state import live_state
 from tests.support.operations import ACTOR, release
+from tests.support.readiness import ready_for
 from tests.support.records import current_number, releases_of, rollbacks_of
 from tests.support.world import Toolset, World
 
@@ -77,11 +78,13 @@ def test_a_rollback_rolls_back_the_toolset_that_it_was_asked_for_and_not_one_tha
 def test_every_kind_of_request_goes_by_the_id(
     engine: Engine, billing: Toolset, replaced: Callable[[Engine, Toolset], Toolset], kind: str
 ) -> None:
-    asked = ask(engine, billing.path, kind, **CARRIED_OUT[kind])
+    fields = {**CARRIED_OUT[kind], **ready_for(engine, kind, billing)}
+    asked = ask(engine, billing.path, kind, **fields)
     replaced(engine, billing)
     done = mailbox(engine).work_until_done(asked)
     assert done.result is not None
-    assert (done.toolset_id, done.result["toolset_id"]) == (billing.id, str(billing.id))
+    answered_for = done.result["parent_toolset_id" if kind == "stage" else "toolset_id"]
+    assert (done.toolset_id, answered_for) == (billing.id, str(billing.id))
 
 
 @pytest.mark.parametrize("replaced", REPLACED)

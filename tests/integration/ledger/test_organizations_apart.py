@@ -18,6 +18,7 @@ from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.kinds import CARRIED_OUT
 from tests.support.ledger import ask, ledger, mailbox, record
 from tests.support.operations import release
+from tests.support.readiness import ready_for
 from tests.support.records import releases_of, whole_database
 from tests.support.world import Toolset
 
@@ -56,10 +57,11 @@ def all_but_requests(engine: Engine) -> dict[str, Any]:
 def test_a_toolset_of_another_organization_is_as_good_as_not_there(
     engine: Engine, acme: Toolset, rival: Toolset, kind: str
 ) -> None:
+    fields = {**CARRIED_OUT[kind], **ready_for(engine, kind, acme)}
     before = all_but_requests(engine)
     for caller in ("rival", str(rival.project.organization.id), "nobody", "ACME", str(acme.id)):
         for reference in (acme.path, str(acme.id)):
-            asked = ask(engine, reference, kind, organization=caller, **CARRIED_OUT[kind])
+            asked = ask(engine, reference, kind, organization=caller, **fields)
             with pytest.raises(ToolsetNotFound) as refused:
                 mailbox(engine).work_until_done(asked).answer()
             assert refused.value.details == {"toolset": reference}
@@ -73,7 +75,8 @@ def test_a_toolset_of_the_callers_organization_is_reached_by_either_name(
 ) -> None:
     for caller in ("acme", str(acme.project.organization.id)):
         for reference in (acme.path, str(acme.id)):
-            asked = ask(engine, reference, kind, organization=caller, **CARRIED_OUT[kind])
+            fields = {**CARRIED_OUT[kind], **ready_for(engine, kind, acme)}
+            asked = ask(engine, reference, kind, organization=caller, **fields)
             assert mailbox(engine).work_until_done(asked).status == "succeeded"
 
 
@@ -150,14 +153,14 @@ def test_an_id_means_the_organization_of_this_id_and_not_one_of_such_a_slug(
 ) -> None:
     acmes_id = str(acme.project.organization.id)
     for caller in (acmes_id, acmes_id.upper()):
+        fields = {**CARRIED_OUT[kind], **ready_for(engine, kind, acme)}
         for reference in (impostor.path, str(impostor.id)):
             with pytest.raises(ToolsetNotFound):
-                mailbox(engine).work_until_done(
-                    ask(engine, reference, kind, organization=caller, **CARRIED_OUT[kind])
-                ).answer()
-        asked = ask(engine, acme, kind, organization=caller, **CARRIED_OUT[kind])
+                mailbox(engine).work_until_done(ask(engine, reference, kind, organization=caller, **fields)).answer()
+        asked = ask(engine, acme, kind, organization=caller, **fields)
         assert mailbox(engine).work_until_done(asked).status == "succeeded"
-    asked = ask(engine, impostor, kind, organization=str(impostor.project.organization.id), **CARRIED_OUT[kind])
+    fields = {**CARRIED_OUT[kind], **ready_for(engine, kind, impostor)}
+    asked = ask(engine, impostor, kind, organization=str(impostor.project.organization.id), **fields)
     assert mailbox(engine).work_until_done(asked).status == "succeeded"
 
 

@@ -18,6 +18,7 @@ from tests.support.kinds import CARRIED_OUT
 from tests.support.ledger import LATER, ask, ledger, mailbox, statuses
 from tests.support.operations import release, roll_back
 from tests.support.plug_ins import Interruption, Once, interrupted_by, raising, with_plug_ins
+from tests.support.readiness import ready_for
 from tests.support.retention import pin, prune
 from tests.support.world import Toolset
 
@@ -162,6 +163,7 @@ def test_a_worker_that_stops_in_the_middle_of_anything_loses_its_session_before_
     timeouts = log_idle_timeouts(engine)
     asked = CARRIED_OUT
     for kind, fields in asked.items():
+        fields = {**fields, **ready_for(engine, kind, billing)}
         mailbox(engine).work_until_done(ask(engine, billing, kind, **fields))
     mailbox(engine).work_until_done(ask(engine, billing, "rollback", release_number=99))
     gone: Components = interrupted_by(raising(DatabaseUnavailable(reason="gone")))

@@ -18,6 +18,7 @@ from release_worker.store.engine import make_engine
 from release_worker.store.tables import metadata
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import INVOICE, REFUND, a_full_toolset, active_deployment, edit_everything
+from tests.support.bundles import exported, keep
 from tests.support.ledger import ask, claim, end_leases, mailbox
 from tests.support.live_state import live_state
 from tests.support.operations import ACTOR
@@ -143,6 +144,8 @@ NOT_FOR_APPS_AND_READERS = (
     " SELECT organization_id, project_id, 'other', 'Other', current_release_id FROM toolsets",
     "UPDATE release_requests SET status = 'succeeded'",
     "UPDATE release_requests SET payload = '{}'",
+    "UPDATE release_bundles SET document = '{}'",
+    "DELETE FROM release_bundles",
     "DELETE FROM release_requests",
     "INSERT INTO release_requests (id, kind, requested_by, status) VALUES ('x', 'prune', 'x', 'succeeded')",
     "INSERT INTO release_requests (id, kind, requested_by, result) VALUES ('x', 'prune', 'x', '{}')",
@@ -219,6 +222,32 @@ def test_a_worker_does_every_operation(users: Users) -> None:
     assert newest - 2 not in {row.release_number for row in releases_of(users.reader, billing)}
 
 
+def test_a_worker_stages_publishes_discards_and_imports(users: Users) -> None:
+    billing = a_done_toolset(users)
+    worker = mailbox(users.worker)
+    bundle = exported(users.reader, billing, 1)
+
+    def work(kind: str, **fields: object) -> None:
+        done = worker.work_until_done(ask(users.app, billing, kind, **fields))
+        assert done.status == "succeeded", done.error
+
+    work("stage")
+    billing.edit(name="Edited since")
+    work("publish")
+    work("stage")
+    work("discard")
+    work("set_mode", mode="staging")
+    edit_everything(billing)
+    work("import_bundle", bundle=keep(users.app, bundle))
+    execute(users.owner, "UPDATE release_bundles SET created_at = now() - interval '2 days'")
+    keep(users.app, bundle)
+    sweep(users.worker, lambda _: None, attempts=1)
+    assert number_of_rows(users.reader, "release_bundles") == 1
+    execute(users.owner, "UPDATE release_bundles SET created_at = now() - interval '2 days'")
+    sweep(users.worker, lambda _: None, attempts=1)
+    assert number_of_rows(users.reader, "release_bundles") == 0
+
+
 def test_a_worker_sweeps_refuses_and_retries(users: Users) -> None:
     billing = a_full_toolset(users.app)
     claim(users.worker, ask(users.app, billing))
@@ -237,6 +266,8 @@ NOT_FOR_WORKERS = (
     "DELETE FROM toolsets",
     "UPDATE organizations SET slug = 'other'",
     "UPDATE toolsets SET slug = 'other'",
+    "UPDATE toolsets SET parent_toolset_id = id",
+    "UPDATE release_bundles SET document = '{}'",
     "UPDATE toolsets SET organization_id = organization_id",
     "INSERT INTO organizations (slug, name) VALUES ('other', 'Other')",
     "DELETE FROM tool_definitions",

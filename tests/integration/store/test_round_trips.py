@@ -15,9 +15,11 @@ from release_worker.store.engine import make_engine, single_statement
 from release_worker.worker.inbox import Inbox, Message
 from release_worker.worker.lock import toolset_lock_client
 from tests.support.billing import INVOICE, a_full_toolset, edit_everything
+from tests.support.bundles import exported, keep
 from tests.support.ledger import WorkedMailbox, ask, mailbox, redis_locks, ticket
 from tests.support.round_trips import round_trips
 from tests.support.servers import Servers
+from tests.support.staging import stage
 from tests.support.world import Toolset
 
 AROUND = 5  # claim, begin, hold the request, succeed, commit
@@ -32,6 +34,12 @@ EXPECTED = {
     "a check of drift": AROUND + 3,
     "a pin": AROUND + 3,
     "a prune": AROUND + 15,
+    "a staged copy": AROUND + 15,
+    "a staged copy that is there": AROUND + 3,
+    "a publication": AROUND + 23,
+    "a discarded copy": AROUND + 9,
+    "a mode": AROUND + 2,
+    "an import": AROUND + 41,
     "a mark": AROUND + 3,
 }
 
@@ -71,6 +79,12 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "a check of drift": ("check_drift", {}),
     "a pin": ("pin", {"release_number": 1}),
     "a prune": ("prune", {"keep": 1}),
+    "a staged copy": ("stage", {}),
+    "a staged copy that is there": ("stage", {}),
+    "a publication": ("publish", {}),
+    "a discarded copy": ("discard", {}),
+    "a mode": ("set_mode", {"mode": "staging"}),
+    "an import": ("import_bundle", {"allow_shared_impact": True}),
     "a mark": ("mark", {"release_number": 1, "mark": "bad"}),
 }
 
@@ -84,6 +98,13 @@ def test_an_operation_waits_for_postgresql_as_often_as_was_decided(
     if name == "a rollback of everything":
         edit_everything(billing)
     kind, fields = OPERATIONS[name]
+    if name in ("a staged copy that is there", "a publication", "a discarded copy"):
+        stage(engine, billing)
+    if name == "a publication":
+        billing.move_tool(INVOICE, 9)
+    if name == "an import":
+        fields = {**fields, "bundle": keep(engine, exported(engine, billing, 1))}
+        edit_everything(billing)
     if kind == "apply_plan":
         planned = mailbox(engine).work_until_done(ask(engine, billing, "rollback", release_number=1, dry_run=True))
         fields = {"plan_id": planned.id}

@@ -9,19 +9,28 @@ from pydantic import BaseModel, ValidationError
 from release_worker.domain.requests.apply_plan import ApplyPlan
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.domain.requests.create_release import CreateRelease
+from release_worker.domain.requests.discard import Discard
+from release_worker.domain.requests.import_bundle import ImportBundle
 from release_worker.domain.requests.mark import Mark
 from release_worker.domain.requests.pin import Pin
 from release_worker.domain.requests.prune import Prune
+from release_worker.domain.requests.publish import Publish
 from release_worker.domain.requests.repair import Repair
 from release_worker.domain.requests.request import Request
 from release_worker.domain.requests.rollback import Rollback
+from release_worker.domain.requests.set_mode import SetMode
+from release_worker.domain.requests.stage import Stage
 from release_worker.domain.text import printable
 from release_worker.errors import InvalidRequest
 
 M = TypeVar("M", bound=BaseModel)
 
 KINDS: Mapping[str, type[Request]] = {
-    kind.kind: kind for kind in (CreateRelease, Rollback, ApplyPlan, Repair, CheckDrift, Pin, Prune, Mark)
+    kind.kind: kind
+    for kind in (
+        CreateRelease, Rollback, ApplyPlan, Repair, CheckDrift, Pin, Prune, Mark,
+        Stage, Publish, Discard, SetMode, ImportBundle,
+    )
 }  # fmt: skip
 
 

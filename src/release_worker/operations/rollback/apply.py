@@ -1,8 +1,7 @@
 """Do what a rollback plans: back up, restore, read back, record."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -10,20 +9,24 @@ from release_worker.domain.digests import StateDigests
 from release_worker.domain.release import Release
 from release_worker.domain.requests.rollback import Rollback, RollbackResult
 from release_worker.domain.subject import Scope
-from release_worker.errors import IntegrityMismatch, VersionConflict
+from release_worker.errors import VersionConflict
 from release_worker.operations.capture import capture
+from release_worker.operations.restoring import (
+    MoreToHold,
+    Seen,
+    fire_triggers,
+    refuse_what_is_wrong,
+    restore,
+    unlike,
+)
 from release_worker.operations.rollback.dependencies import still_missing
-from release_worker.operations.rollback.holding import MoreToHold
 from release_worker.operations.rollback.plan import RollbackPlan
 from release_worker.operations.rollback.results import result_of
-from release_worker.state.blame import working_for
-from release_worker.state.component import Component, HasLiveRows
 from release_worker.state.providers import add
 from release_worker.state.registry import Components
 from release_worker.state.states import live_state
 from release_worker.state.work import Work
 from release_worker.store.capturing import Predecessor, Stamp
-from release_worker.store.engine import single_statement
 from release_worker.store.owners.holding import touch_owners
 from release_worker.store.owners.pointing import set_current_release
 from release_worker.store.rollbacks import RollbackRecord, record_rollback
@@ -47,8 +50,7 @@ def apply(work: Work, request: Rollback, plan: RollbackPlan, *, held: frozenset[
     _restore(connection, plan, components)
     touch_owners(connection, plan.subject, plan.scopes)
     rollback_id = record_rollback(connection, _record(plan, request, backup, work.request_id))
-    # What the apps' own triggers do at the commit, they do now, before live state is read back.
-    connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    fire_triggers(connection)
     after = _read_back(connection, plan, components)
     outcome = _settle(connection, plan, components, after, stamp)
     return result_of(plan, request, backup=backup, outcome=outcome, rollback_id=rollback_id)
@@ -63,10 +65,7 @@ def _back_up(connection: Connection, plan: RollbackPlan, components: Components,
 
 
 def _restore(connection: Connection, plan: RollbackPlan, components: Components) -> None:
-    for component in components:
-        if component.name in plan.wanted and component.name in plan.changes:
-            with working_for(component):
-                component.restore(connection, plan.wanted[component.name], plan.wanted.parameters)
+    restore(connection, components, plan.wanted, plan.changes)
     live = live_state(components, plan.subject)
     add(connection, plan.dependencies.additions, live=live, snapshot=plan.snapshot)
 
@@ -77,37 +76,14 @@ def _read_back(connection: Connection, plan: RollbackPlan, components: Component
     live = live_state(components, plan.subject)
     after = live.digests(connection)
     planned: Mapping[str, str | None] = {**plan.before.components, **plan.expected.components}
-    wrong: list[dict[str, Any]] = [
-        {"object": name, "stored": digest, "computed": after[name]}
-        for name, digest in planned.items()
-        if after[name] != digest and name not in plan.dependencies.added
-    ]
+    wrong = unlike({name: planned[name] for name in planned if name not in plan.dependencies.added}, after)
     wrong += [
         {"object": urn, "stored": "provided again", "computed": "missing"}
         for urn in still_missing(connection, plan.dependencies, live)
     ]
-    _refuse_if_moved(connection, plan, components if wrong else [one for one in components if not _held(one, plan)])
-    if wrong:
-        named = ", ".join(str(one["object"]) for one in wrong)
-        raise IntegrityMismatch(f"live state, read back, is not what was to be restored: {named}", objects=wrong)
+    seen = [Seen(plan.subject, plan.before)]
+    refuse_what_is_wrong(connection, components, wrong, restored=plan.changes, seen=seen)
     return after
-
-
-def _held(component: Component, plan: RollbackPlan) -> bool:
-    """What was restored of it could not be edited meanwhile."""
-    return component.name not in plan.changes or isinstance(component, HasLiveRows)
-
-
-def _refuse_if_moved(connection: Connection, plan: RollbackPlan, components: Iterable[Component]) -> None:
-    """Raises VersionConflict if what others have committed of these is no longer what the plan was made from: seen from
-    outside, where what this transaction has written does not show."""
-    looked_at = list(components)
-    if not looked_at:
-        return
-    with single_statement(connection.engine) as outside:
-        committed = live_state(looked_at, plan.subject).digests(outside)
-    if any(committed[one.name] != plan.before[one.name] for one in looked_at):
-        raise VersionConflict(reason="live state was changed meanwhile")
 
 
 def _settle(

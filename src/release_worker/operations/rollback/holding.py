@@ -5,27 +5,18 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from release_worker.domain.digests import BUILT_IN, SOURCE_STATE
+from release_worker.domain.digests import SOURCE_STATE
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope, Subject
+from release_worker.operations.restoring import built_in_rows, hold_rows_of_plug_ins
 from release_worker.operations.rollback.target import with_its_number
-from release_worker.state.blame import working_for
-from release_worker.state.component import HasLiveRows
 from release_worker.state.deployment import Deployment
 from release_worker.state.registry import Components
 from release_worker.state.states import State, captured_state, live_state
 from release_worker.state.work import Work
-from release_worker.store.owners.holding import hold_owners, hold_rows
+from release_worker.store.owners.holding import hold_owners
 from release_worker.store.releases import ORIGINAL_DEPLOYMENT, RollbackReleases, look_for, releases_of_rollback
 from release_worker.store.targets import number_of
-
-
-class MoreToHold(Exception):
-    """Ends a transaction that has to write in `scopes` too and does not hold them for that; the next one must."""
-
-    def __init__(self, scopes: frozenset[Scope]) -> None:
-        super().__init__(scopes)
-        self.scopes = scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +41,8 @@ def hold_for_rollback(work: Work, request: Rollback) -> Held:
     likely = _likely_written(connection, request, work.toolset_id, components)
     written = work.written.union(("toolset",), likely)
     subject = hold_owners(connection, work.toolset_id, written=written)
-    concerned = [one for one in components if one.scope in written]
-    for plug_in in components.plug_ins:
-        if plug_in in concerned and isinstance(plug_in, HasLiveRows):
-            with working_for(plug_in):
-                hold_rows(connection, plug_in.live_rows(), subject)
-    built_in = [one for one in concerned if one.name in BUILT_IN]
-    rows = [query for one in built_in if isinstance(one, HasLiveRows) for query in one.live_rows()]
+    hold_rows_of_plug_ins(connection, components, subject, written=written)
+    rows = built_in_rows(components, written=written)
     numbered = with_its_number(connection, work.toolset_id, request)
     releases = releases_of_rollback(connection, subject, numbered.number, holding=rows)
     return Held(subject, written, releases, numbered)

@@ -14,7 +14,7 @@ from release_worker.domain.subject import Scope, Subject
 from release_worker.errors import PermanentError, ReleaseMarkedBad, SharedStateImpact
 from release_worker.operations.expectations import stale_state
 from release_worker.operations.rollback.dependencies import Dependencies, settle_dependencies
-from release_worker.operations.rollback.shared_impact import shared_impact
+from release_worker.operations.rollback.shared_impact import reach, shared_impact
 from release_worker.state.differences import differences
 from release_worker.state.registry import Components
 from release_worker.state.states import State, captured_state, live_state
@@ -121,7 +121,7 @@ def plan_rollback(
         moved=not _at_current(connection, releases, before.release, whole_target, components),
         changes={name: difference.changes for name, difference in differing.items()},
         dependencies=dependencies,
-        warnings=(*integrity.doubts, *_uncaptured(target, named, names), *dependencies.warnings, *_reach(affected)),
+        warnings=(*integrity.doubts, *_uncaptured(target, named, names), *dependencies.warnings, *reach(affected)),
         scopes=frozenset(components[name].scope for name in differing),
         affected=affected,
         refusal=_refusal(request, subject, releases, dependencies, affected),
@@ -187,7 +187,3 @@ def _uncaptured(target: Release, wanted: Sequence[str], selected: Sequence[str])
     if not left:
         return []
     return [f"release {target.release_number} captured no {' and no '.join(left)}: left as they are"]
-
-
-def _reach(affected: list[dict[str, Any]]) -> list[str]:
-    return [f"changes what {one['path']} serves: {', '.join(one['components'])}" for one in affected]

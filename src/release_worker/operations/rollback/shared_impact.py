@@ -19,8 +19,8 @@ Touched = Mapping[str, Sequence[str] | str]
 def shared_impact(
     connection: Connection, touched: Touched, *, live: State, target: State, components: Components
 ) -> list[dict[str, Any]]:
-    """`{id, path, components}` of each live toolset, other than the one that is rolled back, that a change of these
-    items would reach, by path. `touched` are keys by component, each as a list or a PostgreSQL array.
+    """`{id, path, components}` of each live toolset, other than the one that is rolled back and its staged copy, that
+    a change of these items would reach, by path. `touched` are keys by component, each as a list or a PostgreSQL array.
 
     Each component says whom it reaches; one that does not say reaches every toolset of its project or organization.
     """
@@ -39,6 +39,11 @@ def shared_impact(
         {"id": toolset_id, "path": path, "components": sorted(names)}
         for (path, toolset_id), names in sorted(found.items())
     ]
+
+
+def reach(affected: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Whom a change reaches, in words."""
+    return [f"changes what {one['path']} serves: {', '.join(one['components'])}" for one in affected]
 
 
 def _reached(
@@ -61,6 +66,6 @@ def _reached(
         WITH {LISTED}, reached AS MATERIALIZED ({reached})
         SELECT reached.component, t.id, {PATH}
         FROM reached JOIN ({OWNED}) ON t.id = reached.id
-        WHERE {LIVE} AND t.id <> :toolset_id
+        WHERE {LIVE} AND t.id <> :toolset_id AND t.parent_toolset_id IS DISTINCT FROM :toolset_id
     """
     return live.over(target).query(connection, statement, **given)

@@ -11,6 +11,7 @@ To release toolsets that live in another schema, provide what these five modules
   what it owns too (`hold_owners`), and for an app that edits (`hold_for_editing`). `FOR SHARE` and `FOR UPDATE` of an
   owner's row must exclude each other, and a foreign key to that row must need `FOR KEY SHARE` of it.
 - `pointing`: writing the two pointers.
+- `staging`: a toolset's staged copy, made, found and deleted, and its editing mode.
 
 Also needed: foreign keys of the release records to the three (`store/tables/records.py`, a migration), `settings` in
 `state`, and toolsets to exercise components on (`testing/estate.py`).

@@ -26,7 +26,7 @@ from release_worker.store.statements import parsed
 TRIES = 5  # to find a toolset by a name that changes hands meanwhile
 
 
-def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection[Scope]) -> Subject:
+def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection[Scope], wait: bool = True) -> Subject:
     """Hold the rows of the toolset and of its owners until the transaction ends: what is read afterwards stays so.
 
     Those of the scopes in `written` are held alone, and nothing can be added below them. The others are shared with
@@ -34,14 +34,15 @@ def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection
     If the project is written, its active deployment is held as well.
 
     Only the toolset's row is waited for, and nothing is held meanwhile. Every other one must be free: an app that waits
-    for what this transaction holds would otherwise be the victim of a deadlock, whatever the order of its locks.
-    Raises VersionConflict if a row is not free, ToolsetNotFound if the toolset is gone.
+    for what this transaction holds would otherwise be the victim of a deadlock, whatever the order of its locks. Hence
+    no `wait` for the row of a second toolset. Raises VersionConflict if a row is not free, ToolsetNotFound if the
+    toolset is gone.
     """
     query = f"""
         SELECT {SUBJECT}
         FROM {OWNED}
         WHERE t.id = :toolset_id AND {LIVE}
-        FOR UPDATE OF t
+        FOR UPDATE OF t {"" if wait else "NOWAIT"}
         {_strength("project", written)} OF p NOWAIT
         {_strength("organization", written)} OF o NOWAIT
     """

@@ -87,7 +87,11 @@ def _content(form: Form, component: str) -> str:
 
 def _lifted(forms: tuple[Form, ...], component: str) -> str:
     """SQL: the content of the first of these forms, as one of the last."""
-    content = _content(forms[0], component)
+    return lifted(forms, component, _content(forms[0], component))
+
+
+def lifted(forms: tuple[Form, ...], component: str, content: str) -> str:
+    """SQL: a content of the first of these forms, as one of the last."""
     for form in forms[:-1]:
         content = form.lifts[component](content) if component in form.lifts else content
     return content

@@ -105,6 +105,14 @@ toolsets = Table(
     Index(
         "toolsets_project_id_slug_key", "project_id", "slug", unique=True, postgresql_where=text("deleted_at IS NULL")
     ),
+    Index(
+        "toolsets_staged_copy_key",
+        "parent_toolset_id",
+        "project_id",
+        "organization_id",
+        unique=True,
+        postgresql_where=text("deleted_at IS NULL"),
+    ),
     Index(None, "organization_id"),
     Index(None, "current_release_id"),
 )

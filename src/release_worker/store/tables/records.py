@@ -167,6 +167,15 @@ release_marks = Table(
     Index(None, "release_id", "created_at"),
 )
 
+# What is to be imported. The digest is the bundle's checksum.
+release_bundles = Table(
+    "release_bundles",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("document", JSONB(none_as_null=False), nullable=False),
+    time_column("created_at"),
+)
+
 # What anyone may write who may ask: each row must have the form of a request.
 _UNFINISHED = {
     "id": r"char_length(id) BETWEEN 1 AND 255 AND id !~ '[\u0001-\u001f\u007f-\u009f]'",

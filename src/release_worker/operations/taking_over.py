@@ -1,0 +1,115 @@
+"""Live state takes over a state from elsewhere, and is released: what publishing and importing have in common.
+
+A rollback restores a release that is there, and points at it. Here the release is captured from live state when that is
+what it was to be, so that what is released is what is served.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from release_worker.domain.changes import ComponentChanges
+from release_worker.domain.digests import StateDigests
+from release_worker.domain.release import Release
+from release_worker.domain.subject import Subject
+from release_worker.errors import VersionConflict
+from release_worker.operations.capture import capture
+from release_worker.operations.restoring import Seen, fire_triggers, refuse_what_is_wrong, restore, unlike
+from release_worker.state.differences import Difference, differences
+from release_worker.state.registry import Components
+from release_worker.state.states import State, live_state
+from release_worker.store.captured import digest_today
+from release_worker.store.capturing import Predecessor, Stamp
+from release_worker.store.owners.holding import touch_owners
+from release_worker.store.releases import current_release
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What is to be taken over: the state, of some components or all; `event`: what this is, for the notes of a backup;
+    `seen`: whose live state this is, if it is somebody's."""
+
+    state: State
+    event: str
+    seen: tuple[Seen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """What is to be done, decided. `before` and `expected`: all digests of live state now and afterwards; `differing`:
+    from live state to the outcome."""
+
+    subject: Subject
+    current: Release | None
+    incoming: Incoming
+    before: StateDigests
+    expected: StateDigests
+    differing: Mapping[str, Difference]
+
+    @property
+    def changes(self) -> dict[str, ComponentChanges]:
+        return {name: difference.changes for name, difference in self.differing.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """The release of the outcome; not `created` if it was current already. The backup, if one was needed."""
+
+    release: Release
+    created: bool
+    backup: Release | None
+
+
+def plan_take_over(connection: Connection, components: Components, subject: Subject, incoming: Incoming) -> TakeOver:
+    """Decide it, with everything held that it may change."""
+    live, wanted = live_state(components, subject), incoming.state
+    before, taken = live.digests(connection), wanted.digests(connection)
+    unequal = [name for name in wanted.contents if before[name] != taken[name]]
+    return TakeOver(
+        subject=subject,
+        current=current_release(connection, subject),
+        incoming=incoming,
+        before=before,
+        expected=StateDigests({**before.components, **taken.components}),
+        differing=differences(connection, components, live, wanted, unequal),
+    )
+
+
+def take_over(connection: Connection, components: Components, plan: TakeOver, stamp: Stamp) -> TakenOver:
+    """Back up what no release holds, restore, read back, release. Raises VersionConflict, and IntegrityMismatch if the
+    outcome is not as planned."""
+    predecessor = Predecessor(None)
+    if plan.current is not None:
+        predecessor = Predecessor(plan.current.id, digest_today(connection, plan.current, components.parts))
+    backup = None
+    if plan.differing:
+        kept = replace(stamp, kind="backup", notes=f"live state before {plan.incoming.event}", labels=None)
+        backup = capture(connection, plan.subject, components, predecessor=predecessor, stamp=kept)
+        _restore(connection, components, plan)
+    _read_back(connection, components, plan)
+    release = capture(connection, plan.subject, components, predecessor=predecessor, stamp=stamp)
+    if release is not None and release.digest != plan.expected.release:
+        raise VersionConflict(reason="live state was changed meanwhile")
+    outcome = release or plan.current
+    assert outcome is not None, "live state is what the current release holds"
+    return TakenOver(outcome, created=release is not None, backup=backup)
+
+
+def _restore(connection: Connection, components: Components, plan: TakeOver) -> None:
+    state = plan.incoming.state
+    parameters = {**plan.subject.parameters, "original_deployment_id": None, **state.parameters}
+    restore(connection, components, State(state.contents, parameters), plan.differing)
+    touch_owners(connection, plan.subject, {components[name].scope for name in plan.differing})
+    fire_triggers(connection)
+
+
+def _read_back(connection: Connection, components: Components, plan: TakeOver) -> None:
+    after = live_state(components, plan.subject).digests(connection)
+    refuse_what_is_wrong(
+        connection,
+        components,
+        unlike(plan.expected.components, after),
+        restored=plan.differing,
+        seen=[Seen(plan.subject, plan.before), *plan.incoming.seen],
+    )
