@@ -164,6 +164,8 @@ def _asks(draw: random.Random, requests: int, rate: float, holders: Collection[i
         at += draw.expovariate(rate)
         toolset = draw.randrange(TOOLSETS)
         action = draw.choices(ACTIONS, weights=ACTION_WEIGHTS)[0]
+        if action == "apply plan" and draw.random() < 0.5:
+            toolset = TOOLSETS - 1  # nobody else's edits make its plans stale
         simple = action not in FULL
         partial = action in CHOOSING and not is_whole(toolset) and draw.random() < 0.4
         channel = draw.choices(CHANNELS, weights=(50, 30, 0 if simple else 20))[0]
