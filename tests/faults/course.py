@@ -21,7 +21,7 @@ class Course:
     current: UUID | None = None
     named: set[UUID] = field(default_factory=set)  # by rollbacks
     undo: UUID | None = None  # what was live before the last rollback
-    restored: dict[str, UUID] = field(default_factory=dict)  # by request
+    has_copy: bool = False  # that was staged
 
     def take(self, entry: Row[Any]) -> None:
         """Go on by one note."""
@@ -38,6 +38,10 @@ class Course:
                 self.said[UUID(row["release_id"])] = row["mark"]
             case "gone":
                 self._pruned(UUID(row["id"]))
+            case "answer" if row["kind"] == "stage":
+                self.has_copy = True
+            case "answer" if row["kind"] == "discard" or (row["kind"] == "publish" and row["result"]["discarded"]):
+                self.has_copy = False
 
     def meant(self, word: str) -> UUID | None:
         """The release that a rollback to this word goes to now."""
@@ -77,9 +81,7 @@ class Course:
         release_id = UUID(row["id"])
         self.numbers[release_id] = row["release_number"]
         self.before[release_id] = id_or_none(row["predecessor_id"])
-        if row["kind"] == "release":
-            self.current = release_id
-        if row["kind"] == "restored":  # the last note of its rollback
+        if row["kind"] in ("release", "restored"):  # the last note of its rollback
             self.current = release_id
 
     def _rolled_back(self, row: Mapping[str, Any]) -> None:

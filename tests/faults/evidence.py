@@ -15,6 +15,7 @@ from tests.support.live_state import LiveState, live_state
 from tests.support.records import captured_states
 
 TORN = "torn"
+COPYING = ("stage", "publish", "discard")
 ROLLBACKS = ("rollback", "repair", "apply_plan")  # the kinds of requests that roll back
 Epoch = int | str | None  # None: the component says none; TORN: its places disagree
 

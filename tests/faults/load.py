@@ -40,6 +40,9 @@ KINDS: dict[Action, str] = {
     "mark": "mark",
     "prune": "prune",
     "cancel": "create_release",
+    "stage": "stage",
+    "publish": "publish",
+    "discard": "discard",
 }
 
 
@@ -188,7 +191,7 @@ class Load:
                 return {**common, "release_number": self._named(ask), **said}
             case "prune":
                 return {**common, "keep": ask.keep}
-            case "check drift":
+            case "check drift" | "stage" | "publish" | "discard":
                 return common
 
     def _target(self, ask: Ask) -> dict[str, object]:

@@ -31,6 +31,9 @@ Action = Literal[
     "mark",
     "prune",
     "cancel",
+    "stage",
+    "publish",
+    "discard",
 ]
 # The release that a rollback means without its number.
 Word = Literal["previous", "undo", "last_good"]
@@ -55,7 +58,9 @@ Fault = Literal[
     "deliver twice",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
-ACTION_WEIGHTS = (32, 28, 6, 8, 4, 4, 4, 2, 6, 7, 5)
+ACTION_WEIGHTS = (30, 26, 6, 8, 4, 4, 4, 2, 6, 7, 5, 5, 4, 2)
+# Those that give a toolset some components of another moment: never asked of the one that is edited as a whole.
+MIXING: tuple[Action, ...] = ("stage", "publish", "discard")
 FULL: tuple[Action, ...] = ("release", "rollback", "repair", "apply plan")
 CHOOSING: tuple[Action, ...] = ("rollback", "repair", "dry run")  # those that may be of some components
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
@@ -166,6 +171,8 @@ def _asks(draw: random.Random, requests: int, rate: float, holders: Collection[i
         action = draw.choices(ACTIONS, weights=ACTION_WEIGHTS)[0]
         if action == "apply plan" and draw.random() < 0.5:
             toolset = TOOLSETS - 1  # nobody else's edits make its plans stale
+        if action in MIXING and is_whole(toolset):
+            action = "release"
         simple = action not in FULL
         partial = action in CHOOSING and not is_whole(toolset) and draw.random() < 0.4
         channel = draw.choices(CHANNELS, weights=(50, 30, 0 if simple else 20))[0]

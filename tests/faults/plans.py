@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Row
 
+from tests.faults.evidence import COPYING
 from tests.faults.plan import COMPONENTS
 from tests.faults.replay import CURRENT, Replay, is_visible
 
@@ -66,7 +67,7 @@ def _may_have_moved(replay: Replay, name: str, planned: Row[Any], refused: Row[A
     if name == "nothing":
         return False
     return any(
-        entry.kind in ("edit", "release", "rollback", "mark")
+        (entry.kind in ("edit", "release", "rollback", "mark") or _copied(entry))
         and replay.organization(entry.toolset_id) == replay.organization(refused.toolset_id)
         for entry in between
     )
@@ -74,4 +75,11 @@ def _may_have_moved(replay: Replay, name: str, planned: Row[Any], refused: Row[A
 
 def _written(entry: Row[Any]) -> Any:
     """The components that a transaction wrote."""
+    if entry.kind == "answer":
+        return entry.what["result"]["changes"] if entry.what["kind"] == "publish" else ()
     return {"edit": entry.what.get("wrote"), "rollback": entry.what.get("changes")}.get(entry.kind) or ()
+
+
+def _copied(entry: Row[Any]) -> bool:
+    """A toolset came or went."""
+    return entry.kind == "answer" and entry.what["kind"] in COPYING

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from tests.faults.course import Course
-from tests.faults.evidence import ROLLBACKS, Evidence
+from tests.faults.evidence import COPYING, ROLLBACKS, Evidence
 from tests.faults.journal import Journal
 
 # lost: a release that was there and was not found, a cancellation without effect. unasked: a request that nobody
@@ -51,6 +51,8 @@ def _wrong_answers(evidence: Evidence) -> Iterator[Complaint]:
 
 
 def _judged(course: Course, entry: Row[Any], request: Row[Any], asked: Mapping[str, Any] | None) -> Iterator[Complaint]:
+    if request.kind in COPYING and entry.kind in ("answer", "failure"):
+        yield from _copied(course, request)
     if entry.kind in ("answer", "failure") and request.status == "failed":
         yield from _refused(course, request, asked)
     elif asked is None or asked["dry_run"]:
@@ -68,6 +70,22 @@ def _went(course: Course, request: Row[Any], asked: Mapping[str, Any], went: UUI
         yield "unexplained", f"{request.kind} {request.id} went to {went}, but meant {meant}"
     elif meant is not None and course.said.get(meant) == "bad" and not asked["allow_bad"]:
         yield "unexplained", f"{request.kind} {request.id} went to {meant}, which was marked bad"
+
+
+def _copied(course: Course, request: Row[Any]) -> Iterator[Complaint]:
+    """There is a copy from `stage` on, until it is discarded or published."""
+    name = f"{request.kind} {request.id}"
+    if request.status == "failed":
+        if request.error["type"] == "ToolsetNotFound" and (course.has_copy or request.kind == "stage"):
+            yield "lost", f"{name} did not find a copy, which was there"
+    elif request.kind == "stage":
+        if request.result["created"] == course.has_copy:
+            yield (
+                "unexplained",
+                f"{name} answered {request.result}, but a copy was {'' if course.has_copy else 'not '}there",
+            )
+    elif not course.has_copy:
+        yield "unexplained", f"{name} succeeded without a copy"
 
 
 def _refused(course: Course, request: Row[Any], asked: Mapping[str, Any] | None) -> Iterator[Complaint]:

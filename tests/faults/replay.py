@@ -3,7 +3,7 @@ was there at each moment, who wrote it, and which of it each release and each ro
 explained by some order, one after the other."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -14,7 +14,7 @@ from sqlalchemy import Row
 
 from tests.faults.estate import Place
 from tests.faults.evidence import Evidence
-from tests.faults.held_edits import OWNER
+from tests.faults.held_edits import OWNER, SCOPES
 from tests.faults.plan import COMPONENTS
 from tests.support.exact_json import exact
 from tests.support.live_state import LiveState
@@ -47,6 +47,7 @@ class Replay:
     reads: list[tuple[int, Pair, int]] = field(default_factory=list)
     written: dict[Pair, set[str]] = field(default_factory=lambda: defaultdict(set))
     claims: dict[str, Row[Any]] = field(default_factory=dict)  # the last one by request
+    staged: dict[UUID, LiveState] = field(default_factory=dict)  # what the copy of a toolset holds: no app edits it
     loose: set[Pair] = field(default_factory=set)  # what an app edited without holding it: not judged
 
     def __post_init__(self) -> None:
@@ -77,6 +78,8 @@ class Replay:
                     yield from self._release(entry)
                 case "rollback":
                     yield from self._rollback(entry)
+                case "answer":
+                    self._copied(entry)
         for place in self.places:
             for component, found in self.evidence.live[place.id].items():
                 pair = self.pair(place.id, component)
@@ -137,10 +140,41 @@ class Replay:
             return  # an outcome: judged with its rollback
         if kind == "release":
             self._point(entry, release_id)
+        published = self._published(entry.what["request_id"]) if kind == "release" else ()
+        for component in published:
+            yield from self._overwritten(entry, component)
         since = self.claims.get(entry.what["request_id"]) if kind == "release" else None
         name = f"{kind} {entry.what['release_number']} of {self._place[entry.toolset_id].path}"
         for component, found in self.evidence.held.get(release_id, {}).items():
             yield from self._read(entry, component, found, name, since=since)
+
+    def _published(self, request_id: str) -> Collection[str]:
+        """The components that a publication has written."""
+        request = self.evidence.request_by_id.get(request_id)
+        return request.result["changes"] if request is not None and request.kind == "publish" and request.result else ()
+
+    def _overwritten(self, entry: Row[Any], component: str) -> Iterator[Complaint]:
+        """By what was staged; the release itself is compared with that next."""
+        if entry.toolset_id in self.staged:
+            self._write(entry, component, self.staged[entry.toolset_id][component])
+        else:
+            yield "unexplained", f"a publication of {self._place[entry.toolset_id].path}, and nothing was staged"
+
+    def _copied(self, entry: Row[Any]) -> None:
+        """Copies come and go. A publication whose outcome the current release holds already makes no release."""
+        toolset_id, result = entry.toolset_id, entry.what["result"]
+        match entry.what["kind"]:
+            case "stage" if result["created"]:
+                pairs = {name: self.pair(toolset_id, name) for name in SCOPES["toolset"]}
+                self.staged[toolset_id] = {name: self.versions[pair][-1].content for name, pair in pairs.items()}
+            case "publish":
+                if not result["created"] and toolset_id in self.staged:
+                    for component in result["changes"]:
+                        self._write(entry, component, self.staged[toolset_id][component])
+                if result["discarded"]:
+                    self.staged.pop(toolset_id, None)
+            case "discard":
+                self.staged.pop(toolset_id, None)
 
     def _rollback(self, entry: Row[Any]) -> Iterator[Complaint]:
         """What was chosen is the target's, all else is as before; and what is now is what the current release holds."""

@@ -33,6 +33,10 @@ WIPING: tuple[Fault, ...] = ("flush broker", "restart broker without its data")
 LEGITIMATE = TOLD | {"ReleaseNotFound", "RequestCancelled"}
 
 
+# Which kinds of request make which kinds of release.
+MAKERS = {"release": ("create_release", "publish"), "backup": (*ROLLBACKS, "publish"), "restored": ROLLBACKS}
+
+
 def judge(evidence: Evidence, journal: Journal, places: Sequence[Place]) -> Findings:
     """Everything that is wrong."""
     findings: Findings = {
@@ -92,7 +96,7 @@ def _lost_effects(evidence: Evidence) -> Iterator[str]:
         if request.status != "succeeded":
             continue
         result = request.result
-        if request.kind == "create_release" and result["created"]:
+        if request.kind in MAKERS["release"] and result["created"]:
             release = releases.get(result["release_id"])
             if release is None or release.request_id != request.id:
                 yield f"request {request.id} succeeded without its release"
@@ -107,8 +111,7 @@ def _lost_effects(evidence: Evidence) -> Iterator[str]:
 def _unasked(evidence: Evidence, journal: Journal) -> Iterator[str]:
     """An effect belongs to a request of its kind that succeeded; a transaction that was undone asked for nothing."""
     known = evidence.request_by_id
-    kinds = {"release": ("create_release",), "backup": ROLLBACKS, "restored": ROLLBACKS}
-    asked = [(row, f"release {row.id}", kinds[row.kind]) for row in evidence.every_release]
+    asked = [(row, f"release {row.id}", MAKERS[row.kind]) for row in evidence.every_release]
     asked += [(row, f"rollback {row.id}", ROLLBACKS) for row in evidence.rollbacks]
     for row, name, of_kinds in asked:
         request = known.get(row.request_id)
@@ -177,8 +180,8 @@ def _kept(evidence: Evidence, release_id: UUID | None) -> UUID | None:
 
 
 class Event:
-    """A release, or a rollback with the releases that it made. Ids are in the order of the commits: they hold the time
-    of their insert, and the toolset was locked."""
+    """A release, with the backup before it, or a rollback with the releases that it made. Ids are in the order of the
+    commits: they hold the time of their insert, and the toolset was locked."""
 
     def __init__(self, row: Any, backup: Any = None, restored: Any = None) -> None:
         self.id = row.id
@@ -189,14 +192,15 @@ class Event:
             self.left += [(one.predecessor_id, one, f"release {one.release_number}") for one in made]
             self.made: UUID = restored.id if restored is not None else row.to_release_id
         else:
-            self.left = [(row.predecessor_id, row, f"release {row.release_number}")]
+            both = [one for one in (backup, row) if one is not None]
+            self.left = [(one.predecessor_id, one, f"release {one.release_number}") for one in both]
             self.made = row.id
 
 
 def _events(evidence: Evidence, toolset_id: UUID) -> list[Event]:
     releases = [row for row in evidence.every_release if row.toolset_id == toolset_id]
     made = {(row.request_id, row.kind): row for row in releases}
-    events = [Event(row) for row in releases if row.kind == "release"]
+    events = [Event(row, made.get((row.request_id, "backup"))) for row in releases if row.kind == "release"]
     events += [
         Event(row, made.get((row.request_id, "backup")), made.get((row.request_id, "restored")))
         for row in evidence.rollbacks
@@ -259,7 +263,10 @@ def _unfinished(evidence: Evidence) -> Iterator[str]:
 
 def _broken(evidence: Evidence) -> Iterator[str]:
     for row in evidence.requests:
-        if row.status == "failed" and row.error["type"] not in LEGITIMATE:
+        no_copy = (
+            row.kind in ("publish", "discard") and row.status == "failed" and row.error["type"] == "ToolsetNotFound"
+        )
+        if row.status == "failed" and row.error["type"] not in LEGITIMATE and not no_copy:
             yield f"request {row.id} ({row.kind}, {row.attempts} attempts) failed with {row.error}"
 
 
