@@ -43,8 +43,8 @@ unit: $(READY)  ## the tests that need no server, in seconds
 integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' processes; TESTS="-k mailbox" for some
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration $(TESTS)
 
-test: $(READY)  ## all tests but the long fault runs, and a selection of the interleavings
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE))
+test: $(READY)  ## all tests but the long fault runs and the pages, and a selection of the interleavings
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) tests/pages)
 
 interleavings: $(READY)  ## each pair of operations and edits, stopped at each statement; PAIRS="-k 'prune and deploy'" for some
 	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal tests/interleavings --every-pair $(PAIRS)

@@ -10,7 +10,7 @@ from release_worker.domain.digests import release_digest
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.errors import IntegrityMismatch
 from release_worker.queries.check_drift import check_drift
-from release_worker.queries.releases import list_releases
+from release_worker.queries.timeline import timeline
 from release_worker.state.registry import built_in_components
 from release_worker.state.work import Work
 from release_worker.store.captured import check_integrity
@@ -86,7 +86,7 @@ def newest_is_whole(engine: Engine, path: str) -> list[str]:
     try:
         with snapshot_transaction(engine) as connection:
             subject = find_toolset(connection, path)
-            [newest] = list_releases(connection, subject, limit=1)
+            [newest] = timeline(connection, subject, limit=1).releases
             return list(check_integrity(connection, newest.release, ()).doubts)
     except IntegrityMismatch as error:
         return [str(error)]

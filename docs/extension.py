@@ -10,10 +10,10 @@ A site that would load anything from elsewhere when it is read is refused.
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
-from sphinx.errors import ExtensionError
-from sphinx.util import logging
+if TYPE_CHECKING:  # so that its rules can be tested where Sphinx is not installed
+    from sphinx.application import Sphinx
 
 _INDEX = re.compile(r"docs/(\S+/)?README")
 _LINK_IN_A_LIST = re.compile(r"^ *- \[[^\]]+\]\((\S+?)\.md\)", re.MULTILINE)
@@ -25,7 +25,9 @@ _LOADED = re.compile(
 )
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: "Sphinx") -> dict[str, bool]:
+    from sphinx.util import logging
+
     app.connect("source-read", _complete)
     app.connect("build-finished", _refuse_what_is_loaded)
     if find_spec("ascii2svg") is None:
@@ -33,7 +35,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     return {"parallel_read_safe": True}
 
 
-def _complete(_app: Sphinx, page: str, source: list[str]) -> None:
+def _complete(_app: "Sphinx", page: str, source: list[str]) -> None:
     text = _DIAGRAM.sub(lambda found: drawn(found[1]), source[0])
     source[0] = text + contents(text) if _INDEX.fullmatch(page) else text
 
@@ -54,10 +56,17 @@ def drawn(diagram: str) -> str:
     return "```{raw} html\n" + " ".join(svg.splitlines()) + "\n" * diagram.count("\n") + "```"
 
 
-def _refuse_what_is_loaded(app: Sphinx, failure: Exception | None) -> None:
+def loads_from_elsewhere(text: str) -> bool:
+    """Whether a page, a style sheet or a picture would load something when it is read; links are not loaded."""
+    return _LOADED.search(text) is not None
+
+
+def _refuse_what_is_loaded(app: "Sphinx", failure: Exception | None) -> None:
+    from sphinx.errors import ExtensionError
+
     if failure is not None:
         return
     made = [path for path in Path(app.outdir).rglob("*") if path.suffix in {".html", ".css", ".svg"}]
-    loading = [path for path in made if _LOADED.search(path.read_text(encoding="utf-8"))]
+    loading = [path for path in made if loads_from_elsewhere(path.read_text(encoding="utf-8"))]
     if loading:
         raise ExtensionError(f"loaded from elsewhere when it is read: {', '.join(map(str, loading))}")

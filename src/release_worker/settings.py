@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from release_worker.domain.limits import Limits, broken_rules, limits_for
+from release_worker.domain.secrets import DEFAULT_SECRET_KEYS, SecretKeys
 from release_worker.errors import NotConfigured
 
 PREFIX = "RELEASE_WORKER_"
@@ -38,6 +39,8 @@ class Settings(BaseSettings):
     hard_time_limit: _Seconds | None = None
     visibility_timeout: _Seconds | None = None
     lease_seconds: _Seconds | None = None
+    # Patterns of keys whose values are not shown, separated by commas.
+    secret_keys: str | None = None
 
     @field_validator("database_url")
     @classmethod
@@ -79,6 +82,11 @@ class Settings(BaseSettings):
         if self.redis_url is None and self.broker_url and self.broker_url.startswith(_BROKER_WITH_LOCKS):
             return self.broker_url
         return self.redis_url
+
+    @property
+    def secrets(self) -> SecretKeys:
+        """The keys whose values are not shown."""
+        return DEFAULT_SECRET_KEYS if self.secret_keys is None else SecretKeys.parse(self.secret_keys)
 
     def require(self, name: str) -> str:
         """The value of a setting that must be there. Raises NotConfigured."""

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 
 from release_worker.cli.options import user_name
 
-ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+# An id, or the end of one in the slug of a staged copy.
+ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|(?<=[a-z]-)[0-9a-f]{12}\b")
 PERSON = "ops"
 _MASKS = (
     (ID, "<id>"),
     (re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(?: UTC|Z|\+00:00)?"), "<time>"),
     (re.compile(r"\bjust now\b|\b\d+(?:\.\d+)? ?(?:ms|s|seconds?|min|minutes?|h|hours?|d|days?)\b(?: ago)?"), "<age>"),
+    (re.compile(r"\b[\d,]+ bytes"), "<size>"),
     (re.compile(r"/tmp/[\w./-]+"), "<directory>"),
     (re.compile(r"[ \t]+"), " "),
 )

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 _STEERING = re.compile(r"(\n|\r|\x1b\[2K|\x1b\[1A|\x1b\[\?25[lh])")
+_FONTS = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 _LOADED_FONTS = re.compile(r"@font-face \{\{.*?\}\}\n", re.DOTALL)
 
 
@@ -36,7 +37,7 @@ def svg_of(command: str, shown: str, name: str) -> str:
     width = max(80, *(len(line) for line in text.plain.splitlines()))
     console = Console(record=True, width=width, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(text, soft_wrap=True)
-    drawing = _LOADED_FONTS.sub("", CONSOLE_SVG_FORMAT)
+    drawing = _LOADED_FONTS.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code, monospace", _FONTS)
     return console.export_svg(title="release-worker", code_format=drawing, unique_id=name) + "\n"
 
 

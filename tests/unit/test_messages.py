@@ -26,6 +26,8 @@ TOOLSET = "acme/payments/billing"
 CREATE: dict[str, Any] = {"toolset": TOOLSET, "actor": "ci"}
 ROLLBACK: dict[str, Any] = {**CREATE, "release_number": 3}
 VALID = {"create_release": CREATE, "rollback": ROLLBACK, "check_drift": {"toolset": TOOLSET}}
+VALID |= {"verify": {"toolset": TOOLSET}, "status": {"toolset": TOOLSET}}
+VALID |= {"diff": {"toolset": TOOLSET, "release_number": 3}}
 
 # Text as it may arrive from anywhere: with lone surrogates, NUL and control characters.
 WILD_TEXT = st.text(st.characters(), max_size=20) | st.sampled_from(
@@ -183,6 +185,10 @@ BAD: dict[tuple[str, str], list[Any]] = {
     ("rollback", "expected_current_release"): NO_NUMBER,
     ("rollback", "dry_run"): NO_FLAG,
     ("check_drift", "toolset"): [*NO_TOOLSET, *NO_LINE, None],
+    ("diff", "release_number"): [*NO_NUMBER, 0, None],
+    ("diff", "to"): [*NO_NUMBER, 0, None, "", "LIVE", "dead"],
+    ("diff", "components"): NO_COMPONENTS,
+    ("diff", "key"): NO_LINES,
 }
 
 

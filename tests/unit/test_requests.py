@@ -76,6 +76,8 @@ def test_who_names_the_toolset_otherwise_asks_for_the_same(otherwise: dict[str, 
         ("import_bundle", {"bundle": "0" * 64}, {"bundle": "1" * 64}),
         ("import_bundle", {"bundle": "0" * 64}, {"bundle": "0" * 64, "allow_shared_impact": True}),
         ("mark", {"release_number": 1, "mark": "bad"}, {"release_number": 1, "mark": "good"}),
+        ("diff", {"release_number": 1}, {"release_number": 1, "to": 2}),
+        ("diff", {"release_number": 1}, {"release_number": 1, "key": "config/*"}),
     ],
 )
 def test_who_asks_for_anything_else_does_not_ask_for_the_same(

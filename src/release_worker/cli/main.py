@@ -11,10 +11,24 @@ from typing import Annotated
 
 import typer
 
-from release_worker.cli import bundles, database, releases, requests, retention, rollbacks, staging
+from release_worker.cli import (
+    bundles,
+    comparing,
+    database,
+    overview,
+    releases,
+    requests,
+    retention,
+    rollbacks,
+    showing,
+    staging,
+    timeline,
+    verifying,
+)
 from release_worker.cli.demo import demo
 from release_worker.cli.dev import dev
 from release_worker.cli.failures import DONE, FAILED, report, report_defect, report_usage
+from release_worker.cli.log import log
 from release_worker.errors import ReleaseWorkerError
 
 ABOUT = """Release a toolset, and roll it back to any release, exactly.
@@ -56,10 +70,16 @@ def about(
 app.command(short_help="Watch it all happen to a real toolset; takes seconds.")(demo)
 app.command()(dev)
 app.command()(releases.release)
-app.command("list")(releases.list_releases)
-app.command("show")(releases.show_release)
+app.command("list", short_help="List releases and rollbacks, newest first.")(timeline.list_releases)
+app.command("show", short_help="Show everything about one release.")(showing.show_release)
 app.command()(rollbacks.rollback)
 app.command()(rollbacks.repair)
+app.command(short_help="Show what differs between two releases, or one and live state.")(comparing.diff)
+app.command(short_help="Show what has changed since the current release.")(comparing.drift)
+app.command(short_help="Show how a toolset is, on one screen.")(overview.status)
+app.command(short_help="List toolsets with their releases and drift.")(overview.toolsets)
+app.command(short_help="Show every operation, with what failed.")(log)
+app.command(short_help="Recompute every digest of a history.")(verifying.verify)
 app.command()(retention.prune)
 app.command()(retention.pin)
 app.command()(retention.unpin)

@@ -1,4 +1,4 @@
-"""`release`, `list`, `show`."""
+"""`release`."""
 
 from typing import Annotated
 
@@ -10,11 +10,9 @@ from release_worker.cli.options import (
     ExpectedRelease,
     IdempotencyKey,
     NoWait,
-    NumberArgument,
     Organization,
     Project,
     Timeout,
-    ToolsetArgument,
     ToolsetOrAll,
     parsed_labels,
 )
@@ -95,41 +93,3 @@ def _check_all_can_be_meant(toolset: str | None, owner: str | None, expected_rel
         raise typer.BadParameter("TOOLSET, --project or --organization must be given")
     if expected_release is not None:
         raise typer.BadParameter("--expected-current-release needs a TOOLSET")
-
-
-def list_releases(
-    toolset: ToolsetArgument,
-    limit: Annotated[int, typer.Option(min=1, metavar="COUNT", help="How many, from the newest.")] = 20,
-    organization: Organization = None,
-    as_json: AsJson = False,
-) -> None:
-    """List a toolset's releases, the newest first."""
-    from release_worker.cli.history import history_document, show_history
-    from release_worker.queries.history import release_history
-    from release_worker.queries.reading import reading
-    from release_worker.settings import read_settings
-
-    with reading(read_settings().require("database_url")) as connection:
-        history = release_history(connection, toolset, limit=limit, organization=organization)
-    print_json(history_document(history)) if as_json else show_history(history)
-
-
-def show_release(
-    toolset: ToolsetArgument,
-    number: NumberArgument,
-    all_tools: Annotated[bool, typer.Option("--all", help="List every tool, not only the first ones.")] = False,
-    organization: Organization = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show everything about one release."""
-    from release_worker.cli.history import description_document, show_description
-    from release_worker.queries.history import describe_release
-    from release_worker.queries.reading import reading
-    from release_worker.settings import read_settings
-
-    with reading(read_settings().require("database_url")) as connection:
-        description = describe_release(connection, toolset, number, organization=organization)
-    if as_json:
-        print_json(description_document(description))
-    else:
-        show_description(description, every_tool=all_tools)

@@ -16,11 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 WIDTH_WITHOUT_TERMINAL = 100
+_WIDE = 130
+_UNBOUNDED = 100_000
 
 
-def console(*, stderr: bool = False) -> Console:
+def console(*, stderr: bool = False, without_terminal: int = WIDTH_WITHOUT_TERMINAL) -> Console:
     """Colours only on a terminal, no pager, and nothing in the text is taken for markup."""
-    width = shutil.get_terminal_size((WIDTH_WITHOUT_TERMINAL, 24)).columns
+    width = shutil.get_terminal_size((without_terminal, 24)).columns
     return Console(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
 
 
@@ -31,11 +33,17 @@ def say(*lines: str | Text, stderr: bool = False) -> None:
 
 
 def show_table(made: Table) -> None:
-    """Print a table, without the blanks that would fill its lines."""
-    terminal = console()
+    """Print a table, without the blanks that would fill its lines. In a pipe nothing of it is cut short or folded, so
+    that a row is a line with all that it says."""
+    terminal = console(without_terminal=_UNBOUNDED)
     with terminal.capture() as captured:
         terminal.print(made)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def is_narrow() -> bool:
+    """Whether a table has to fit a terminal in which a row with an id has no room for much else."""
+    return console(without_terminal=_UNBOUNDED).width < _WIDE
 
 
 def print_json(value: Any, *, stderr: bool = False) -> None:
@@ -121,14 +129,28 @@ def moment(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
+def precise_moment(time: datetime) -> str:
+    """A time in UTC, to the second, for a column whose heading says UTC."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
 def exact_moment(time: datetime) -> str:
     """A time in UTC, to the second."""
-    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{precise_moment(time)} UTC"
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, several: str | None = None) -> str:
     """`1 tool`, `1,039 tools`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else several or f'{noun}s'}"
+
+
+def age(then: datetime, now: datetime) -> str:
+    """How long ago, in the largest unit of which there are two: `90 s`, `3 min`, `47 h`, `12 d`."""
+    seconds = max(0, int((now - then).total_seconds()))
+    for unit, length, until in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
+        if seconds < until:
+            return f"{seconds // length} {unit}"
+    return f"{seconds // 86_400:,} d"
 
 
 def command_line(*arguments: str | int) -> str:

@@ -10,12 +10,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from release_worker.domain import canonical_json
+from release_worker.domain.digests import BUILT_IN
+from release_worker.domain.secrets import DEFAULT_SECRET_KEYS, HIDDEN, SecretKeys, hide
 
 Json = Any
 Sort = Literal["added", "removed", "changed"]
 # How many are told of one component: keys that were added and keys that were removed, and changed items with their
 # values. What is beyond them is in the two releases.
 TOLD_KEYS, TOLD_ITEMS = 10_000, 1_500
+# Their items are places in a list: one whose position alone differs has moved.
+LISTS = ("tools", "resources")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +35,17 @@ class ItemDifference:
 
 class ComponentChanges(BaseModel):
     """`added` and `removed` name keys; a `changed` item is `{key, fields: {name: {old, new}}}` if both sides are
-    objects (a side without the field lacks `old` or `new`), otherwise `{key, old, new}`. `omitted` is there only if
-    there are more than these, and says how many of which sort."""
+    objects (a side without the field lacks `old` or `new`), otherwise `{key, old, new}`. `moved` names those of the
+    changed items that are only at another position of a list. `omitted` says how many more there are than these, of
+    which sort. Both are there only if there are any. Values under keys that look secret are hidden (`domain.secrets`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[dict[str, Json], ...] = ()
+    moved: tuple[str, ...] = ()
     omitted: dict[str, int] | None = None
 
     def __bool__(self) -> bool:
@@ -51,20 +58,25 @@ class ComponentChanges(BaseModel):
 
     def as_json(self) -> dict[str, Json]:
         """As `model_dump`, without a copy of every value."""
-        fields = {"added": self.added, "removed": self.removed, "changed": self.changed}
-        return fields if self.omitted is None else {**fields, "omitted": self.omitted}
+        return self._present({name: getattr(self, name) for name in type(self).model_fields})
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Json]:
-        fields: dict[str, Json] = serialize(self)
-        if self.omitted is None:
-            del fields["omitted"]
-        return fields
+        return self._present(serialize(self))
+
+    def _present(self, fields: dict[str, Json]) -> dict[str, Json]:
+        return {name: value for name, value in fields.items() if value or name not in ("moved", "omitted")}
 
 
-def describe(differences: Iterable[ItemDifference], omitted: Mapping[str, int] | None = None) -> ComponentChanges:
-    """The differences, which come by key, as added, removed and changed; `omitted` counts those that do not come, and
-    is looked at when all have come."""
+def describe(
+    differences: Iterable[ItemDifference],
+    omitted: Mapping[str, int] | None = None,
+    *,
+    component: str | None = None,
+    secrets: SecretKeys = DEFAULT_SECRET_KEYS,
+) -> ComponentChanges:
+    """The differences of a component, which come by key, as added, removed and changed, with secrets hidden; `omitted`
+    counts those that do not come, and is looked at when all have come."""
     added, removed, changed = [], [], []
     for one in differences:
         match sort_of(one.in_old, one.in_new):
@@ -73,11 +85,13 @@ def describe(differences: Iterable[ItemDifference], omitted: Mapping[str, int] |
             case "removed":
                 removed.append(one.key)
             case "changed":
-                changed.append(_changed_item(one))
+                secret = _is_secret(one.key, component, secrets)
+                changed.append(_hidden_item(one) if secret else _changed_item(one, secrets))
     return ComponentChanges(
         added=tuple(added),
         removed=tuple(removed),
         changed=tuple(changed),
+        moved=tuple(item["key"] for item in changed if component in LISTS and item["fields"].keys() == {"position"}),
         omitted=dict(sorted(omitted.items())) if omitted else None,
     )
 
@@ -96,19 +110,41 @@ def sort_of(in_old: bool, in_new: bool) -> Sort:
     return "changed" if in_new else "removed"
 
 
-def _changed_item(difference: ItemDifference) -> dict[str, Json]:
+def shown_item(key: str, item: Json, component: str, secrets: SecretKeys) -> Json:
+    """An item of a component's content, with secrets hidden."""
+    return HIDDEN if _is_secret(key, component, secrets) else hide(item, None, secrets)[0]
+
+
+def _is_secret(key: str, component: str | None, secrets: SecretKeys) -> bool:
+    """Whether the item's own key names a value that is secret. Of what is built in, only a key of the system's
+    configuration names a value; others are URNs, slugs and names."""
+    section, _, name = key.partition("/")
+    if component is None or component in BUILT_IN:
+        return section == "config" and name in secrets
+    return key in secrets
+
+
+def _hidden_item(difference: ItemDifference) -> dict[str, Json]:
+    return {"key": difference.key, "old": HIDDEN, "new": HIDDEN}
+
+
+def _changed_item(difference: ItemDifference, secrets: SecretKeys) -> dict[str, Json]:
     old, new = difference.old, difference.new
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        return {"key": difference.key, "fields": _changed_fields(old, new)}
+        return {"key": difference.key, "fields": _changed_fields(old, new, secrets)}
+    old, new = hide(old, new, secrets)
     return {"key": difference.key, "old": old, "new": new}
 
 
-def _changed_fields(old: Mapping[str, Json], new: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
+def _changed_fields(
+    old: Mapping[str, Json], new: Mapping[str, Json], secrets: SecretKeys
+) -> dict[str, dict[str, Json]]:
     fields: dict[str, dict[str, Json]] = {}
     for name in sorted({*old, *new}):
-        sides = {side: value[name] for side, value in (("old", old), ("new", new)) if name in value}
-        if len(sides) < 2 or not _same(sides["old"], sides["new"]):
-            fields[name] = sides
+        before, after = ({name: side[name]} if name in side else {} for side in (old, new))
+        if not _same(before, after):
+            shown = zip(("old", "new"), hide(before, after, secrets), strict=True)
+            fields[name] = {side: value[name] for side, value in shown if name in value}
     return fields
 
 

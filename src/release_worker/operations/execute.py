@@ -78,7 +78,8 @@ def carry_out(engine: Engine, addressed: Addressed, components: Components, clai
 def storable(result: Result) -> Mapping[str, Any]:
     """A result as a JSON object, with the fields that its operation gave. Numbers stay exact, and large values are not
     copied."""
-    return {name: _storable(value) for name, value in result if name in result.model_fields_set}
+    names = result.names()
+    return {names[field]: _storable(value) for field, value in result if field in result.model_fields_set}
 
 
 def _storable(value: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from release_worker.domain.requests.apply_plan import ApplyPlan
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.domain.requests.create_release import CreateRelease
+from release_worker.domain.requests.diff import Diff
 from release_worker.domain.requests.discard import Discard
 from release_worker.domain.requests.import_bundle import ImportBundle
 from release_worker.domain.requests.mark import Mark
@@ -17,6 +18,8 @@ from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.requests.set_mode import SetMode
 from release_worker.domain.requests.stage import Stage
+from release_worker.domain.requests.status import Status
+from release_worker.domain.requests.verify import Verify
 from release_worker.operations.apply_plan import apply_plan
 from release_worker.operations.create_release import create_release
 from release_worker.operations.import_bundle import import_bundle
@@ -27,6 +30,9 @@ from release_worker.operations.repair import repair
 from release_worker.operations.rollback import rollback
 from release_worker.operations.staging import discard, publish, set_mode, stage
 from release_worker.queries.check_drift import check_drift
+from release_worker.queries.diff import diff
+from release_worker.queries.status import status
+from release_worker.queries.verify import verify
 from release_worker.state.work import Work
 
 R = TypeVar("R", bound=Request)
@@ -45,8 +51,11 @@ OPERATIONS: Mapping[str, Operation] = dict(
         _carried_out_by(ApplyPlan, apply_plan),
         _carried_out_by(Repair, repair),
         _carried_out_by(CheckDrift, check_drift),
+        _carried_out_by(Diff, diff),
         _carried_out_by(Pin, pin),
         _carried_out_by(Prune, prune),
+        _carried_out_by(Status, status),
+        _carried_out_by(Verify, verify),
         _carried_out_by(Mark, mark),
         _carried_out_by(Stage, stage),
         _carried_out_by(Publish, publish),

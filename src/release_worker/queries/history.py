@@ -7,25 +7,26 @@ from sqlalchemy import Connection
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.queries.releases import (
-    ListedRelease,
+    MarkMention,
     ReleaseParts,
     RollbackMention,
     latest_rollback,
-    list_releases,
+    marks_of,
     release_number,
     release_parts,
     rollbacks_of,
 )
+from release_worker.queries.timeline import ALL, Chosen, Timeline, timeline
 from release_worker.store.owners.naming import find_toolset
 from release_worker.store.releases import current_release, find_release
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A toolset's releases, the newest first, and its newest rollback."""
+    """A toolset's releases and rollbacks, and its newest rollback of all."""
 
     subject: Subject
-    releases: tuple[ListedRelease, ...]
+    timeline: Timeline
     latest_rollback: RollbackMention | None
 
 
@@ -39,13 +40,18 @@ class ReleaseDescription:
     predecessor_number: int | None
     parts: ReleaseParts
     rollbacks: tuple[RollbackMention, ...]
+    marks: tuple[MarkMention, ...]
 
 
-def release_history(connection: Connection, toolset: str, *, limit: int, organization: str | None = None) -> History:
-    """The newest `limit` releases. Raises ToolsetNotFound, also for a toolset of another `organization`."""
+def release_history(
+    connection: Connection, toolset: str, *, limit: int, chosen: Chosen = ALL, organization: str | None = None
+) -> History:
+    """The newest `limit` releases that are chosen, with the rollbacks of their time. Raises ToolsetNotFound, also for
+    a toolset of another `organization`."""
     subject = find_toolset(connection, toolset, organization=organization)
-    releases = tuple(list_releases(connection, subject, limit=limit))
-    return History(subject, releases, latest_rollback(connection, subject))
+    return History(
+        subject, timeline(connection, subject, limit=limit, chosen=chosen), latest_rollback(connection, subject)
+    )
 
 
 def describe_release(
@@ -62,4 +68,5 @@ def describe_release(
         predecessor_number=release_number(connection, release.predecessor_id),
         parts=release_parts(connection, release),
         rollbacks=tuple(rollbacks_of(connection, release)),
+        marks=tuple(marks_of(connection, release)),
     )

@@ -1,4 +1,4 @@
-"""Looking back at releases: lists, descriptions, and the rollbacks that involved them."""
+"""Looking back at a release: what it holds, what was said of it, and the rollbacks that involved it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Row
 
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
-from release_worker.store.owners.relations import CURRENT_RELEASE
 from release_worker.store.statements import parsed
 
-_MENTIONS = """
+# SQL: rollbacks `r`, each with the numbers of the releases that it names; a condition may follow.
+MENTIONS = """
     SELECT r.id, f.release_number AS from_release_number, t.release_number AS to_release_number,
            b.release_number AS backup_release_number, r.components, r.reason, r.rolled_back_by, r.request_id,
            r.created_at
@@ -22,16 +22,6 @@ _MENTIONS = """
     LEFT JOIN toolset_releases t ON t.id = r.to_release_id
     LEFT JOIN toolset_releases b ON b.id = r.backup_release_id
 """
-
-
-@dataclass(frozen=True, slots=True)
-class ListedRelease:
-    """A release in a list: with the numbers of its tools and resources."""
-
-    release: Release
-    tools: int
-    resources: int
-    current: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +56,15 @@ class RollbackMention:
     created_at: datetime
 
 
-def list_releases(connection: Connection, subject: Subject, *, limit: int) -> list[ListedRelease]:
-    """The toolset's releases, the newest first."""
-    query = f"""
-        SELECT listed.*, v.version AS toolset_version, cardinality(v.tool_urns) AS tools,
-               cardinality(v.resource_urns) AS resources,
-               listed.id IS NOT DISTINCT FROM {CURRENT_RELEASE} AS current
-        FROM (SELECT id, toolset_id, release_number, kind, toolset_version_id, source_state_id,
-                     global_variations_version_id, toolset_variations_version_id, digest, predecessor_id, notes,
-                     labels, released_by, request_id, created_at
-              FROM toolset_releases WHERE toolset_id = :toolset_id ORDER BY release_number DESC LIMIT :limit) AS listed
-        JOIN toolset_versions v ON v.id = listed.toolset_version_id
-        ORDER BY release_number DESC
-    """
-    found = []
-    for row in connection.execute(parsed(query), {"toolset_id": subject.toolset_id, "limit": limit}):
-        fields = dict(row._mapping)
-        counts = {name: fields.pop(name) for name in ("tools", "resources", "current")}
-        found.append(ListedRelease(Release(**fields), **counts))
-    return found
+@dataclass(frozen=True, slots=True)
+class MarkMention:
+    """What somebody said of a release."""
+
+    mark: str
+    reason: str | None
+    marked_by: str
+    request_id: str | None
+    created_at: datetime
 
 
 def release_number(connection: Connection, release_id: UUID | None) -> int | None:
@@ -139,15 +119,25 @@ def rollbacks_of(connection: Connection, release: Release) -> list[RollbackMenti
         ORDER BY r.created_at DESC
     """
     parameters = {"toolset_id": release.toolset_id, "release_id": release.id, "request_id": release.request_id}
-    return [_mention(row) for row in connection.execute(parsed(_MENTIONS + where), parameters)]
+    return [mention(row) for row in connection.execute(parsed(MENTIONS + where), parameters)]
+
+
+def marks_of(connection: Connection, release: Release) -> list[MarkMention]:
+    """What was said of the release, the last word first."""
+    query = """
+        SELECT mark, reason, marked_by, request_id, created_at FROM release_marks
+        WHERE release_id = :release_id ORDER BY created_at DESC, id DESC
+    """
+    return [MarkMention(*row) for row in connection.execute(parsed(query), {"release_id": release.id})]
 
 
 def latest_rollback(connection: Connection, subject: Subject) -> RollbackMention | None:
     """The toolset's newest rollback."""
     where = "WHERE r.toolset_id = :toolset_id ORDER BY r.created_at DESC LIMIT 1"
-    row = connection.execute(parsed(_MENTIONS + where), {"toolset_id": subject.toolset_id}).one_or_none()
-    return None if row is None else _mention(row)
+    row = connection.execute(parsed(MENTIONS + where), {"toolset_id": subject.toolset_id}).one_or_none()
+    return None if row is None else mention(row)
 
 
-def _mention(row: Row[Any]) -> RollbackMention:
+def mention(row: Row[Any]) -> RollbackMention:
+    """A row of `MENTIONS`."""
     return RollbackMention(**{**row._mapping, "components": tuple(row.components)})

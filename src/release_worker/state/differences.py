@@ -9,10 +9,13 @@ from sqlalchemy import Connection, Row
 
 from release_worker.domain.changes import TOLD_ITEMS, TOLD_KEYS, ComponentChanges, ItemDifference, describe, sort_of
 from release_worker.domain.digests import BUILT_IN
+from release_worker.domain.secrets import SecretKeys
 from release_worker.state.blame import working_for
 from release_worker.state.component import Component
 from release_worker.state.registry import Components
 from release_worker.state.states import State
+
+_KEY = "wanted_key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,11 @@ class Difference:
 
 
 def differences(
-    connection: Connection, components: Components, before: State, after: State, names: Iterable[str]
+    connection: Connection,
+    components: Components,
+    before: State,
+    after: State,
+    names: Iterable[str],
 ) -> dict[str, Difference]:
     """What differs from `before` to `after` in these components; those in which nothing does are left out."""
     compared = [components[name] for name in names]
@@ -34,22 +41,32 @@ def differences(
     found: dict[str, Difference] = {}
     for together in (built_in, *([plug_in] for plug_in in plug_ins)):
         if together:
-            found |= _differences(connection, together, before, after)
+            found |= _differences(connection, together, before, after, components.secrets)
     return {component.name: found[component.name] for component in compared if found[component.name].changes}
 
 
 def _differences(
-    connection: Connection, compared: Sequence[Component], before: State, after: State
+    connection: Connection,
+    compared: Sequence[Component],
+    before: State,
+    after: State,
+    secrets: SecretKeys,
 ) -> dict[str, Difference]:
     """In one round trip: the built-in components, or one plug-in, whose SQL is to blame if it breaks."""
-    queries = (f"({_differing(component, before[component.name], after[component.name])})" for component in compared)
+    wanted = f"WHERE key LIKE :{_KEY}" if _KEY in after.parameters else ""
+    queries = (
+        f"({_differing(component, before[component.name], after[component.name], wanted)})" for component in compared
+    )
     query = f"{' UNION ALL '.join(queries)} ORDER BY component, told NULLS FIRST, place"
     with working_for(compared[0]):
         rows = after.query(connection, query, **before.parameters)
-    return {name: _difference(of_component) for name, of_component in groupby(rows, lambda row: str(row.component))}
+    return {
+        name: _difference(name, of_component, secrets)
+        for name, of_component in groupby(rows, lambda row: str(row.component))
+    }
 
 
-def _differing(component: Component, before: str, after: str) -> str:
+def _differing(component: Component, before: str, after: str, wanted: str) -> str:
     """SQL: what differs in a component. Only that leaves the database, and items only of what is told."""
     changed, shared = "in_old AND in_new", "false" if component.scope == "toolset" else "true"
     told = f"place <= CASE WHEN {changed} THEN {TOLD_ITEMS} ELSE {TOLD_KEYS} END"
@@ -57,7 +74,7 @@ def _differing(component: Component, before: str, after: str) -> str:
         WITH differing AS MATERIALIZED (
             SELECT key, CASE WHEN {changed} THEN old END AS old, CASE WHEN {changed} THEN new END AS new,
                    in_old, in_new, row_number() OVER (PARTITION BY in_old, in_new ORDER BY key COLLATE "C") AS place
-            FROM ({component.diff(before, after)}) AS differing)
+            FROM ({component.diff(before, after)}) AS differing {wanted})
         SELECT key, {_shown("old", component)}, {_shown("new", component)}, in_old, in_new, 1 AS number, true AS told,
                place, '{component.name}' AS component
         FROM differing WHERE {told}
@@ -71,7 +88,7 @@ def _differing(component: Component, before: str, after: str) -> str:
     """
 
 
-def _difference(rows: Iterator[Row[Any]]) -> Difference:
+def _difference(component: str, rows: Iterator[Row[Any]], secrets: SecretKeys) -> Difference:
     keys = next(rows).key or "{}"
     omitted: dict[str, int] = {}
 
@@ -83,7 +100,18 @@ def _difference(rows: Iterator[Row[Any]]) -> Difference:
             else:
                 omitted[sort_of(row.in_old, row.in_new)] = row.number
 
-    return Difference(describe(items(), omitted), keys)
+    return Difference(describe(items(), omitted, component=component, secrets=secrets), keys)
+
+
+def of_key(state: State, key: str) -> State:
+    """The state, of which only items of this key are compared; `*` stands for any text."""
+    return State(state.contents, {**state.parameters, _KEY: _like(key)})
+
+
+def _like(key: str) -> str:
+    """A pattern of LIKE for a key in which `*` stands for any text."""
+    escaped = key.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
+    return escaped.replace("*", "%")
 
 
 def _shown(side: str, component: Component) -> str:

@@ -6,6 +6,7 @@ from functools import partial
 from importlib.metadata import entry_points
 
 from release_worker.domain.digests import BUILT_IN
+from release_worker.domain.secrets import DEFAULT_SECRET_KEYS, SecretKeys
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Component, HasForms
 from release_worker.state.deployment import deployment
@@ -32,9 +33,10 @@ _BUILT_IN: tuple[Component, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """What a release captures, in the order in which it is restored."""
+    """What a release captures, in the order in which it is restored, and which values of it are never shown."""
 
     all: tuple[Component, ...]
+    secrets: SecretKeys = DEFAULT_SECRET_KEYS
 
     def __post_init__(self) -> None:
         names = [component.name for component in self.all]
@@ -80,10 +82,11 @@ def built_in_components() -> Components:
     return Components(_BUILT_IN)
 
 
-def installed_components() -> Components:
+def installed_components(secrets: SecretKeys = DEFAULT_SECRET_KEYS) -> Components:
     """The built-in components and one for each entry point in the group `release_worker.components`.
 
-    An entry point names a `Component` object. Raises ValueError if a name is taken, and whatever the import raises.
+    `secrets` are the keys whose values are not shown. An entry point names a `Component` object. Raises ValueError
+    if a name is taken, and whatever the import raises.
     """
     plug_ins = sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
-    return Components((*_BUILT_IN, *(entry.load() for entry in plug_ins)))
+    return Components((*_BUILT_IN, *(entry.load() for entry in plug_ins)), secrets)

@@ -65,7 +65,7 @@ class Runtime:
         self.inbox = Inbox(self._engine)
         self.mailbox = Mailbox(
             self._engine,
-            Executor(self._engine, installed_components(), retry=self.retry, leases=leases),
+            Executor(self._engine, installed_components(settings.secrets), retry=self.retry, leases=leases),
             partial(_lock, self._redis, leases) if self._redis else _no_lock,
             worker=f"{socket.gethostname()} pid {self._process_id}",
             leases=leases,

@@ -53,6 +53,7 @@ def test_changes_lead_from_the_release_to_live_state(engine: Engine) -> None:
         "added": ("tools:function:billing:void",),
         "removed": (REFUND,),
         "changed": ({"key": INVOICE, "fields": {"position": {"old": 0, "new": 12}}},),
+        "moved": (INVOICE,),
     }
 
 

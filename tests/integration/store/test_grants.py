@@ -200,7 +200,9 @@ def test_a_worker_does_every_operation(users: Users) -> None:
 
     work("create_release", notes="n", labels={"a": 1})
     edit_everything(billing)
-    work("check_drift")
+    for kind in ("check_drift", "verify", "status"):
+        work(kind)
+    work("diff", release_number=1)
     work("rollback", release_number=1)
     assert live_state(users.reader, billing) == first
     for on_missing in ("skip", "recreate"):

@@ -32,6 +32,9 @@ EXPECTED = {
     "a repair that changes nothing": AROUND + 8,  # which release is current, before and after it is held
     "a rollback that was planned": AROUND + 14,  # one of one list, and what the plan said
     "a check of drift": AROUND + 3,
+    "a difference of two releases": AROUND + 5,
+    "a verification": AROUND + 11,
+    "a status": AROUND + 9,
     "a pin": AROUND + 3,
     "a prune": AROUND + 15,
     "a staged copy": AROUND + 15,
@@ -77,6 +80,9 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "a repair that changes nothing": ("repair", {}),
     "a rollback that was planned": ("apply_plan", {}),
     "a check of drift": ("check_drift", {}),
+    "a difference of two releases": ("diff", {"release_number": 1, "to": 2}),
+    "a verification": ("verify", {}),
+    "a status": ("status", {}),
     "a pin": ("pin", {"release_number": 1}),
     "a prune": ("prune", {"keep": 1}),
     "a staged copy": ("stage", {}),

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from release_worker.domain.requests.apply_plan import ApplyPlan
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.domain.requests.create_release import CreateRelease
+from release_worker.domain.requests.diff import Diff
 from release_worker.domain.requests.discard import Discard
 from release_worker.domain.requests.import_bundle import ImportBundle
 from release_worker.domain.requests.mark import Mark
@@ -20,6 +21,8 @@ from release_worker.domain.requests.request import Request
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.requests.set_mode import SetMode
 from release_worker.domain.requests.stage import Stage
+from release_worker.domain.requests.status import Status
+from release_worker.domain.requests.verify import Verify
 from release_worker.domain.text import printable
 from release_worker.errors import InvalidRequest
 
@@ -28,7 +31,7 @@ M = TypeVar("M", bound=BaseModel)
 KINDS: Mapping[str, type[Request]] = {
     kind.kind: kind
     for kind in (
-        CreateRelease, Rollback, ApplyPlan, Repair, CheckDrift, Pin, Prune, Mark,
+        CreateRelease, Rollback, ApplyPlan, Repair, CheckDrift, Diff, Pin, Prune, Mark, Status, Verify,
         Stage, Publish, Discard, SetMode, ImportBundle,
     )
 }  # fmt: skip
@@ -77,7 +80,7 @@ def describe_kind(kind: str) -> str:
     does, _, more = (model.__doc__ or "").partition("\n\n")
     parameters = ", ".join(_parameter(model, name) for name in model.positional)
     call = fill(f"{kind}({parameters})", 112, subsequent_indent=" " * (len(kind) + 1), break_long_words=False)
-    returned = fill(f"Returns `{{{', '.join(model.result.model_fields)}}}`.", 116, break_on_hyphens=False)
+    returned = fill(f"Returns `{{{', '.join(model.result.names().values())}}}`.", 116, break_on_hyphens=False)
     return "\n\n".join(part for part in (does, indent(call, "    "), returned, *_paragraphs(more)) if part) + "\n"
 
 

@@ -18,6 +18,11 @@ class Result(BaseModel):
 
     toolset_id: UUID
 
+    @classmethod
+    def names(cls) -> dict[str, str]:
+        """What each field is called in the ledger and in JSON: a keyword of Python cannot be the name of a field."""
+        return {name: field.serialization_alias or name for name, field in cls.model_fields.items()}
+
 
 class Request(BaseModel):
     """What every task takes. Unknown fields and wrong types are refused, never converted.

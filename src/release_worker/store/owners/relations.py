@@ -26,7 +26,8 @@ OWNERS: Mapping[Scope, Owner] = {"toolset": TOOLSET, "project": PROJECT, "organi
 # An item for FROM: toolsets as `t`, each with its project `p` and its organization `o`.
 OWNED = "toolsets t JOIN projects p ON p.id = t.project_id JOIN organizations o ON o.id = t.organization_id"
 LIVE = "t.deleted_at IS NULL"
-PATH = "o.slug || '/' || p.slug || '/' || t.slug AS path"
+PATH_OF = "o.slug || '/' || p.slug || '/' || t.slug"
+PATH = f"{PATH_OF} AS path"
 # Columns of `OWNED`: the fields of a Subject, in their order.
 SUBJECT = f"t.id AS toolset_id, t.project_id, t.organization_id, {PATH}"
 # A column of `OWNED`: the release that is current.

@@ -20,6 +20,7 @@ class ComponentState:
     forms: tuple[Form, ...]
     place: int = 0
     """Among the plug-ins: names of steps must be short."""
+    table: str = "component_states"
 
     def source(self, role: str) -> str:
         return f"""(

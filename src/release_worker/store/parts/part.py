@@ -42,6 +42,10 @@ class Part(Protocol):
         """The key of the part in the digest of a release."""
 
     @property
+    def table(self) -> str:
+        """The table of its rows, with columns `id`, `digest`, `form` and those of the contents."""
+
+    @property
     def forms(self) -> tuple[Form, ...]:
         """All forms in which rows may have been written, the first first; today's is the last."""
 

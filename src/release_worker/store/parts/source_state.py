@@ -16,6 +16,7 @@ class SourceState:
     """Rows of `source_states`: one for each digest of a project, whichever of its toolsets is released."""
 
     name: str = "source_state"
+    table: str = "source_states"
     forms: tuple[Form, ...] = field(default=(FIRST,))
 
     def source(self, role: str) -> str:

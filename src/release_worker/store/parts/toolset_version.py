@@ -31,6 +31,7 @@ class ToolsetVersion:
     """Rows of `toolset_versions`, numbered for each toolset, each following the one before."""
 
     name: str = "toolset_version"
+    table: str = "toolset_versions"
     forms: tuple[Form, ...] = field(default=(FIRST,))
 
     def source(self, role: str) -> str:

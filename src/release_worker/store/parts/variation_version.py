@@ -17,6 +17,7 @@ class VariationVersion:
     owner: str
     ours: str
     forms: tuple[Form, ...]
+    table: str = "variation_versions"
 
     def source(self, role: str) -> str:
         return f"(SELECT * FROM variation_versions WHERE id = :{role}_{self.name}_version_id) AS part"
