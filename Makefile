@@ -12,7 +12,8 @@ WORKERS := $(if $(TEST_POSTGRES_URL)$(TEST_REDIS_URL),1,4)
 
 # What tests the judge of the fault runs: run by `make faults`, before it judges.
 JUDGE := tests/faults/test_verdict.py tests/faults/test_verdict_of_held_edits.py \
-	tests/faults/test_verdict_of_retention.py tests/faults/test_held_edits.py
+	tests/faults/test_verdict_of_retention.py tests/faults/test_verdict_of_plans.py \
+	tests/faults/test_verdict_of_copies.py tests/faults/test_held_edits.py
 
 MUTANTS_VENV  := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready

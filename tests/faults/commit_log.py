@@ -12,7 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-# `what` is the row that was written; of an edit, what the app wrote; of an answer, the request that succeeded.
+# `what` is the row that was written; of an edit, what the app wrote; of an answer, the request that succeeded, of a
+# failure, the one that failed, and of a claim, the one that a worker is about to begin.
 TABLE = """
     CREATE SCHEMA faults;
     CREATE TABLE faults.log (
@@ -33,6 +34,13 @@ TABLE = """
         RETURN NULL;
     END
     $$;
+    CREATE FUNCTION faults.note_mark() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO faults.log (kind, toolset_id, what)
+        SELECT 'mark', toolset_id, to_jsonb(NEW) FROM toolset_releases WHERE id = NEW.release_id;
+        RETURN NULL;
+    END
+    $$;
 """
 TRIGGERS = """
     CREATE TRIGGER faults_release AFTER INSERT ON toolset_releases
@@ -45,9 +53,17 @@ TRIGGERS = """
         FOR EACH ROW EXECUTE FUNCTION faults.note('version gone');
     CREATE TRIGGER faults_rollback AFTER INSERT ON toolset_rollbacks
         FOR EACH ROW EXECUTE FUNCTION faults.note('rollback');
+    CREATE TRIGGER faults_mark AFTER INSERT ON release_marks
+        FOR EACH ROW EXECUTE FUNCTION faults.note_mark();
+    CREATE TRIGGER faults_claim AFTER UPDATE ON release_requests
+        FOR EACH ROW WHEN (NEW.status = 'running' AND OLD.attempts <> NEW.attempts)
+        EXECUTE FUNCTION faults.note('claim');
     CREATE TRIGGER faults_answer AFTER UPDATE ON release_requests
         FOR EACH ROW WHEN (NEW.status = 'succeeded' AND OLD.status <> 'succeeded')
         EXECUTE FUNCTION faults.note('answer');
+    CREATE TRIGGER faults_failure AFTER UPDATE ON release_requests
+        FOR EACH ROW WHEN (NEW.status = 'failed' AND OLD.status <> 'failed')
+        EXECUTE FUNCTION faults.note('failure');
 """
 
 

@@ -15,6 +15,8 @@ from tests.support.live_state import LiveState, live_state
 from tests.support.records import captured_states
 
 TORN = "torn"
+COPYING = ("stage", "publish", "discard")
+ROLLBACKS = ("rollback", "repair", "apply_plan")  # the kinds of requests that roll back
 Epoch = int | str | None  # None: the component says none; TORN: its places disagree
 
 
@@ -55,6 +57,7 @@ class Evidence:
     log: Sequence[Row[Any]]
     gone: Mapping[UUID, GoneRelease]
     held: Mapping[UUID, LiveState]
+    marks: Sequence[Row[Any]]
     live: Mapping[UUID, LiveState]
     hanging: Sequence[str] = field(default=())
 
@@ -66,6 +69,20 @@ class Evidence:
     def every_release(self) -> list[Any]:
         """Those that are there and those that were."""
         return sorted([*self.releases, *self.gone.values()], key=lambda row: (str(row.toolset_id), row.release_number))
+
+    def rollback_of(self, request: Row[Any]) -> Mapping[str, Any] | None:
+        """The rollback that was asked for with this request, if it was for one: itself, that of the plan that it
+        applies, or to the current release."""
+        match request.kind:
+            case "rollback":
+                return dict(request.payload)
+            case "repair":
+                return {**request.payload, "to": "current", "release_number": None, "allow_bad": True, "dry_run": False}
+            case "apply_plan":
+                plan = self.request_by_id[request.payload["plan_id"]]
+                target = {"to": None, "release_number": plan.result["to_release_number"]}
+                return {**plan.payload, **target, "dry_run": False}
+        return None
 
 
 def gather(engine: Engine, places: Sequence[Place]) -> Evidence:
@@ -84,6 +101,7 @@ def gather(engine: Engine, places: Sequence[Place]) -> Evidence:
             gone=_gone(log),
             held={row.id: held[row.toolset_id][row.release_number] for row in releases},
             live=live,
+            marks=_rows(connection, "SELECT * FROM release_marks ORDER BY id"),
             requests=_rows(connection, "SELECT * FROM release_requests ORDER BY seq"),
             releases=releases,
             rollbacks=_rows(connection, "SELECT * FROM toolset_rollbacks ORDER BY id"),

@@ -6,6 +6,9 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, text
 
+from release_worker.domain.cancellation import Cancellation
+from release_worker.operations.cancel_request import cancel_request
+from release_worker.store.engine import ledger_transaction
 from tests.faults.estate import Place, apply_edit
 from tests.faults.evidence import gather
 from tests.faults.journal import Fate, Journal, Submission
@@ -36,6 +39,20 @@ class History:
         request_id = ask(self.engine, place.path, kind, **fields)
         self.journal.note_accepted(place.id, request_id, called)
         mailbox(self.engine).work_until_done(request_id)
+        return request_id
+
+    def plan(self, toolset: int, **fields: object) -> str:
+        """Ask for the plan of a rollback."""
+        return self.do(toolset, "rollback", dry_run=True, allow_shared_impact=True, **fields)
+
+    def cancel(self, toolset: int) -> str:
+        """Ask for a release, and cancel it before anybody works it."""
+        called, place = time.monotonic(), self.places[toolset]
+        request_id = ask(self.engine, place.path)
+        self.journal.note_accepted(place.id, request_id, called)
+        with ledger_transaction(self.engine) as connection:
+            cancel_request(connection, request_id, Cancellation(actor="somebody"))
+        self.journal.note_cancel(request_id, "done")
         return request_id
 
     def edit(self, toolset: int, epoch: int, *components: str, held: bool = True) -> None:

@@ -24,6 +24,10 @@ class Submission:
     answered: float
 
 
+# done: the caller was told that the request was cancelled. refused: that it was not. unknown: of another error.
+CancelFate = Literal["done", "refused", "unknown"]
+
+
 @dataclass(frozen=True, slots=True)
 class Struck:
     """A fault that struck, from its begin to its end; `note` says whom."""
@@ -40,6 +44,7 @@ class Journal:
 
     submissions: list[Submission] = field(default_factory=list)
     strikes: list[Struck] = field(default_factory=list)
+    cancels: list[tuple[str, CancelFate]] = field(default_factory=list)
     seen_succeeded: dict[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     deaths: list[str] = field(default_factory=list)
@@ -52,6 +57,10 @@ class Journal:
 
     def note_accepted(self, toolset_id: UUID, request_id: str, called: float) -> None:
         self.note(Submission(toolset_id, request_id, "accepted", called, time.monotonic()))
+
+    def note_cancel(self, request_id: str, fate: CancelFate) -> None:
+        with self._turn:
+            self.cancels.append((request_id, fate))
 
     def count(self, name: str) -> None:
         with self._turn:

@@ -12,30 +12,42 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 from psycopg.errors import DeadlockDetected
 from redis.exceptions import RedisError
-from sqlalchemy import Engine, create_engine, exc, text
+from sqlalchemy import Engine, TextClause, create_engine, exc, text
 from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient, RequestHandle
 from release_worker.broker.routing import QUEUES
 from release_worker.embedded import EmbeddedServers
-from release_worker.errors import BrokerUnavailable, TransientError
+from release_worker.errors import BrokerUnavailable, ReleaseWorkerError, RequestNotQueued, TransientError
 from tests.faults.estate import Place, apply_edit
 from tests.faults.journal import Fate, Journal, Submission
-from tests.faults.plan import COMPONENTS, NAMING, Action, Ask, Edit
+from tests.faults.plan import COMPONENTS, Action, Ask, Edit
 
 ACTOR = "faults"
 APP_NAME = "faults app"  # of connections that strikes may kill; the harness's own have another
+PLAN_SECONDS = 5.0  # that somebody waits for a plan which is to be applied
 TRIES = 60  # for a caller that has an idempotency key, half a second apart
 BROKER_ERRORS = (OperationalError, RedisError, OSError)
 KINDS: dict[Action, str] = {
     "release": "create_release",
     "rollback": "rollback",
+    "repair": "repair",
+    "apply plan": "apply_plan",
     "dry run": "rollback",
     "check drift": "check_drift",
     "pin": "pin",
     "unpin": "pin",
+    "mark": "mark",
     "prune": "prune",
+    "cancel": "create_release",
+    "stage": "stage",
+    "publish": "publish",
+    "discard": "discard",
 }
+
+
+class _NoPlan(Exception):
+    """There is none that could be applied."""
 
 
 class Load:
@@ -69,22 +81,32 @@ class Load:
 
     def ask(self, ask: Ask) -> None:
         """One request through its channel, noted in the journal."""
-        submit: Callable[[Ask], tuple[str | None, Fate]] = {
+        try:
+            arguments = self._arguments(ask)
+        except _NoPlan:
+            self._journal.count("plans that were not there to be applied")
+            return
+        request_id = self._submitted(ask, arguments)
+        if ask.action == "cancel":
+            self._cancel(self._waiting() or request_id)
+
+    def _submitted(self, ask: Ask, arguments: Mapping[str, object]) -> str | None:
+        submit: Callable[[Ask, Mapping[str, object]], tuple[str | None, Fate]] = {
             "client": self._through_client,
             "plain": self._through_send_task,
             "session": self._in_transaction,
         }[ask.channel]
         called = time.monotonic()
         try:
-            request_id, fate = submit(ask)
+            request_id, fate = submit(ask, arguments)
         except Exception:  # noqa: BLE001  the client promises errors of its own
             self._journal.surprises.append(f"a {ask.channel} caller was told {traceback.format_exc()}")
             request_id, fate = None, "unknown"
         place = self._places[ask.toolset]
         self._journal.note(Submission(place.id, request_id, fate, called, time.monotonic()))
+        return request_id
 
-    def _through_client(self, ask: Ask) -> tuple[str | None, Fate]:
-        arguments = self._arguments(ask)
+    def _through_client(self, ask: Ask, arguments: Mapping[str, object]) -> tuple[str | None, Fate]:
         for _ in range(TRIES if ask.keyed else 1):
             try:
                 return self._submit(ask, arguments), "accepted"
@@ -96,8 +118,7 @@ class Load:
             time.sleep(0.5 if ask.keyed else 0.0)
         return None, "unknown"
 
-    def _through_send_task(self, ask: Ask) -> tuple[str | None, Fate]:
-        arguments = self._arguments(ask)
+    def _through_send_task(self, ask: Ask, arguments: Mapping[str, object]) -> tuple[str | None, Fate]:
         request_id = str(uuid4())
         try:
             send_plain(self._plain, KINDS[ask.action], arguments, request_id)
@@ -106,9 +127,8 @@ class Load:
             return request_id, "unknown"
         return request_id, "sent"
 
-    def _in_transaction(self, ask: Ask) -> tuple[str | None, Fate]:
+    def _in_transaction(self, ask: Ask, arguments: Mapping[str, object]) -> tuple[str | None, Fate]:
         """An edit and a request that commit together, or neither."""
-        arguments = self._arguments(ask)
         place = self._places[ask.toolset]
         components = COMPONENTS if place.whole else ("settings",)
         edit = Edit(ask.at, ask.toolset, 1_000_000 + ask.index, components, ask.held)
@@ -130,35 +150,91 @@ class Load:
         joined = {} if session is None else {"session": session}
         return submit(**arguments, **joined).id
 
+    def _cancel(self, request_id: str | None) -> None:
+        """By the time that this arrives, a worker may have begun it."""
+        if request_id is None:
+            return
+        try:
+            self._client.cancel(request_id, actor=ACTOR)
+        except RequestNotQueued:
+            self._journal.note_cancel(request_id, "refused")
+        except ReleaseWorkerError as error:
+            self._journal.note_cancel(request_id, "unknown")
+            self._journal.count(f"cancellers told {type(error).__name__}")
+        else:
+            self._journal.note_cancel(request_id, "done")
+
+    def _waiting(self) -> str | None:
+        """The last request that is queued."""
+        query = text("SELECT id FROM release_requests WHERE status = 'queued' ORDER BY seq DESC LIMIT 1")
+        return next(iter(_column(self._engine, query)), None)
+
     def _arguments(self, ask: Ask) -> dict[str, object]:
-        place = self._places[ask.toolset]
-        arguments: dict[str, object] = {"toolset": place.path, "actor": ACTOR}
-        if ask.action in NAMING:
-            arguments["release_number"] = self._named(ask)
+        common: dict[str, object] = {"toolset": self._places[ask.toolset].path, "actor": ACTOR}
+        keyed = {**common, "idempotency_key": f"ask-{ask.index}" if ask.keyed else None}
+        expecting = {**keyed, "expected_current_release": 999_999 if ask.expects_wrongly else None}
         match ask.action:
-            case "pin" | "unpin":
-                return {**arguments, "pinned": ask.action == "pin"}
-            case "prune":
-                return {**arguments, "keep": ask.keep}
-            case "check drift":
-                return arguments
+            case "release" | "cancel":
+                return {**expecting, "notes": f"ask {ask.index}", "only_if_changed": ask.only_if_changed}
+            case "rollback":
+                return {**expecting, **self._target(ask), **_scope(ask), "allow_bad": ask.allow_bad}
+            case "repair":
+                return {**keyed, **_scope(ask)}
+            case "apply plan":
+                return {**keyed, "plan_id": self._plan(ask)}
             case "dry run":
-                return {**arguments, "allow_shared_impact": True, "dry_run": True}
-        arguments["expected_current_release"] = 999_999 if ask.expects_wrongly else None
-        arguments["idempotency_key"] = f"ask-{ask.index}" if ask.keyed else None
-        if ask.action == "release":
-            return {**arguments, "notes": f"ask {ask.index}", "only_if_changed": ask.only_if_changed}
-        return {
-            **arguments,
-            "reason": f"ask {ask.index}",
-            "components": ask.components,
-            "on_missing": ask.on_missing,
-            "allow_shared_impact": ask.allow_shared_impact,
-        }
+                return self._dry_run(ask)
+            case "pin" | "unpin":
+                return {**common, "release_number": self._named(ask), "pinned": ask.action == "pin"}
+            case "mark":
+                said = {"mark": "good" if ask.good else "bad", "reason": f"ask {ask.index}"}
+                return {**common, "release_number": self._named(ask), **said}
+            case "prune":
+                return {**common, "keep": ask.keep}
+            case "check drift" | "stage" | "publish" | "discard":
+                return common
+
+    def _target(self, ask: Ask) -> dict[str, object]:
+        return {"to": ask.word} if ask.word else {"release_number": self._named(ask)}
+
+    def _dry_run(self, ask: Ask) -> dict[str, object]:
+        common: dict[str, object] = {"toolset": self._places[ask.toolset].path, "actor": ACTOR, "dry_run": True}
+        return {**common, **self._target(ask), **_scope(ask), "on_missing": "fail", "allow_bad": ask.allow_bad}
+
+    def _plan(self, ask: Ask) -> str:
+        """The id of one of the last plans of the toolset, or of a fresh one. Raises _NoPlan."""
+        place = self._places[ask.toolset]
+        query = text("""
+            SELECT id FROM release_requests
+            WHERE toolset_id = :id AND kind = 'rollback' AND payload -> 'dry_run' = 'true' AND status = 'succeeded'
+            ORDER BY seq DESC LIMIT 4
+        """)
+        plans = [] if ask.fresh else _column(self._engine, query, id=place.id)
+        if plans:
+            return str(plans[int(ask.target * len(plans))])
+        called = time.monotonic()
+        try:
+            submit: Callable[..., RequestHandle[Any]] = self._client.rollback
+            handle = submit(**self._dry_run(ask))
+            self._journal.note_accepted(place.id, handle.id, called)
+            handle.result(timeout=PLAN_SECONDS)
+        except ReleaseWorkerError as error:
+            raise _NoPlan from error
+        return handle.id
 
     def _named(self, ask: Ask) -> int:
         numbers = release_numbers(self._engine, self._places[ask.toolset])
         return numbers[int(ask.target * len(numbers))]
+
+
+def _scope(ask: Ask) -> dict[str, object]:
+    """What a rollback and a repair have in common."""
+    return {
+        "reason": f"ask {ask.index}",
+        "components": ask.components,
+        "on_missing": ask.on_missing,
+        "allow_shared_impact": ask.allow_shared_impact,
+    }
 
 
 def plain_app(broker_url: str) -> Celery:
@@ -175,12 +251,17 @@ def send_plain(app: Celery, kind: str, arguments: Mapping[str, object], request_
 
 
 def release_numbers(engine: Engine, place: Place) -> list[int]:
-    """Of the releases that there are, once the database answers: it may be restarting."""
+    """Of the releases that there are."""
     query = text("SELECT release_number FROM toolset_releases WHERE toolset_id = :id ORDER BY release_number")
+    return _column(engine, query, id=place.id)
+
+
+def _column(engine: Engine, query: TextClause, **parameters: object) -> list[Any]:
+    """What is asked, once the database answers: it may be restarting."""
     deadline = time.monotonic() + 30
     while True:
         with suppress(exc.DBAPIError), engine.connect() as connection:
-            return list(connection.execute(query, {"id": place.id}).scalars())
+            return list(connection.execute(query, parameters).scalars())
         assert time.monotonic() < deadline, "PostgreSQL did not come back"
         time.sleep(0.1)
 

@@ -18,8 +18,25 @@ COMPONENTS = (
     "toolset_variations",
 )
 
-# What is asked for. All but the first two go through the client or with `send_task` alone, and without a key.
-Action = Literal["release", "rollback", "dry run", "check drift", "pin", "unpin", "prune"]
+# What is asked for. Only the first four may have a key, or be in a caller's transaction.
+Action = Literal[
+    "release",
+    "rollback",
+    "repair",
+    "apply plan",
+    "dry run",
+    "check drift",
+    "pin",
+    "unpin",
+    "mark",
+    "prune",
+    "cancel",
+    "stage",
+    "publish",
+    "discard",
+]
+# The release that a rollback means without its number.
+Word = Literal["previous", "undo", "last_good"]
 # How a request reaches the worker: through the client's ledger, with `send_task` alone, or in a caller's transaction.
 Channel = Literal["client", "plain", "session"]
 # Whether apps hold the rows of what they edit: all of them, none of them, or those of some toolsets.
@@ -41,8 +58,11 @@ Fault = Literal[
     "deliver twice",
 ]
 ACTIONS: tuple[Action, ...] = get_args(Action)
-ACTION_WEIGHTS = (43, 33, 4, 4, 5, 3, 8)
-NAMING: tuple[Action, ...] = ("rollback", "dry run", "pin", "unpin")  # those that name a release
+ACTION_WEIGHTS = (30, 26, 6, 8, 4, 4, 4, 2, 6, 7, 5, 5, 4, 2)
+# Those that give a toolset some components of another moment: never asked of the one that is edited as a whole.
+MIXING: tuple[Action, ...] = ("stage", "publish", "discard")
+FULL: tuple[Action, ...] = ("release", "rollback", "repair", "apply plan")
+CHOOSING: tuple[Action, ...] = ("rollback", "repair", "dry run")  # those that may be of some components
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 HOLDINGS: tuple[Holding, ...] = get_args(Holding)
 FAULTS: tuple[Fault, ...] = get_args(Fault)
@@ -64,7 +84,8 @@ class Edit:
 class Ask:
     """One request at second `at`.
 
-    `target` is the release that is named, as a share of those that there are by then; `keep` is a prune's. `undone`
+    `target` is the release that is named, as a share of those that there are by then, unless a `word` names it; or the
+    plan that is applied, unless it is `fresh`: asked for just before. `keep` is a prune's, `good` a mark's. `undone`
     says that the caller rolls its transaction back, `held` that the edit in it holds what it edits.
     """
 
@@ -74,10 +95,14 @@ class Ask:
     action: Action
     channel: Channel
     target: float
+    word: Word | None
+    fresh: bool
     keep: int
+    good: bool
     components: tuple[str, ...] | None
     on_missing: Literal["fail", "skip"]
     allow_shared_impact: bool
+    allow_bad: bool
     only_if_changed: bool
     expects_wrongly: bool
     keyed: bool
@@ -144,8 +169,12 @@ def _asks(draw: random.Random, requests: int, rate: float, holders: Collection[i
         at += draw.expovariate(rate)
         toolset = draw.randrange(TOOLSETS)
         action = draw.choices(ACTIONS, weights=ACTION_WEIGHTS)[0]
-        simple = action not in ("release", "rollback")
-        partial = action == "rollback" and not is_whole(toolset) and draw.random() < 0.4
+        if action == "apply plan" and draw.random() < 0.5:
+            toolset = TOOLSETS - 1  # nobody else's edits make its plans stale
+        if action in MIXING and is_whole(toolset):
+            action = "release"
+        simple = action not in FULL
+        partial = action in CHOOSING and not is_whole(toolset) and draw.random() < 0.4
         channel = draw.choices(CHANNELS, weights=(50, 30, 0 if simple else 20))[0]
         yield Ask(
             at=at,
@@ -154,10 +183,14 @@ def _asks(draw: random.Random, requests: int, rate: float, holders: Collection[i
             action=action,
             channel=channel,
             target=draw.random(),
+            word=draw.choice(get_args(Word)) if draw.random() < 0.3 else None,
+            fresh=draw.random() < 0.6,
             keep=draw.randint(3, 12),
+            good=draw.random() < 0.5,
             components=tuple(draw.sample(COMPONENTS, draw.randint(1, 4))) if partial else None,
-            on_missing=draw.choice(("fail", "skip")) if partial else "fail",
+            on_missing=draw.choice(("fail", "skip")) if partial and action != "dry run" else "fail",
             allow_shared_impact=draw.random() < 0.7,
+            allow_bad=draw.random() < 0.3,
             only_if_changed=draw.random() < 0.2,
             expects_wrongly=draw.random() < 0.03,
             keyed=not simple and draw.random() < 0.5,

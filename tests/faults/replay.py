@@ -3,7 +3,7 @@ was there at each moment, who wrote it, and which of it each release and each ro
 explained by some order, one after the other."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
@@ -14,7 +14,7 @@ from sqlalchemy import Row
 
 from tests.faults.estate import Place
 from tests.faults.evidence import Evidence
-from tests.faults.held_edits import OWNER
+from tests.faults.held_edits import OWNER, SCOPES
 from tests.faults.plan import COMPONENTS
 from tests.support.exact_json import exact
 from tests.support.live_state import LiveState
@@ -46,14 +46,18 @@ class Replay:
     versions: dict[Pair, list[Version]] = field(default_factory=lambda: defaultdict(list))
     reads: list[tuple[int, Pair, int]] = field(default_factory=list)
     written: dict[Pair, set[str]] = field(default_factory=lambda: defaultdict(set))
+    claims: dict[str, Row[Any]] = field(default_factory=dict)  # the last one by request
+    staged: dict[UUID, LiveState] = field(default_factory=dict)  # what the copy of a toolset holds: no app edits it
     loose: set[Pair] = field(default_factory=set)  # what an app edited without holding it: not judged
 
     def __post_init__(self) -> None:
         self._place = {place.id: place for place in self.places}
         self._skipping = {
-            row.id for row in self.evidence.requests if row.kind == "rollback" and row.payload["on_missing"] != "fail"
+            row.id
+            for row in self.evidence.requests
+            if (asked := self.evidence.rollback_of(row)) is not None and asked["on_missing"] != "fail"
         }
-        self._restored = {  # by request; a rollback is noted before its outcome is
+        self._restored = {  # noted after their rollbacks
             entry.what["request_id"]: UUID(entry.what["id"])
             for entry in self.evidence.log
             if entry.kind == "release" and entry.what["kind"] == "restored"
@@ -66,12 +70,16 @@ class Replay:
         """What the product saw or left behind that the order does not explain."""
         for entry in self.evidence.log:
             match entry.kind:
+                case "claim":
+                    self.claims[entry.what["id"]] = entry
                 case "edit":
                     yield from self._edit(entry)
                 case "release":
                     yield from self._release(entry)
                 case "rollback":
                     yield from self._rollback(entry)
+                case "answer":
+                    self._copied(entry)
         for place in self.places:
             for component, found in self.evidence.live[place.id].items():
                 pair = self.pair(place.id, component)
@@ -81,6 +89,9 @@ class Replay:
 
     def pair(self, toolset_id: UUID, component: str) -> Pair:
         return self._place[toolset_id].owners[OWNER[component]], component
+
+    def organization(self, toolset_id: UUID) -> UUID:
+        return self._place[toolset_id].organization_id
 
     def is_judged(self, toolset_id: UUID, components: Sequence[str] = COMPONENTS) -> bool:
         """Whether all apps that edited these held them."""
@@ -99,17 +110,21 @@ class Replay:
         self.versions[pair].append(Version(entry.transaction, content))
         self.written[pair].add(exact(content))
 
-    def _read(self, entry: Row[Any], component: str, found: Any, name: str) -> Iterator[Complaint]:
-        """What was found is there now, or was there in the transaction's snapshot. What is wrong is taken for granted
-        afterwards, so as to be told once."""
+    def _read(
+        self, entry: Row[Any], component: str, found: Any, name: str, *, since: Row[Any] | None = None
+    ) -> Iterator[Complaint]:
+        """What was found is there now, or was there in the transaction's snapshot, or at some moment since another
+        note. What is wrong is taken for granted afterwards, so as to be told once."""
         pair = self.pair(entry.toolset_id, component)
         versions = self.versions[pair]
         if pair in self.loose:
             return
-        for place in (len(versions) - 1, _place_seen(versions, entry)):
-            if versions[place].content == found:
-                self.reads.append((entry.transaction, pair, place))
-                return
+        oldest = _place_seen(versions, since or entry)
+        places = [place for place in range(oldest, len(versions)) if versions[place].content == found]
+        if len(places) == 1:  # of equal versions, nobody can tell which was read
+            self.reads.append((entry.transaction, pair, places[0]))
+        if places:
+            return
         yield self._complaint(pair, found, name)
         self._write(entry, component, found)
 
@@ -119,15 +134,48 @@ class Replay:
         return "unexplained", f"{name}: these {pair[1]} are not those of that moment: {exact(found)}"
 
     def _release(self, entry: Row[Any]) -> Iterator[Complaint]:
-        """Holds what was there."""
+        """Holds what was there; for a release, when its capture began. That holds no project and no organization, and
+        has read all of it, as one statement, before the note was written."""
         release_id, kind = UUID(entry.what["id"]), entry.what["kind"]
         if kind == "restored":
             return  # an outcome: judged with its rollback
         if kind == "release":
             self._point(entry, release_id)
+        published = self._published(entry.what["request_id"]) if kind == "release" else ()
+        for component in published:
+            yield from self._overwritten(entry, component)
+        since = self.claims.get(entry.what["request_id"]) if kind == "release" else None
         name = f"{kind} {entry.what['release_number']} of {self._place[entry.toolset_id].path}"
         for component, found in self.evidence.held.get(release_id, {}).items():
-            yield from self._read(entry, component, found, name)
+            yield from self._read(entry, component, found, name, since=since)
+
+    def _published(self, request_id: str) -> Collection[str]:
+        """The components that a publication has written."""
+        request = self.evidence.request_by_id.get(request_id)
+        return request.result["changes"] if request is not None and request.kind == "publish" and request.result else ()
+
+    def _overwritten(self, entry: Row[Any], component: str) -> Iterator[Complaint]:
+        """By what was staged; the release itself is compared with that next."""
+        if entry.toolset_id in self.staged:
+            self._write(entry, component, self.staged[entry.toolset_id][component])
+        else:
+            yield "unexplained", f"a publication of {self._place[entry.toolset_id].path}, and nothing was staged"
+
+    def _copied(self, entry: Row[Any]) -> None:
+        """Copies come and go. A publication whose outcome the current release holds already makes no release."""
+        toolset_id, result = entry.toolset_id, entry.what["result"]
+        match entry.what["kind"]:
+            case "stage" if result["created"]:
+                pairs = {name: self.pair(toolset_id, name) for name in SCOPES["toolset"]}
+                self.staged[toolset_id] = {name: self.versions[pair][-1].content for name, pair in pairs.items()}
+            case "publish":
+                if not result["created"] and toolset_id in self.staged:
+                    for component in result["changes"]:
+                        self._write(entry, component, self.staged[toolset_id][component])
+                if result["discarded"]:
+                    self.staged.pop(toolset_id, None)
+            case "discard":
+                self.staged.pop(toolset_id, None)
 
     def _rollback(self, entry: Row[Any]) -> Iterator[Complaint]:
         """What was chosen is the target's, all else is as before; and what is now is what the current release holds."""
@@ -183,9 +231,8 @@ def _circle(replay: Replay) -> Iterator[Complaint]:
         yield "unexplained", f"there is no order of these: {circle}"
 
 
-def unexplained(evidence: Evidence, places: Sequence[Place]) -> list[Complaint]:
+def unexplained(replay: Replay) -> list[Complaint]:
     """All that the order of the commits does not explain."""
-    replay = Replay(evidence, places)
     return [*replay.run(), *_wrong_readings(replay)]
 
 
@@ -230,7 +277,10 @@ def _seen(versions: Sequence[Version], entry: Row[Any]) -> Any:
 
 def _place_seen(versions: Sequence[Version], entry: Row[Any]) -> int:
     """The place of the newest version in the snapshot of this note; of the first one, if it sees none."""
-    seen = [
-        place for place, one in enumerate(versions) if one.transaction < entry.xmax and one.transaction not in entry.xip
-    ]
+    seen = [place for place, one in enumerate(versions) if is_visible(one.transaction, entry)]
     return seen[-1] if seen else 0
+
+
+def is_visible(transaction: int, entry: Row[Any]) -> bool:
+    """Whether it had been committed when the snapshot of this note was taken; of the note's own, this does not say."""
+    return transaction < entry.xmax and transaction not in entry.xip

@@ -56,6 +56,10 @@ def _counts(outcome: Outcome) -> Iterator[tuple[str, object]]:
     yield "of these rollbacks", len(evidence.rollbacks)
     done = Counter(row.kind for row in evidence.requests if row.status == "succeeded")
     yield "pins / prunes / readings of drift that succeeded", f"{done['pin']} / {done['prune']} / {done['check_drift']}"
+    yield "marks / repairs / applied plans that succeeded", f"{done['mark']} / {done['repair']} / {done['apply_plan']}"
+    yield "copies staged / published / discarded", f"{done['stage']} / {done['publish']} / {done['discard']}"
+    cancels = Counter(fate for _, fate in journal.cancels)
+    yield "cancelled / begun before they could be cancelled", f"{cancels['done']} / {cancels['refused']}"
     yield "releases that were pruned", len(evidence.gone)
     yield "attempts above one", sum(max(0, row.attempts - 1) for row in evidence.requests)
     yield "undone by their caller", len(journal.of_fate("undone"))

@@ -3,12 +3,12 @@ with the records."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Row
 
+from tests.faults.course import Course
 from tests.faults.evidence import Evidence
 from tests.faults.journal import Journal
 
@@ -16,93 +16,81 @@ from tests.faults.journal import Journal
 Complaint = tuple[Literal["lost", "unasked"], str]
 
 
-@dataclass
-class Kept:
-    """One toolset's releases, as the notes that were read so far say."""
-
-    numbers: dict[UUID, int] = field(default_factory=dict)
-    pinned: set[UUID] = field(default_factory=set)
-    current: UUID | None = None
-    named: set[UUID] = field(default_factory=set)  # by rollbacks
-    restored: dict[str, UUID] = field(default_factory=dict)  # by request
-
-    def made(self, row: Mapping[str, Any]) -> None:
-        release_id = UUID(row["id"])
-        self.numbers[release_id] = row["release_number"]
-        if row["kind"] == "release":
-            self.current = release_id
-        if row["kind"] == "restored":
-            self.restored[row["request_id"]] = self.current = release_id
-
-    def rolled_back(self, row: Mapping[str, Any]) -> None:
-        columns = ("from_release_id", "to_release_id", "backup_release_id")
-        self.named |= {UUID(row[column]) for column in columns if row[column] is not None}
-        self.current = self.restored.get(row["request_id"], UUID(row["to_release_id"]))
-
-    def reasons(self, release_id: UUID, keep: int) -> list[str]:
-        """Why a prune must leave the release alone."""
-        newest = sorted(self.numbers.values())[-keep:]
-        reasons = {
-            "pinned": release_id in self.pinned,
-            "current": release_id == self.current,
-            "named by a rollback": release_id in self.named,
-            f"one of the newest {keep}": self.numbers.get(release_id) in newest,
-        }
-        return [reason for reason, holds in reasons.items() if holds]
-
-
 def retention(evidence: Evidence, journal: Journal) -> list[Complaint]:
     """All that pins and prunes did wrong."""
-    kept: dict[UUID, Kept] = defaultdict(Kept)
+    kept: dict[UUID, Course] = defaultdict(Course)
     return [
-        *_replayed(evidence, kept),
+        *_replayed(evidence, journal, kept),
         *_left(evidence, kept),
         *_missing_without_reason(evidence, journal),
     ]
 
 
-def _replayed(evidence: Evidence, kept: dict[UUID, Kept]) -> Iterator[Complaint]:
+def _replayed(evidence: Evidence, journal: Journal, kept: dict[UUID, Course]) -> Iterator[Complaint]:
     requests = evidence.request_by_id
+    waited = Waited(evidence, journal)
     answered = {entry.transaction: requests.get(entry.what["id"]) for entry in evidence.log if entry.kind == "answer"}
     gone: dict[int, list[Row[Any]]] = defaultdict(list)
     for entry in evidence.log:
         of = kept[entry.toolset_id]
         request = answered.get(entry.transaction)
         match entry.kind:
-            case "release":
-                of.made(entry.what)
-            case "rollback":
-                of.rolled_back(entry.what)
             case "labels":
-                yield from _pinned(of, entry, request)
+                of.take(entry)
+                yield from _pinned(entry, request)
             case "gone":
-                gone[entry.transaction].append(entry)
+                gone[entry.transaction].append(entry)  # taken with the answer of its prune
             case "answer" if request is not None and request.kind == "prune":
-                yield from _pruned(of, gone.pop(entry.transaction, []), request)
+                yield from _pruned(of, gone.pop(entry.transaction, []), request, waited)
             case "answer" if request is not None and request.kind == "pin":
                 yield from _wrong_pin(of, request)
+            case _:
+                of.take(entry)
     for entries in gone.values():
         for entry in entries:
-            kept[entry.toolset_id].numbers.pop(UUID(entry.what["id"]), None)
+            kept[entry.toolset_id].take(entry)
             yield "unasked", f"release {entry.what['id']} was deleted by what was no prune"
 
 
-def _pinned(of: Kept, entry: Row[Any], request: Row[Any] | None) -> Iterator[Complaint]:
+def _pinned(entry: Row[Any], request: Row[Any] | None) -> Iterator[Complaint]:
     release_id = UUID(entry.what["id"])
     pinned = entry.what["labels"].get("pinned") is True
-    of.pinned = of.pinned | {release_id} if pinned else of.pinned - {release_id}
     asked = request is not None and request.kind == "pin" and request.payload["pinned"] == pinned
     if not asked or request is None or request.payload["release_number"] != entry.what["release_number"]:
         yield "unasked", f"release {release_id} was {'pinned' if pinned else 'unpinned'}, and nobody asked for that"
 
 
-def _pruned(of: Kept, gone: Sequence[Row[Any]], request: Row[Any]) -> Iterator[Complaint]:
+class Waited:
+    """Which requests waited while something was done that was asked for after they had been accepted."""
+
+    def __init__(self, evidence: Evidence, journal: Journal) -> None:
+        self._evidence = evidence
+        self._asked = {one.request_id: one for one in journal.of_fate("accepted")}
+        self._ended = {entry.what["id"]: entry.seq for entry in evidence.log if entry.kind in ("answer", "failure")}
+
+    def rollbacks(self, request: Row[Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Ids and what they asked for: the rollbacks of the same toolset that waited while this request was done."""
+        later, ended = self._asked.get(request.id), self._ended.get(request.id)
+        for row in self._evidence.requests:
+            first = self._asked.get(row.id)
+            asked = self._evidence.rollback_of(row) if row.toolset_id == request.toolset_id else None
+            if first is None or later is None or ended is None or asked is None:
+                continue
+            if first.answered < later.called and self._ended.get(row.id, ended) > ended:
+                yield row.id, asked
+
+
+def _pruned(of: Course, gone: Sequence[Row[Any]], request: Row[Any], waited: Waited) -> Iterator[Complaint]:
     """The deletions of one transaction, against its answer."""
     for entry in gone:
         for reason in of.reasons(UUID(entry.what["id"]), request.payload["keep"]):
             yield "lost", f"prune {request.id} took release {entry.what['id']}, which was {reason}"
+    named = {of.target(asked): waiting for waiting, asked in waited.rollbacks(request)}
     for entry in gone:
-        of.numbers.pop(UUID(entry.what["id"]), None)
+        if waiting := named.get(UUID(entry.what["id"])):
+            yield "lost", f"prune {request.id} took release {entry.what['id']}, which request {waiting} waited for"
+    for entry in gone:
+        of.take(entry)
     numbers = sorted(entry.what["release_number"] for entry in gone)
     if numbers != sorted(request.result["pruned"]):
         yield "lost", f"prune {request.id} reported {request.result['pruned']}, and took {numbers}"
@@ -110,7 +98,7 @@ def _pruned(of: Kept, gone: Sequence[Row[Any]], request: Row[Any]) -> Iterator[C
         yield "lost", f"prune {request.id} reported {request.result['kept']} kept, and left {len(of.numbers)}"
 
 
-def _wrong_pin(of: Kept, request: Row[Any]) -> Iterator[Complaint]:
+def _wrong_pin(of: Course, request: Row[Any]) -> Iterator[Complaint]:
     asked, said = request.payload, request.result
     if (said["release_number"], said["pinned"]) != (asked["release_number"], asked["pinned"]):
         yield "lost", f"pin {request.id} answered {said}"
@@ -118,7 +106,7 @@ def _wrong_pin(of: Kept, request: Row[Any]) -> Iterator[Complaint]:
         yield "lost", f"pin {request.id} succeeded, and the release is not so"
 
 
-def _left(evidence: Evidence, kept: Mapping[UUID, Kept]) -> Iterator[Complaint]:
+def _left(evidence: Evidence, kept: Mapping[UUID, Course]) -> Iterator[Complaint]:
     """What is there now is what the notes say."""
     there = {row.id: row for row in evidence.releases}
     noted = {one for of in kept.values() for one in of.numbers}
@@ -146,7 +134,7 @@ def _missing_without_reason(evidence: Evidence, journal: Journal) -> Iterator[Co
     for row in evidence.requests:
         if row.status != "failed" or row.error["type"] != "ReleaseNotFound":
             continue
-        named = (row.toolset_id, row.payload["release_number"])
+        named = (row.toolset_id, (evidence.rollback_of(row) or row.payload)["release_number"])
         if named in there:
             yield "lost", f"request {row.id} did not find release {named[1]}, which is there"
         first, later = asked.get(row.id), asked.get(took.get(named))

@@ -117,6 +117,18 @@ def test_damage_is_found(history: History, bad: Bad, damage: Damage) -> None:
     assert history.judged()[bad]
 
 
+def test_a_release_may_hold_what_an_app_replaced_while_it_was_captured(history: History) -> None:
+    history.do(FIRST)
+    history.edit(FIRST, 4, "system")
+    history.tamper("""
+        WITH last AS (
+            DELETE FROM faults.log WHERE seq = (SELECT max(seq) FROM faults.log WHERE kind = 'release') RETURNING *)
+        INSERT INTO faults.log (transaction, kind, toolset_id, what)
+        SELECT transaction, kind, toolset_id, what FROM last
+    """)
+    assert history.judged()["unexplained"] == []
+
+
 def test_what_an_app_edited_without_holding_it_is_not_judged(history: History) -> None:
     history.edit(FIRST, 50, "tools", held=False)
     _released_unnoted(history, "tools")

@@ -16,7 +16,7 @@ FIRST, RELEASES, KEEP = 0, 5, 2
 
 @pytest.fixture
 def history(engine: Engine) -> History:
-    """Five releases, of which 1 is pinned and 2 and 3 are pruned; then a rollback that finds no release."""
+    """Five releases, of which 1 is pinned and 2 and 3 are pruned; then a rollback and a plan that find no release."""
     made = History(engine, build_estate(engine))
     for epoch in range(RELEASES):
         made.edit(FIRST, epoch, "tools", "settings")
@@ -24,14 +24,41 @@ def history(engine: Engine) -> History:
     made.do(FIRST, "pin", release_number=1)
     made.do(FIRST, "pin", release_number=2)
     made.do(FIRST, "pin", release_number=2, pinned=False)
+    plan = made.plan(FIRST, release_number=2)
     made.do(FIRST, "prune", keep=KEEP)
+    made.do(FIRST, "apply_plan", plan_id=plan)
     made.do(FIRST, "rollback", release_number=2)
     return made
 
 
-def _asked_before_the_prune(one: History) -> None:
-    """The caller had the answer to the rollback that found nothing before another asked for the prune."""
-    one.journal.submissions[-1] = replace(one.journal.submissions[-1], called=0.0, answered=0.1)
+def _asked_before_the_prune(one: History, which: int) -> None:
+    """The caller had the answer to the request that found nothing before another asked for the prune."""
+    one.journal.submissions[which] = replace(one.journal.submissions[which], called=0.0, answered=0.1)
+
+
+def _asked_by_word_before_the_prune(one: History) -> None:
+    """By the notes, the releases between had been marked bad."""
+    for number in (3, 4):
+        _marked(one, number, "bad")
+    one.tamper("""
+        UPDATE release_requests SET payload = payload || '{"to": "last_good", "release_number": null}'
+        WHERE kind = 'rollback' AND status = 'failed'
+    """)
+    _asked_before_the_prune(one, -1)
+
+
+def _marked(one: History, number: int, said: str) -> None:
+    """By the notes, a release had been marked before."""
+    one.tamper(
+        """
+        INSERT INTO faults.log (seq, kind, toolset_id, what) OVERRIDING SYSTEM VALUE
+        SELECT -CAST(:number AS int), 'mark', toolset_id, jsonb_build_object(
+            'id', 'm', 'request_id', 'm', 'release_id', what -> 'id', 'mark', CAST(:said AS text))
+        FROM faults.log WHERE kind = 'release' AND what -> 'release_number' = to_jsonb(CAST(:number AS int))
+    """,
+        number=number,
+        said=said,
+    )
 
 
 def _pin_unasked(one: History) -> None:
@@ -84,7 +111,18 @@ DAMAGE: tuple[tuple[str, Bad, Damage], ...] = (
     ("a current release that was pruned", "lost", _never_released_again),
     ("a release that a rollback names and that was pruned", "lost", _rolled_back_before),
     ("one of the newest that was pruned", "lost", _changed("payload = jsonb_set(payload, '{keep}', '3')", PRUNE)),
-    ("a release that was pruned before a request that waited for it", "lost", _asked_before_the_prune),
+    ("the newest good release that was pruned", "lost", lambda one: _marked(one, 2, "good")),
+    (
+        "a release that was pruned before a request that waited for it",
+        "lost",
+        lambda one: _asked_before_the_prune(one, -1),
+    ),
+    (
+        "a release that was pruned before a plan that waited for it",
+        "lost",
+        lambda one: _asked_before_the_prune(one, -2),
+    ),
+    ("a release that was pruned before a word that meant it", "lost", _asked_by_word_before_the_prune),
     (
         "a release that is there and was not found",
         "lost",

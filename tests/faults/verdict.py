@@ -9,10 +9,13 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from tests.faults.estate import Place
-from tests.faults.evidence import TORN, Evidence, GoneRelease
+from tests.faults.evidence import ROLLBACKS, TORN, Evidence, GoneRelease
 from tests.faults.journal import Journal, Submission
+from tests.faults.marks import marks
 from tests.faults.plan import Fault
-from tests.faults.replay import unexplained
+from tests.faults.plans import plans
+from tests.faults.refusals import TOLD, refusals
+from tests.faults.replay import Replay, unexplained
 from tests.faults.retention import retention
 from tests.support.exact_json import digest
 
@@ -27,7 +30,11 @@ Findings = dict[Bad, list[str]]
 # After which messages may be gone.
 WIPING: tuple[Fault, ...] = ("flush broker", "restart broker without its data")
 # What may be wrong with a request of the mix itself.
-LEGITIMATE = {"SharedStateImpact", "MissingDependencies", "StaleState", "ReleaseNotFound"}
+LEGITIMATE = TOLD | {"ReleaseNotFound", "RequestCancelled"}
+
+
+# Which kinds of request make which kinds of release.
+MAKERS = {"release": ("create_release", "publish"), "backup": (*ROLLBACKS, "publish"), "restored": ROLLBACKS}
 
 
 def judge(evidence: Evidence, journal: Journal, places: Sequence[Place]) -> Findings:
@@ -41,9 +48,17 @@ def judge(evidence: Evidence, journal: Journal, places: Sequence[Place]) -> Find
         "hanging": [*_unfinished(evidence), *evidence.hanging],
         "broken": [*_broken(evidence), *journal.deaths, *journal.surprises],
         "overtaken": list(_overtaken(evidence, journal)),
-        "unexplained": list(_wrong_answers(evidence)),
+        "unexplained": [],
     }
-    for bad, complaint in (*retention(evidence, journal), *unexplained(evidence, places)):
+    replay = Replay(evidence, places)
+    others = (
+        *retention(evidence, journal),
+        *marks(evidence),
+        *refusals(evidence, journal),
+        *unexplained(replay),
+        *plans(replay),
+    )
+    for bad, complaint in others:
         findings[bad].append(complaint)
     return findings
 
@@ -81,13 +96,13 @@ def _lost_effects(evidence: Evidence) -> Iterator[str]:
         if request.status != "succeeded":
             continue
         result = request.result
-        if request.kind == "create_release" and result["created"]:
+        if request.kind in MAKERS["release"] and result["created"]:
             release = releases.get(result["release_id"])
             if release is None or release.request_id != request.id:
                 yield f"request {request.id} succeeded without its release"
             elif release.release_number != result["release_number"] or release.digest != result["digest"]:
                 yield f"request {request.id} answered with another release than its own"
-        if request.kind == "rollback" and result["rollback_id"] is not None:
+        if request.kind in ROLLBACKS and result["rollback_id"] is not None:
             rollback = rollbacks.get(result["rollback_id"])
             if rollback is None or rollback.request_id != request.id:
                 yield f"request {request.id} succeeded without its rollback"
@@ -96,16 +111,15 @@ def _lost_effects(evidence: Evidence) -> Iterator[str]:
 def _unasked(evidence: Evidence, journal: Journal) -> Iterator[str]:
     """An effect belongs to a request of its kind that succeeded; a transaction that was undone asked for nothing."""
     known = evidence.request_by_id
-    kinds = {"release": "create_release", "backup": "rollback", "restored": "rollback"}
-    asked = [(row, f"release {row.id}", kinds[row.kind]) for row in evidence.every_release]
-    asked += [(row, f"rollback {row.id}", "rollback") for row in evidence.rollbacks]
-    for row, name, kind in asked:
+    asked = [(row, f"release {row.id}", MAKERS[row.kind]) for row in evidence.every_release]
+    asked += [(row, f"rollback {row.id}", ROLLBACKS) for row in evidence.rollbacks]
+    for row, name, of_kinds in asked:
         request = known.get(row.request_id)
         if request is None:
             yield f"{name} belongs to no request"
         elif request.status != "succeeded":
             yield f"{name} belongs to request {request.id}, which {request.status}"
-        elif request.kind != kind or request.toolset_id != row.toolset_id or request.payload.get("dry_run"):
+        elif request.kind not in of_kinds or request.toolset_id != row.toolset_id or request.payload.get("dry_run"):
             yield f"{name} belongs to request {request.id}, which asked for something else"
     for one in journal.of_fate("undone"):
         if one.request_id in known:
@@ -166,8 +180,8 @@ def _kept(evidence: Evidence, release_id: UUID | None) -> UUID | None:
 
 
 class Event:
-    """A release, or a rollback with the releases that it made. Ids are in the order of the commits: they hold the time
-    of their insert, and the toolset was locked."""
+    """A release, with the backup before it, or a rollback with the releases that it made. Ids are in the order of the
+    commits: they hold the time of their insert, and the toolset was locked."""
 
     def __init__(self, row: Any, backup: Any = None, restored: Any = None) -> None:
         self.id = row.id
@@ -178,14 +192,15 @@ class Event:
             self.left += [(one.predecessor_id, one, f"release {one.release_number}") for one in made]
             self.made: UUID = restored.id if restored is not None else row.to_release_id
         else:
-            self.left = [(row.predecessor_id, row, f"release {row.release_number}")]
+            both = [one for one in (backup, row) if one is not None]
+            self.left = [(one.predecessor_id, one, f"release {one.release_number}") for one in both]
             self.made = row.id
 
 
 def _events(evidence: Evidence, toolset_id: UUID) -> list[Event]:
     releases = [row for row in evidence.every_release if row.toolset_id == toolset_id]
     made = {(row.request_id, row.kind): row for row in releases}
-    events = [Event(row) for row in releases if row.kind == "release"]
+    events = [Event(row, made.get((row.request_id, "backup"))) for row in releases if row.kind == "release"]
     events += [
         Event(row, made.get((row.request_id, "backup")), made.get((row.request_id, "restored")))
         for row in evidence.rollbacks
@@ -248,22 +263,11 @@ def _unfinished(evidence: Evidence) -> Iterator[str]:
 
 def _broken(evidence: Evidence) -> Iterator[str]:
     for row in evidence.requests:
-        if row.status == "failed" and row.error["type"] not in LEGITIMATE:
+        no_copy = (
+            row.kind in ("publish", "discard") and row.status == "failed" and row.error["type"] == "ToolsetNotFound"
+        )
+        if row.status == "failed" and row.error["type"] not in LEGITIMATE and not no_copy:
             yield f"request {row.id} ({row.kind}, {row.attempts} attempts) failed with {row.error}"
-
-
-def _wrong_answers(evidence: Evidence) -> Iterator[str]:
-    """A rollback's answer names the releases that its record names."""
-    numbers = {row.id: row.release_number for row in evidence.every_release}
-    requests = evidence.request_by_id
-    for row in evidence.rollbacks:
-        request = requests.get(row.request_id)
-        if request is None or request.status != "succeeded" or request.kind != "rollback":
-            continue
-        for name in ("from", "to", "backup"):
-            recorded = numbers.get(getattr(row, f"{name}_release_id"))
-            if request.result[f"{name}_release_number"] != recorded:
-                yield f"request {request.id} answered with another {name} release than its record's, {recorded}"
 
 
 def _overtaken(evidence: Evidence, journal: Journal) -> Iterator[str]:

@@ -36,9 +36,8 @@ def page() -> str:
 
 
 def _below(parent: type[errors.ReleaseWorkerError]) -> Iterator[type[errors.ReleaseWorkerError]]:
-    for one in parent.__subclasses__():
-        if one.__module__ == errors.__name__:  # tests have some of their own
-            yield one
+    for one in (each for each in parent.__subclasses__() if each.__module__ == parent.__module__):
+        yield one
         yield from _below(one)
 
 
