@@ -74,7 +74,16 @@ def test_a_toolset_goes_to_its_previous_release_and_back_by_words(run: CommandLi
 
 
 def test_exactly_one_target_must_be_named(run: CommandLine, billing: Toolset) -> None:
-    for arguments in ([], [1, "--previous"], ["--undo", "--previous"], ["--apply", "x", "--plan"]):
+    with_a_plan = ["--apply", "x"]
+    for arguments in (
+        [],
+        [1, "--previous"],
+        ["--undo", "--previous"],
+        [*with_a_plan, "--plan"],
+        [*with_a_plan, "--component", "settings"],
+        [*with_a_plan, "--expected-current-release", 7],
+        [*with_a_plan, "--allow-shared-impact"],
+    ):
         wrong = run("rollback", billing.path, *arguments)
         assert wrong.status == 2
         assert wrong.err.startswith("error: ")

@@ -13,7 +13,9 @@ from release_worker.domain.outcomes import Failed, Succeeded
 from release_worker.domain.request_record import Claim, RequestRecord
 from release_worker.domain.requests.check_drift import CheckDrift, CheckDriftResult
 from release_worker.domain.requests.kinds import validate_request
+from release_worker.domain.requests.pin import PinResult
 from release_worker.domain.requests.request import Request
+from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Subject
 from release_worker.errors import InvalidRequest, ReleaseNotFound, ReleaseWorkerError
 
@@ -112,13 +114,11 @@ def test_a_row_is_read_as_the_request_that_it_asks_for_with_its_key_and_defaults
         "actor": "x",
         "organization": None,
         "idempotency_key": "k",
-        "to": None,
         "release_number": 3,
         "reason": None,
         "components": None,
         "on_missing": "fail",
         "allow_shared_impact": False,
-        "allow_bad": False,
         "expected_current_release": None,
         "dry_run": False,
     }
@@ -174,7 +174,7 @@ def test_a_request_that_failed_without_a_word_says_that_it_failed() -> None:
 
 
 def test_a_message_has_the_tasks_name_its_id_its_queue_and_what_is_not_left_out() -> None:
-    arguments = request("rollback", release_number=3).model_dump(mode="json")
+    arguments = request("rollback", release_number=3).arguments()
     sent = envelope("rollback", "request-1", arguments, Row(UUID(ID)))
     assert sent == {
         "name": "release_worker.rollback",
@@ -187,7 +187,6 @@ def test_a_message_has_the_tasks_name_its_id_its_queue_and_what_is_not_left_out(
             "release_number": 3,
             "on_missing": "fail",
             "allow_shared_impact": False,
-            "allow_bad": False,
             "dry_run": False,
         },
     }
@@ -220,3 +219,17 @@ def test_the_fields_that_differ_are_named_but_for_how_the_toolset_is_named() -> 
     assert request(notes="n").differing(request(actor="y", labels={"a": 1})) == ["actor", "notes", "labels"]
     assert request().differing(request(toolset="a/b/c", organization="a", idempotency_key="k")) == []
     assert request().differing(request("check_drift")) == ["kind"]
+
+
+def test_a_field_that_came_later_is_left_out_until_it_is_used_so_that_an_older_worker_understands() -> None:
+    plain, used = request("rollback", release_number=3), request("rollback", to="previous", allow_bad=True)
+    for field in Rollback.later:
+        assert field not in plain.payload()
+        assert field not in plain.arguments()
+        assert field in used.payload()
+        assert field in used.arguments()
+
+
+def test_a_result_of_later_software_can_be_read() -> None:
+    told = {"toolset_id": ID, "release_number": 1, "pinned": True, "something_new": [1]}
+    assert PinResult.model_validate(told).pinned

@@ -84,6 +84,8 @@ def _ending(toolset: str, result: "RollbackResult") -> str | None:
         return None
     if result.dry_run:
         return f"Do it: {command_line('rollback', toolset, '--apply', str(result.plan_id))}"
+    if not result.changes:
+        return None
     before = result.backup_release_number or result.from_release_number
     if before is None or before == result.current_release_number:
         return None

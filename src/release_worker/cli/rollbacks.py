@@ -1,7 +1,7 @@
 """`rollback` and `repair`: put a toolset back, with the plan before the eyes."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -111,8 +111,11 @@ def rollback(
         "allow_bad": allow_bad,
         "expected_current_release": expected_current_release,
     }
+    if apply is not None:
+        _check_plan_decides({name: value for name, value in options.items() if name not in ("release_number", "to")})
     with client_from_environment(waits=not no_wait) as client:
-        if apply is None and not (plan or yes or no_wait or as_json) and sys.stdin.isatty() and sys.stdout.isatty():
+        asks = not (plan or yes or no_wait or as_json or idempotency_key) and sys.stdin.isatty() and sys.stdout.isatty()
+        if apply is None and asks:
             apply = _confirmed(client, toolset, {**whose, **options}, timeout=timeout, every_change=all_changes)
         if apply is not None:
             handle: Any = client.apply_plan(toolset, apply, **whose)
@@ -172,6 +175,15 @@ def _check_one_target(number: int | None, words: Sequence[str], apply: str | Non
         raise typer.BadParameter("--plan makes a new plan; --apply does one that there is")
 
 
+def _check_plan_decides(options: Mapping[str, object]) -> None:
+    """Raises BadParameter for an option that only a new plan could heed."""
+    defaults = {"on_missing": "fail", "allow_shared_impact": False, "allow_bad": False}
+    given = [name for name, value in options.items() if value not in (None, defaults.get(name))]
+    if given:
+        named = ", ".join(f"--{name.replace('_', '-').removesuffix('s')}" for name in given)
+        raise typer.BadParameter(f"--apply does what the plan said; make a new plan with {named}")
+
+
 def _names(given: list[str] | None) -> list[str] | None:
     return [name for one in given or () for name in one.split(",")] or None
 
@@ -180,9 +192,7 @@ def _confirmed(
     client: "ReleaseClient", toolset: str, asked: dict[str, Any], *, timeout: float, every_change: bool
 ) -> str | None:
     """The id of a plan that was shown and agreed to. Ends the command if there is nothing to agree to."""
-    key = asked.pop("idempotency_key")
     planned = result_of(client.rollback(toolset, **asked, dry_run=True), timeout=timeout)
-    asked["idempotency_key"] = key
     _show(toolset, planned, every_change=every_change, as_json=False, asks=True)
     if planned.noop:
         raise typer.Exit(DONE)

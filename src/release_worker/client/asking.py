@@ -98,7 +98,7 @@ class Asking:
             return self._submit_in_session(request, request_id, session)
         if self._settings.database_url is None:
             handle = Handle(self._wait, request_id, kind)
-            self._publish(handle, envelope(kind, request_id, request.model_dump(mode="json")), kept=False)
+            self._publish(handle, envelope(kind, request_id, request.arguments()), kept=False)
             return handle
         accepted = twice(lambda: self._write_down(request, request_id))  # what did arrive is found under its id
         handle = self._handle_of(accepted)

@@ -1,6 +1,7 @@
 """Many requests at once, and the wait for all of them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -12,6 +13,7 @@ from release_worker.client.connections import twice
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.owner_name import OwnerName
 from release_worker.domain.requests.create_release import CreateReleaseResult
+from release_worker.domain.requests.fields import LONGEST_PATH
 from release_worker.domain.requests.kinds import validate_request, validated
 from release_worker.domain.requests.request import Result
 from release_worker.errors import ReleaseWorkerError
@@ -40,7 +42,8 @@ class BulkRequests(Asking):
         idempotency_key: str | None = None,
     ) -> dict[str, RequestHandle[CreateReleaseResult]]:
         """Ask for a release of each live toolset of a project (`organization/project`) or an organization (a slug or an
-        id) that differs from its current release. Returns the handles by the toolsets' paths.
+        id) that differs from its current release. Returns the handles by the toolsets' paths, or by the id of a toolset
+        whose path is that of another, too.
 
         All requests are accepted, or none. The key serves for each toolset: asked again with it, this returns the
         handles of the same requests, and those of toolsets that came since. Other releases go before these. Raises
@@ -88,8 +91,9 @@ class BulkRequests(Asking):
         from release_worker.store.owners.listing import toolsets_of
 
         def asked(subject: "Subject") -> "Asked":
-            # A path with odd characters would be refused; the id means the same.
-            name = subject.path if _PLAIN_PATH.fullmatch(subject.path) else str(subject.toolset_id)
+            # A path with odd characters, or a very long path, would be refused; the id means the same.
+            plain = _PLAIN_PATH.fullmatch(subject.path) and len(subject.path) <= LONGEST_PATH
+            name = subject.path if plain else str(subject.toolset_id)
             request_id = ids.setdefault(subject.toolset_id, str(uuid7()))
             return Asked(
                 request_id, subject.toolset_id, validate_request("create_release", {**fields, "toolset": name})
@@ -98,4 +102,8 @@ class BulkRequests(Asking):
         with ledger_transaction(self._engine()) as connection:
             subjects = toolsets_of(connection, owner)
             records = accept_together(connection, [asked(subject) for subject in subjects])
-        return {subject.path: record for subject, record in zip(subjects, records, strict=True)}
+        paths = Counter(subject.path for subject in subjects)
+        return {
+            subject.path if paths[subject.path] == 1 else str(subject.toolset_id): record
+            for subject, record in zip(subjects, records, strict=True)
+        }

@@ -49,7 +49,7 @@ class RequestRecord:
     @property
     def arguments(self) -> dict[str, Any]:
         """What its task is called with, for an encoder that knows no Decimal. Raises InvalidRequest, as `request`."""
-        return self.request().model_dump(mode="json")
+        return self.request().arguments()
 
     @property
     def outcome(self) -> Succeeded | Failed:

@@ -1,5 +1,7 @@
 """Do a rollback that was planned, if nothing has moved since."""
 
+from pydantic import ValidationError
+
 from release_worker.domain.requests.apply_plan import ApplyPlan, ApplyPlanResult
 from release_worker.domain.requests.rollback import Rollback, RollbackResult
 from release_worker.errors import InvalidRequest, RequestNotFound, StaleState
@@ -38,7 +40,10 @@ def _planned(work: Work, request: ApplyPlan) -> tuple[Rollback, RollbackResult]:
     if not isinstance(asked, Rollback) or not asked.dry_run or record.status != "succeeded":
         problem = {"field": "plan_id", "problem": "is not a plan that succeeded"}
         raise InvalidRequest(f"request {request.plan_id} is not a plan that succeeded", problems=[problem])
-    planned = RollbackResult.model_validate(record.result)
+    try:
+        planned = RollbackResult.model_validate(record.result)
+    except ValidationError:  # somebody else wrote it
+        raise InvalidRequest(f"request {request.plan_id} has no answer of a plan", problems=[]) from None
     changes = {"dry_run": False, "actor": request.actor, "reason": request.reason or asked.reason}
     return asked.at(planned.to_release_number).model_copy(update=changes), planned
 

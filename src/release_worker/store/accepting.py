@@ -6,6 +6,7 @@ Here the name of a toolset is resolved, once: the row holds the toolset's id, an
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -20,7 +21,7 @@ from release_worker.errors import (
     VersionConflict,
 )
 from release_worker.store.owners.naming import toolset_named
-from release_worker.store.requests import COLUMNS, get_request
+from release_worker.store.requests import COLUMNS, get_request, record_of
 from release_worker.store.statements import duration, parsed
 
 # For a transaction that uses the same idempotency key.
@@ -94,6 +95,22 @@ def _earlier(connection: Connection, request: Request, parameters: Mapping[str, 
     fields = dict(row._mapping)
     named = fields.pop("named")
     return _if_same(RequestRecord(**fields), request, parameters["id"], named=named)
+
+
+def earlier_request(connection: Connection, request: Request, *, request_id: str, toolset_id: UUID) -> RequestRecord:
+    """The row of this id, else of this toolset and the request's key, whatever the toolset is called now. Raises
+    IdempotencyConflict if it asks for something else, and VersionConflict if there is none any more."""
+    query = f"""
+        SELECT {COLUMNS} FROM release_requests
+        WHERE id = :id OR toolset_id = :toolset_id AND idempotency_key = :idempotency_key
+        ORDER BY id = :id DESC LIMIT 1
+    """
+    parameters = {"id": request_id, "toolset_id": toolset_id, "idempotency_key": request.idempotency_key}
+    row = connection.execute(parsed(query), parameters).one_or_none()
+    if row is None:
+        raise VersionConflict(reason="the earlier request was removed meanwhile")
+    record = record_of(row)
+    return _if_same(record, request, request_id, named=record.toolset_id == toolset_id)
 
 
 def find_same_request(connection: Connection, request: Request, request_id: str) -> RequestRecord | None:

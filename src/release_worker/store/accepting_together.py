@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from release_worker.domain import canonical_json
 from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.requests.request import Request
-from release_worker.store.accepting import accept_request
+from release_worker.store.accepting import earlier_request
 from release_worker.store.requests import COLUMNS, record_of
 from release_worker.store.statements import parsed
 
@@ -28,7 +28,7 @@ def accept_together(connection: Connection, asked: Sequence[Asked]) -> list[Requ
     under its id or its toolset and key, that row.
 
     Two callers with the same requests in the same order wait for each other and do not deadlock. Raises
-    IdempotencyConflict and VersionConflict, as `accept_request`.
+    IdempotencyConflict and VersionConflict, as `earlier_request`.
     """
     insert = f"""
         INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
@@ -51,6 +51,6 @@ def accept_together(connection: Connection, asked: Sequence[Asked]) -> list[Requ
     }
     new = {row.id: record_of(row) for row in connection.execute(parsed(insert), parameters)}
     return [
-        new[one.id] if one.id in new else accept_request(connection, one.request, request_id=one.id).record
+        new.get(one.id) or earlier_request(connection, one.request, request_id=one.id, toolset_id=one.toolset_id)
         for one in asked
     ]

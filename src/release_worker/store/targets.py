@@ -14,10 +14,11 @@ from release_worker.store.statements import parsed
 TARGETS: Mapping[Destination, str] = {
     "current": CURRENT_RELEASE,
     "previous": f"(SELECT predecessor_id FROM toolset_releases WHERE id = {CURRENT_RELEASE})",
-    # What was live before the last rollback: its backup, or the release that it left if nothing was unreleased.
+    # What was live before the last rollback that changed live state: its backup, or the release that it left if nothing
+    # was unreleased.
     "undo": """(
         SELECT coalesce(backup_release_id, from_release_id) FROM toolset_rollbacks
-        WHERE toolset_id = :toolset_id ORDER BY created_at DESC, id DESC LIMIT 1)""",
+        WHERE toolset_id = :toolset_id AND changes <> '{}' ORDER BY created_at DESC, id DESC LIMIT 1)""",
     "last_good": f"""(
         WITH RECURSIVE back (id, predecessor_id, depth) AS (
             SELECT id, predecessor_id, 0 FROM toolset_releases WHERE id = {CURRENT_RELEASE}

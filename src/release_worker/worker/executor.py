@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from release_worker.domain.outcomes import ClaimLost, Failed, Outcome, Postponed, Succeeded
 from release_worker.domain.request_record import Claim
-from release_worker.domain.text import printable
-from release_worker.errors import OperationTimeout, PermanentError, TransientError, UnexpectedFailure, from_record
+from release_worker.domain.tellable import tellable, words_of
+from release_worker.errors import OperationTimeout, PermanentError, TransientError, UnexpectedFailure
 from release_worker.operations.execute import execute
 from release_worker.state.registry import Components
 from release_worker.store.conflicts import without_values
@@ -49,7 +49,7 @@ class Executor:
             with Heartbeat(lambda: self._stay_alive(claim, lock), interval=self._leases.renew_every):
                 return Succeeded(self._retry.at_once(lambda: execute(self._engine, claim, self._components)))
         except PermanentError as error:
-            return Failed(from_record(error.as_record()))  # without the causes, which may hold values
+            return Failed(tellable(error))
         except TransientError as error:
             return self._again(claim, error)
         except SoftTimeLimitExceeded:
@@ -57,12 +57,12 @@ class Executor:
         except Exception as error:  # a defect, perhaps of a plug-in: it fails this request, not the worker
             shown = without_values(error)
             logger.exception("request_broke", exc_info=shown, request_id=claim.id, **_about(claim))
-            return Failed(UnexpectedFailure(reason=printable(f"{type(shown).__name__}: {shown}", 1000)))
+            return Failed(UnexpectedFailure(reason=f"{type(shown).__name__}: {words_of(shown)}"))
 
     def _again(self, claim: Claim, error: TransientError) -> Failed | Postponed:
         """Failed, if its attempts are used up."""
-        told = from_record(error.as_record())
-        assert isinstance(told, TransientError), "a record keeps the type of an error"
+        told = tellable(error)
+        assert isinstance(told, TransientError), "it stays transient"
         if claim.tries >= self._retry.attempts:
             return Failed(told)
         return Postponed(told, self._retry.delay(claim.tries - 1))

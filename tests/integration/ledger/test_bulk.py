@@ -57,6 +57,31 @@ def test_every_toolset_is_asked_for_by_its_path(
     assert all(handle.published for handle in handles.values())
 
 
+def test_with_the_same_key_a_toolset_is_found_again_whatever_it_is_called_now(
+    served: Service, client: ReleaseClient, toolsets: list[Toolset]
+) -> None:
+    first = client.release_all(project=OWNER, actor="ci", idempotency_key="k")
+    a, b, _ = toolsets
+    for toolset, slug in ((a, "x"), (b, "a"), (a, "b")):
+        toolset.edit(slug=slug)
+    again = client.release_all(project=OWNER, actor="ci", idempotency_key="k")
+    assert again[f"{OWNER}/a"].id == first[f"{OWNER}/b"].id
+    assert again[f"{OWNER}/b"].id == first[f"{OWNER}/a"].id
+    assert len(ledger(served.engine)) == len(toolsets)
+
+
+def test_toolsets_that_share_a_path_each_have_a_handle(served: Service, client: ReleaseClient) -> None:
+    acme = World(served.engine).organization("acme")
+    one, other = acme.project("a/b").toolset("c"), acme.project("a").toolset("b/c")
+    handles = client.release_all(organization="acme", actor="ci")
+    assert handles.keys() == {str(one.id), str(other.id)}
+
+
+def test_a_toolset_with_a_very_long_path_is_released_too(served: Service, client: ReleaseClient) -> None:
+    toolset = World(served.engine).organization("acme").project("p" * 400).toolset("t" * 400)
+    assert list(client.release_all(organization="acme", actor="ci")) == [toolset.path]
+
+
 def test_other_releases_go_before_those_of_a_bulk(
     served: Service, client: ReleaseClient, project: Project, toolsets: list[Toolset]
 ) -> None:

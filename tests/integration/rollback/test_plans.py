@@ -168,6 +168,16 @@ def test_only_a_plan_of_the_same_toolset_can_be_applied(engine: Engine, billing:
             applied(engine, toolset, plan_id)
 
 
+def test_a_plan_that_somebody_else_wrote_is_refused_as_such(engine: Engine, billing: Toolset) -> None:
+    planned = plan(engine, billing)
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE release_requests SET result = '{\"noop\": 1}' WHERE id = :id"), {"id": planned["plan_id"]}
+        )
+    with pytest.raises(InvalidRequest, match="no answer of a plan"):
+        applied(engine, billing, planned["plan_id"])
+
+
 def test_a_plan_that_failed_cannot_be_applied(engine: Engine, billing: Toolset) -> None:
     failed = work(engine, billing, "rollback", release_number=9, dry_run=True)
     assert failed.status == "failed"
@@ -236,6 +246,22 @@ def test_undo_brings_back_what_was_live_before_the_last_rollback(engine: Engine,
         done = work(engine, billing, "rollback", to="undo", allow_shared_impact=True)
         assert done.status == "succeeded", done.error
         assert live_state(engine, billing) == expected
+
+
+def test_undo_passes_by_rollbacks_that_changed_nothing_live(engine: Engine, billing: Toolset) -> None:
+    billing.edit(settings={"number": 2})
+    work(engine, billing, "create_release")
+    second = live_state(engine, billing)
+    work(engine, billing, "rollback", release_number=1)
+    billing.remove_tool(REFUND)
+    edited = live_state(engine, billing)
+    for fields in ({"release_number": 1, "components": ["settings"]}, {"to": "current", "components": ["settings"]}):
+        done = work(engine, billing, "rollback", **fields)
+        assert done.result is not None
+        assert done.result["changes"] == {}
+    assert live_state(engine, billing) == edited
+    work(engine, billing, "rollback", to="undo")
+    assert live_state(engine, billing) == second
 
 
 def test_last_good_passes_bad_releases_by(engine: Engine, billing: Toolset) -> None:

@@ -36,7 +36,7 @@ def page() -> str:
 
 
 def _below(parent: type[errors.ReleaseWorkerError]) -> Iterator[type[errors.ReleaseWorkerError]]:
-    for one in parent.__subclasses__():
+    for one in (each for each in parent.__subclasses__() if each.__module__ == parent.__module__):
         yield one
         yield from _below(one)
 

@@ -1,6 +1,6 @@
 """Do a rollback that was planned."""
 
-from release_worker.domain.requests.fields import Name, Text
+from release_worker.domain.requests.fields import RequestId, Text
 from release_worker.domain.requests.request import Request
 from release_worker.domain.requests.rollback import RollbackResult
 
@@ -19,5 +19,5 @@ class ApplyPlan(Request):
     result = ApplyPlanResult
     positional = ("toolset", "plan_id", "actor", "reason")
 
-    plan_id: Name
+    plan_id: RequestId
     reason: Text | None = None

@@ -11,6 +11,7 @@ from release_worker.domain.canonical_json import DEEPEST, too_deep
 from release_worker.domain.text import CONTROL
 
 LONGEST_TEXT = 10_000
+LONGEST_PATH = 600
 LARGEST_LABELS = 16_384
 LARGEST_BIGINT = 2**63 - 1
 
@@ -67,9 +68,10 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_single_line)]
+RequestId = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_single_line)]
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), AfterValidator(_several_lines)]
 Toolset = Annotated[
-    str, StringConstraints(max_length=600), AfterValidator(_single_line), AfterValidator(_toolset_reference)
+    str, StringConstraints(max_length=LONGEST_PATH), AfterValidator(_single_line), AfterValidator(_toolset_reference)
 ]
 _Labels = Annotated[dict[str, JsonValue], AfterValidator(_storable_labels)]
 Labels = Annotated[_Labels | None, AfterValidator(_none_if_empty)]

@@ -14,7 +14,8 @@ Queue = Literal["rollbacks", "releases", "maintenance"]
 class Result(BaseModel):
     """What a request came to. It is stored in the ledger and returned by the task."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A worker of a later release may say more than this client knows: callers are upgraded after workers.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     toolset_id: UUID
 
@@ -41,6 +42,10 @@ class Request(BaseModel):
     # Fields that hold the number of a release, which must not be pruned while the request waits.
     names_releases: ClassVar[tuple[str, ...]] = ()
 
+    # Fields that came later than the kind. They are left out while they have their defaults, so that workers of the
+    # release before understand the request.
+    later: ClassVar[tuple[str, ...]] = ()
+
     toolset: Toolset
     actor: Name
     # The slug or id of the caller's organization: a toolset of another is as good as not there.
@@ -49,7 +54,13 @@ class Request(BaseModel):
 
     def payload(self) -> dict[str, Any]:
         """What the ledger stores."""
-        return self.model_dump(mode="json", exclude={"idempotency_key"})
+        return {name: value for name, value in self.arguments().items() if name != "idempotency_key"}
+
+    def arguments(self) -> dict[str, Any]:
+        """What its task is called with."""
+        fields = type(self).model_fields
+        unused = {name for name in self.later if getattr(self, name) == fields[name].default}
+        return self.model_dump(mode="json", exclude=unused)
 
     def asks_the_same(self, other: "Request") -> bool:
         """Whether both ask for the same of a toolset, however each of them names it."""

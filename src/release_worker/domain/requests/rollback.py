@@ -75,6 +75,7 @@ class Rollback(Request):
     )
 
     names_releases = ("release_number", "expected_current_release")
+    later = ("to", "allow_bad")
 
     to: Destination | None = None
     release_number: Annotated[ReleaseNumber | None, Field(validate_default=True)] = None
