@@ -61,7 +61,7 @@ class Course:
         """The release that this rollback goes to now."""
         if asked.get("to") is not None:
             return self.meant(asked["to"])
-        return next((one for one, number in self.numbers.items() if number == asked["release_number"]), None)
+        return next((one for one, number in self.numbers.items() if number == asked.get("release_number")), None)
 
     def reasons(self, release_id: UUID, keep: int) -> list[str]:
         """Why a prune must leave the release alone."""
