@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import zip_longest
 
 from release_worker.cli.options import user_name
 
@@ -13,6 +14,7 @@ _MASKS = (
     (re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(?: UTC|Z|\+00:00)?"), "<time>"),
     (re.compile(r"\bjust now\b|\b\d+(?:\.\d+)? ?(?:ms|s|seconds?|min|minutes?|h|hours?|d|days?)\b(?: ago)?"), "<age>"),
     (re.compile(r"\b[\d,]+ bytes"), "<size>"),
+    (re.compile(r"\brevision \d{4}\w*"), "<revision>"),  # of the schema: each migration would renew pages
     (re.compile(r"/tmp/[\w./-]+"), "<directory>"),
     (re.compile(r"[ \t]+"), " "),
 )
@@ -23,6 +25,19 @@ def masked(output: str) -> str:
     for pattern, stands_for in _MASKS:
         output = pattern.sub(stands_for, output)
     return output.strip()
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether they differ only from run to run. Of lines that were cut short, what both have left must be the same."""
+    pairs = zip_longest(masked(one).splitlines(), masked(other).splitlines(), fillvalue="")
+    return all(a == b or _cut_alike(a, b) for a, b in pairs)
+
+
+def _cut_alike(one: str, other: str) -> bool:
+    if "…" not in one + other:
+        return False
+    shorter, longer = sorted((one.partition("…")[0], other.partition("…")[0]), key=len)
+    return longer.startswith(shorter)
 
 
 def with_a_persons_name(output: str) -> str:

@@ -22,6 +22,7 @@ EXIT = (
     ("0", "it is done, or there was nothing to do; of two things that were compared: they are the same"),
     ("1", "it failed, or was refused"),
     ("2", "the command was called wrongly"),
+    ("3", "what was compared is not the same (`diff`, `drift`, `staging diff`)"),
     ("4", "the request is accepted and kept, but not known to have ended: a script must not ask again"),
 )
 
