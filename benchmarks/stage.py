@@ -112,13 +112,13 @@ def stage(toolsets: int) -> Iterator[Stage]:
 
 
 def _release_all(engine: Engine) -> None:
-    components = built_in_components()
+    registry = built_in_components()
     with engine.connect() as connection:
         ids = list(connection.execute(text("SELECT id FROM toolsets ORDER BY slug::int")).scalars())
     for start in range(0, len(ids), 100):
         with locking_transaction(engine) as connection:
             for toolset_id in ids[start : start + 100]:
                 request = CreateRelease(toolset=str(toolset_id), actor="benchmark", notes="the first")
-                perform(Work(connection, toolset_id, components), request)
+                perform(Work(connection, toolset_id, registry), request)
     with ledger_transaction(engine) as connection:
         connection.execute(text(_LEDGER))

@@ -20,7 +20,7 @@ class Course:
     said: dict[UUID, str] = field(default_factory=dict)  # by the last mark
     current: UUID | None = None
     named: set[UUID] = field(default_factory=set)  # by rollbacks
-    undo: UUID | None = None  # what was live before the last rollback
+    undo: UUID | None = None  # what was live before the last rollback that changed it
     has_copy: bool = False  # that was staged
 
     def take(self, entry: Row[Any]) -> None:
@@ -61,7 +61,7 @@ class Course:
         """The release that this rollback goes to now."""
         if asked.get("to") is not None:
             return self.meant(asked["to"])
-        return next((one for one, number in self.numbers.items() if number == asked["release_number"]), None)
+        return next((one for one, number in self.numbers.items() if number == asked.get("release_number")), None)
 
     def reasons(self, release_id: UUID, keep: int) -> list[str]:
         """Why a prune must leave the release alone."""
@@ -87,7 +87,8 @@ class Course:
     def _rolled_back(self, row: Mapping[str, Any]) -> None:
         columns = ("from_release_id", "to_release_id", "backup_release_id")
         self.named |= {UUID(row[column]) for column in columns if row[column] is not None}
-        self.undo = id_or_none(row["backup_release_id"] or row["from_release_id"])
+        if row["changes"]:
+            self.undo = id_or_none(row["backup_release_id"] or row["from_release_id"])
         self.current = UUID(row["to_release_id"])
 
     def _pruned(self, release_id: UUID) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from release_worker.domain.request_record import Claim
 from release_worker.operations.execute import execute
 from release_worker.settings import read_settings
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.worker import executor, runtime
 from release_worker.worker.app import make_app
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
@@ -24,10 +24,10 @@ from tests.faults.shop import ATTEMPTS, POISON
 app = make_app()
 
 
-def _deadly(engine: Engine, claim: Claim, components: Components) -> Mapping[str, Any]:
+def _deadly(engine: Engine, claim: Claim, registry: Registry) -> Mapping[str, Any]:
     if claim.payload.get("notes") == POISON:
         os.kill(os.getpid(), signal.SIGKILL)
-    return execute(engine, claim, components)
+    return execute(engine, claim, registry)
 
 
 @worker_init.connect(weak=False)  # type: ignore[untyped-decorator]

@@ -55,7 +55,7 @@ def _judged(course: Course, entry: Row[Any], request: Row[Any], asked: Mapping[s
         yield from _copied(course, request)
     if entry.kind in ("answer", "failure") and request.status == "failed":
         yield from _refused(course, request, asked)
-    elif asked is None or asked["dry_run"]:
+    elif asked is None or asked.get("dry_run"):
         return
     elif entry.kind == "rollback":
         yield from _went(course, request, asked, UUID(entry.what["to_release_id"]))
@@ -68,7 +68,7 @@ def _went(course: Course, request: Row[Any], asked: Mapping[str, Any], went: UUI
     meant = course.target(asked)
     if went != meant:
         yield "unexplained", f"{request.kind} {request.id} went to {went}, but meant {meant}"
-    elif meant is not None and course.said.get(meant) == "bad" and not asked["allow_bad"]:
+    elif meant is not None and course.said.get(meant) == "bad" and not asked.get("allow_bad"):
         yield "unexplained", f"{request.kind} {request.id} went to {meant}, which was marked bad"
 
 
@@ -90,14 +90,18 @@ def _copied(course: Course, request: Row[Any]) -> Iterator[Complaint]:
 
 def _refused(course: Course, request: Row[Any], asked: Mapping[str, Any] | None) -> Iterator[Complaint]:
     error, name = request.error["type"], f"{request.kind} {request.id}"
-    if error == "StaleState" and request.kind != "apply_plan" and request.payload["expected_current_release"] is None:
+    if (
+        error == "StaleState"
+        and request.kind != "apply_plan"
+        and request.payload.get("expected_current_release") is None
+    ):
         yield "broken", f"{name} was refused as stale, and had expected nothing"
     if asked is None:
         return
-    if error in TOLD and asked["dry_run"]:
+    if error in TOLD and asked.get("dry_run"):
         yield "broken", f"{name} failed with {error}, which a plan only tells"
     target = course.target(asked)
-    if error == "ReleaseMarkedBad" and (asked["allow_bad"] or target is None or course.said.get(target) != "bad"):
+    if error == "ReleaseMarkedBad" and (asked.get("allow_bad") or target is None or course.said.get(target) != "bad"):
         yield "broken", f"{name} was refused because of a mark that was not there"
     if error == "ReleaseNotFound" and target is not None:
         yield "lost", f"{name} did not find release {target}, which was there"

@@ -134,7 +134,7 @@ def _missing_without_reason(evidence: Evidence, journal: Journal) -> Iterator[Co
     for row in evidence.requests:
         if row.status != "failed" or row.error["type"] != "ReleaseNotFound":
             continue
-        named = (row.toolset_id, (evidence.rollback_of(row) or row.payload)["release_number"])
+        named = (row.toolset_id, (evidence.rollback_of(row) or row.payload).get("release_number"))
         if named in there:
             yield "lost", f"request {row.id} did not find release {named[1]}, which is there"
         first, later = asked.get(row.id), asked.get(took.get(named))

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 from release_worker.domain.bundle import read_bundle
 from release_worker.domain.requests.import_bundle import ImportBundleResult
 from release_worker.queries.export_bundle import export_bundle
-from release_worker.state.registry import Components, built_in_components
+from release_worker.state.registry import Registry, built_in_components
 from release_worker.store.bundles import keep_bundle
 from release_worker.store.engine import snapshot_transaction
 from tests.support.exact_json import Json, parsed
@@ -15,7 +15,7 @@ from tests.support.staging import perform
 from tests.support.world import Toolset
 
 
-def exported(engine: Engine, toolset: Toolset, number: int, *, registry: Components | None = None) -> str:
+def exported(engine: Engine, toolset: Toolset, number: int, *, registry: Registry | None = None) -> str:
     """The text of a release's bundle."""
     with snapshot_transaction(engine) as connection:
         _, bundle = export_bundle(connection, toolset.path, number, registry or built_in_components())
@@ -31,7 +31,7 @@ def keep(engine: Engine, bundle: str) -> str:
 
 
 def imported(
-    engine: Engine, bundle: str, toolset: Toolset, *, registry: Components | None = None, **fields: Any
+    engine: Engine, bundle: str, toolset: Toolset, *, registry: Registry | None = None, **fields: Any
 ) -> ImportBundleResult:
     """Import it into a toolset."""
     checksum = keep(engine, bundle)

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, Row, text
 
 from release_worker.domain.request_record import Claim, RequestRecord, Ticket
 from release_worker.domain.requests.kinds import validate_request
-from release_worker.state.registry import Components, built_in_components
+from release_worker.state.registry import Registry, built_in_components
 from release_worker.store.accepting import accept_request
 from release_worker.store.engine import ledger_transaction, single_statement
 from release_worker.store.requests import claim_next, get_request
@@ -61,7 +61,7 @@ class WorkedMailbox(Mailbox):
 def mailbox(
     engine: Engine,
     *,
-    components: Components | None = None,
+    registry: Registry | None = None,
     make_lock: MakeLock | None = None,
     worker: str = "worker-a",
     retry: RetryPolicy = AT_ONCE,
@@ -70,7 +70,7 @@ def mailbox(
     """The mailbox of one worker, without a lock unless one is given."""
     return WorkedMailbox(
         engine,
-        Executor(engine, components or built_in_components(), retry=retry, leases=leases),
+        Executor(engine, registry or built_in_components(), retry=retry, leases=leases),
         make_lock or (lambda *_: NoLock()),
         worker=worker,
         leases=leases,

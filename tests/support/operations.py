@@ -11,7 +11,7 @@ from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.requests.rollback import RollbackResult
 from release_worker.errors import VersionConflict
 from release_worker.operations.execute import Addressed, carry_out
-from release_worker.state.registry import Components, built_in_components
+from release_worker.state.registry import Registry, built_in_components
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.owners.naming import find_toolset
 from tests.support.world import Toolset
@@ -26,7 +26,7 @@ def release(
     toolset: Toolset | str,
     *,
     attempts: int = 1,
-    registry: Components | None = None,
+    registry: Registry | None = None,
     request_id: str | None = None,
     **fields: Any,
 ) -> CreateReleaseResult:
@@ -41,7 +41,7 @@ def roll_back(
     number: int,
     *,
     attempts: int = 1,
-    registry: Components | None = None,
+    registry: Registry | None = None,
     request_id: str | None = None,
     **fields: Any,
 ) -> RollbackResult:
@@ -52,7 +52,7 @@ def roll_back(
     return _tried(engine, attempts, request, registry, request_id, RollbackResult)
 
 
-def drift(engine: Engine, toolset: Toolset | str, *, registry: Components | None = None) -> CheckDriftResult:
+def drift(engine: Engine, toolset: Toolset | str, *, registry: Registry | None = None) -> CheckDriftResult:
     """Compare live state with the current release."""
     request = validate_request("check_drift", {"toolset": _reference(toolset)})
     return _tried(engine, 1, request, registry, None, CheckDriftResult)
@@ -66,17 +66,17 @@ def _tried(
     engine: Engine,
     attempts: int,
     request: Request,
-    registry: Components | None,
+    registry: Registry | None,
     request_id: str | None,
     result: type[R],
 ) -> R:
     """The name is resolved once, as when a request is accepted."""
     with ledger_transaction(engine) as connection:
         toolset_id = find_toolset(connection, request.toolset, organization=request.organization).toolset_id
-    components = registry or built_in_components()
+    registry = registry or built_in_components()
     for attempt in range(1, attempts + 1):
         try:
-            done = carry_out(engine, Addressed(request, toolset_id, request_id), components)
+            done = carry_out(engine, Addressed(request, toolset_id, request_id), registry)
         except VersionConflict:
             if attempt == attempts:
                 raise

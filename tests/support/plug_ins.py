@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Component, Parameters, keyed_diff, members
-from release_worker.state.registry import Components, built_in_components
+from release_worker.state.registry import Registry, built_in_components
 
 NOTHING = "CAST(NULL AS jsonb)"
 
@@ -55,12 +55,12 @@ def raising(error: BaseException) -> Callable[[], None]:
     return action
 
 
-def with_plug_ins(*plug_ins: Component) -> Components:
+def with_plug_ins(*plug_ins: Component) -> Registry:
     """The built-in components and these."""
-    return Components((*built_in_components(), *plug_ins))
+    return Registry((*built_in_components(), *plug_ins))
 
 
-def interrupted_by(action: Callable[[], object]) -> Components:
+def interrupted_by(action: Callable[[], object]) -> Registry:
     """The built-in components, and an interruption."""
     return with_plug_ins(Interruption(action))
 

@@ -12,19 +12,19 @@ from release_worker.domain.requests.request import Result
 from release_worker.domain.requests.set_mode import SetModeResult
 from release_worker.domain.requests.stage import StageResult
 from release_worker.operations.execute import Addressed, carry_out
-from release_worker.state.registry import Components, built_in_components
+from release_worker.state.registry import Registry, built_in_components
 from tests.support.operations import ACTOR
 from tests.support.world import Toolset
 
 R = TypeVar("R", bound=Result)
 
 
-def stage(engine: Engine, toolset: Toolset, *, registry: Components | None = None) -> Toolset:
+def stage(engine: Engine, toolset: Toolset, *, registry: Registry | None = None) -> Toolset:
     """Ask for a staged copy; the copy."""
     return copy_in(toolset, perform(engine, "stage", toolset, StageResult, registry=registry))
 
 
-def publish(engine: Engine, toolset: Toolset, *, registry: Components | None = None, **fields: Any) -> PublishResult:
+def publish(engine: Engine, toolset: Toolset, *, registry: Registry | None = None, **fields: Any) -> PublishResult:
     return perform(engine, "publish", toolset, PublishResult, registry=registry, **fields)
 
 
@@ -37,7 +37,7 @@ def set_mode(engine: Engine, toolset: Toolset, mode: str) -> SetModeResult:
 
 
 def perform(
-    engine: Engine, kind: str, toolset: Toolset, result: type[R], *, registry: Components | None = None, **fields: Any
+    engine: Engine, kind: str, toolset: Toolset, result: type[R], *, registry: Registry | None = None, **fields: Any
 ) -> R:
     """Carry a request of any kind out."""
     request = validate_request(kind, {"toolset": str(toolset.id), "actor": ACTOR, **fields})

@@ -16,7 +16,7 @@ from release_worker.errors import VersionConflict
 from release_worker.operations.performing import perform
 from release_worker.operations.restoring import MoreToHold
 from release_worker.state.blame import blaming
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.work import Work
 from release_worker.store.engine import locking_transaction, single_statement, snapshot_transaction
 from release_worker.store.owners.holding import wait_for_owners
@@ -35,17 +35,17 @@ class Addressed:
     request_id: str | None = None
 
 
-def execute(engine: Engine, claim: Claim, components: Components) -> Mapping[str, Any]:
+def execute(engine: Engine, claim: Claim, registry: Registry) -> Mapping[str, Any]:
     """Carry a claimed request out and mark it done; its result, as it is stored.
 
     The request belongs to the toolset that it was accepted for, whatever that toolset's name means now. Raises the
     operation's errors, InvalidRequest for a row that is no request, and LockUnavailable if the claim was lost.
     """
     addressed = Addressed(claim.request(), claim.toolset_id, claim.id)
-    return storable(carry_out(engine, addressed, components, claim))
+    return storable(carry_out(engine, addressed, registry, claim))
 
 
-def carry_out(engine: Engine, addressed: Addressed, components: Components, claim: Claim | None = None) -> Result:
+def carry_out(engine: Engine, addressed: Addressed, registry: Registry, claim: Claim | None = None) -> Result:
     """Carry a request out in a transaction of its own; with `claim`, mark it done in the same one.
 
     The claimed request's row is held from the first statement on, and marking it comes before the commit and names the
@@ -57,10 +57,10 @@ def carry_out(engine: Engine, addressed: Addressed, components: Components, clai
     begin = snapshot_transaction if request.only_reads() else locking_transaction
     while True:
         try:
-            with blaming(engine, components, str(toolset_id)), begin(engine) as connection:
+            with blaming(engine, registry, str(toolset_id)), begin(engine) as connection:
                 if claim is not None:
                     hold(connection, claim)
-                work = Work(connection, toolset_id, components, request_id=addressed.request_id, written=written)
+                work = Work(connection, toolset_id, registry, request_id=addressed.request_id, written=written)
                 result = perform(work, request)
                 if claim is not None:
                     succeed(connection, claim, storable(result))

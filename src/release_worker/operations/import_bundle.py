@@ -11,7 +11,7 @@ from release_worker.operations.expectations import check_expected_release
 from release_worker.operations.restoring import hold_live_rows
 from release_worker.operations.rollback.shared_impact import reach, shared_impact
 from release_worker.operations.taking_over import Incoming, TakenOver, TakeOver, plan_take_over, take_over
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.states import State, live_state
 from release_worker.state.work import Work
 from release_worker.store.bundles import bundled_content, find_manifest
@@ -29,16 +29,16 @@ def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
     ComponentFailed for plug-ins that are only here or only in the bundle, StaleState, SharedStateImpact and
     VersionConflict.
     """
-    connection, components = work.connection, work.registry
+    connection, registry = work.connection, work.registry
     subject = hold_owners(connection, work.toolset_id, written=ALL_SCOPES)
-    hold_live_rows(connection, components, subject, written=ALL_SCOPES)
+    hold_live_rows(connection, registry, subject, written=ALL_SCOPES)
     manifest = find_manifest(connection, request.bundle)
-    bundled = _bundled_state(connection, manifest, components, request.bundle)
+    bundled = _bundled_state(connection, manifest, registry, request.bundle)
     origin = f"release {manifest.release.release_number} of {manifest.release.toolset}"
-    plan = plan_take_over(connection, components, subject, Incoming(bundled, f"the import of {origin}"))
+    plan = plan_take_over(connection, registry, subject, Incoming(bundled, f"the import of {origin}"))
     check_expected_release(request.expected_current_release, plan.current)
-    _refuse_what_would_stay(plan, manifest, components)
-    warnings = _refuse_shared_impact(connection, components, plan, request)
+    _refuse_what_would_stay(plan, manifest, registry)
+    warnings = _refuse_shared_impact(connection, registry, plan, request)
     stamp = Stamp(
         "release",
         request.actor,
@@ -46,21 +46,21 @@ def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
         notes=f"imported {origin}" if request.notes is None else request.notes,
         labels=request.labels,
     )
-    done = take_over(connection, components, plan, stamp)
+    done = take_over(connection, registry, plan, stamp)
     return _result(plan, done, warnings)
 
 
-def _bundled_state(connection: Connection, manifest: Manifest, components: Components, bundle: str) -> State:
+def _bundled_state(connection: Connection, manifest: Manifest, registry: Registry, bundle: str) -> State:
     """What the bundle holds of every component, in today's form, after a check of its digests."""
     parameters = {"bundle": bundle}
-    foreign = [name for name in manifest.plug_ins() if manifest.digests[name] and name not in components.names]
+    foreign = [name for name in manifest.plug_ins() if manifest.digests[name] and name not in registry.names]
     if foreign:
         reason = "the bundle holds its state, and no such plug-in is installed here"
         raise ComponentFailed(component=", ".join(foreign), reason=reason)
     written = State({name: bundled_content(name) for name in manifest.digests}, parameters)
     manifest.check_contents(written.digests(connection).components)
     contents = {}
-    for part in (*BUILT_IN_PARTS, *components.parts):
+    for part in (*BUILT_IN_PARTS, *registry.parts):
         bundled = manifest.parts.get(part.name)
         if bundled is None and part.name not in PARTS:
             continue  # a plug-in that the bundle knows nothing of
@@ -73,34 +73,34 @@ def _bundled_state(connection: Connection, manifest: Manifest, components: Compo
     return State(contents, parameters)
 
 
-def _refuse_what_would_stay(plan: TakeOver, manifest: Manifest, components: Components) -> None:
+def _refuse_what_would_stay(plan: TakeOver, manifest: Manifest, registry: Registry) -> None:
     """Raises ComponentFailed for live state of plug-ins that the bundle knows nothing of: with it, live state could not
     be what was exported. Raises IntegrityMismatch if it would not be so for another reason."""
-    staying = [one.name for one in components.plug_ins if one.name not in plan.incoming.state and plan.before[one.name]]
+    staying = [one.name for one in registry.plug_ins if one.name not in plan.incoming.state and plan.before[one.name]]
     if staying:
         reason = "the bundle was made without this plug-in, and the toolset has state of it"
         raise ComponentFailed(component=", ".join(staying), reason=reason)
-    if plan.expected.release != manifest.digest and not _lifts_something(manifest, components):
+    if plan.expected.release != manifest.digest and not _lifts_something(manifest, registry):
         wrong = [{"object": "release", "stored": manifest.digest, "computed": plan.expected.release}]
         raise IntegrityMismatch("live state would not have the digest of the bundle", objects=wrong)
 
 
-def _lifts_something(manifest: Manifest, components: Components) -> bool:
-    forms = {part.name: len(part.forms) for part in (*BUILT_IN_PARTS, *components.parts)}
+def _lifts_something(manifest: Manifest, registry: Registry) -> bool:
+    forms = {part.name: len(part.forms) for part in (*BUILT_IN_PARTS, *registry.parts)}
     return any(part.form < forms.get(name, 1) for name, part in manifest.parts.items())
 
 
 def _refuse_shared_impact(
-    connection: Connection, components: Components, plan: TakeOver, request: ImportBundle
+    connection: Connection, registry: Registry, plan: TakeOver, request: ImportBundle
 ) -> tuple[str, ...]:
     """Raises SharedStateImpact unless that is allowed; whom the import reaches, in words."""
-    live = live_state(components, plan.subject)
+    live = live_state(registry, plan.subject)
     affected = shared_impact(
         connection,
         {name: difference.keys for name, difference in plan.differing.items()},
         live=live,
         target=plan.incoming.state.over(live),
-        components=components,
+        registry=registry,
     )
     if affected and not request.allow_shared_impact:
         paths = ", ".join(toolset["path"] for toolset in affected)

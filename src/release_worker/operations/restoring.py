@@ -11,7 +11,7 @@ from release_worker.domain.subject import Scope, Subject
 from release_worker.errors import IntegrityMismatch, VersionConflict
 from release_worker.state.blame import working_for
 from release_worker.state.component import Component, HasLiveRows
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.states import State, live_state
 from release_worker.store.engine import single_statement
 from release_worker.store.owners.holding import hold_rows
@@ -33,33 +33,31 @@ class Seen:
     digests: StateDigests
 
 
-def hold_live_rows(
-    connection: Connection, components: Components, subject: Subject, *, written: Collection[Scope]
-) -> None:
+def hold_live_rows(connection: Connection, registry: Registry, subject: Subject, *, written: Collection[Scope]) -> None:
     """Hold all live rows of the components of these scopes, whose owners are held. Raises VersionConflict."""
-    hold_rows_of_plug_ins(connection, components, subject, written=written)
-    hold_rows(connection, built_in_rows(components, written=written), subject)
+    hold_rows_of_plug_ins(connection, registry, subject, written=written)
+    hold_rows(connection, built_in_rows(registry, written=written), subject)
 
 
 def hold_rows_of_plug_ins(
-    connection: Connection, components: Components, subject: Subject, *, written: Collection[Scope]
+    connection: Connection, registry: Registry, subject: Subject, *, written: Collection[Scope]
 ) -> None:
     """Hold those of plug-ins, each by itself: if its SQL is broken, it is known whose that is."""
-    for plug_in in components.plug_ins:
+    for plug_in in registry.plug_ins:
         if plug_in.scope in written and isinstance(plug_in, HasLiveRows):
             with working_for(plug_in):
                 hold_rows(connection, plug_in.live_rows(), subject)
 
 
-def built_in_rows(components: Components, *, written: Collection[Scope]) -> list[str]:
+def built_in_rows(registry: Registry, *, written: Collection[Scope]) -> list[str]:
     """SQL: queries of the live rows of built-in components of these scopes."""
-    concerned = [one for one in components if one.name in BUILT_IN and one.scope in written]
+    concerned = [one for one in registry if one.name in BUILT_IN and one.scope in written]
     return [query for one in concerned if isinstance(one, HasLiveRows) for query in one.live_rows()]
 
 
-def restore(connection: Connection, components: Components, wanted: State, names: Collection[str]) -> None:
+def restore(connection: Connection, registry: Registry, wanted: State, names: Collection[str]) -> None:
     """Give these components what `wanted` has, in the order in which one provides for the next."""
-    for component in components:
+    for component in registry:
         if component.name in names and component.name in wanted:
             with working_for(component):
                 component.restore(connection, wanted[component.name], wanted.parameters)
@@ -81,7 +79,7 @@ def unlike(planned: Mapping[str, str | None], after: StateDigests) -> list[dict[
 
 def refuse_what_is_wrong(
     connection: Connection,
-    components: Components,
+    registry: Registry,
     wrong: Sequence[dict[str, Any]],
     *,
     restored: Collection[str],
@@ -89,7 +87,7 @@ def refuse_what_is_wrong(
 ) -> None:
     """Raises VersionConflict if others have changed meanwhile what this was decided from, and IntegrityMismatch if
     anything is wrong for no such reason. What was restored and could be edited meanwhile is looked at in any case."""
-    looked_at = components if wrong else [one for one in components if _is_free(one, restored)]
+    looked_at = registry if wrong else [one for one in registry if _is_free(one, restored)]
     for one in seen:
         _refuse_if_moved(connection, looked_at, one)
     if wrong:

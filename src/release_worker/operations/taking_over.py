@@ -17,7 +17,7 @@ from release_worker.errors import VersionConflict
 from release_worker.operations.capture import capture
 from release_worker.operations.restoring import Seen, fire_triggers, refuse_what_is_wrong, restore, unlike
 from release_worker.state.differences import Difference, differences
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.states import State, live_state
 from release_worker.store.captured import digest_today
 from release_worker.store.capturing import Predecessor, Stamp
@@ -61,9 +61,9 @@ class TakenOver:
     backup: Release | None
 
 
-def plan_take_over(connection: Connection, components: Components, subject: Subject, incoming: Incoming) -> TakeOver:
+def plan_take_over(connection: Connection, registry: Registry, subject: Subject, incoming: Incoming) -> TakeOver:
     """Decide it, with everything held that it may change."""
-    live, wanted = live_state(components, subject), incoming.state
+    live, wanted = live_state(registry, subject), incoming.state
     before, taken = live.digests(connection), wanted.digests(connection)
     unequal = [name for name in wanted.contents if before[name] != taken[name]]
     return TakeOver(
@@ -72,23 +72,23 @@ def plan_take_over(connection: Connection, components: Components, subject: Subj
         incoming=incoming,
         before=before,
         expected=StateDigests({**before.components, **taken.components}),
-        differing=differences(connection, components, live, wanted, unequal),
+        differing=differences(connection, registry, live, wanted, unequal),
     )
 
 
-def take_over(connection: Connection, components: Components, plan: TakeOver, stamp: Stamp) -> TakenOver:
+def take_over(connection: Connection, registry: Registry, plan: TakeOver, stamp: Stamp) -> TakenOver:
     """Back up what no release holds, restore, read back, release. Raises VersionConflict, and IntegrityMismatch if the
     outcome is not as planned."""
     predecessor = Predecessor(None)
     if plan.current is not None:
-        predecessor = Predecessor(plan.current.id, digest_today(connection, plan.current, components.parts))
+        predecessor = Predecessor(plan.current.id, digest_today(connection, plan.current, registry.parts))
     backup = None
     if plan.differing:
         kept = replace(stamp, kind="backup", notes=f"live state before {plan.incoming.event}", labels=None)
-        backup = capture(connection, plan.subject, components, predecessor=predecessor, stamp=kept)
-        _restore(connection, components, plan)
-    _read_back(connection, components, plan)
-    release = capture(connection, plan.subject, components, predecessor=predecessor, stamp=stamp)
+        backup = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=kept)
+        _restore(connection, registry, plan)
+    _read_back(connection, registry, plan)
+    release = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=stamp)
     if release is not None and release.digest != plan.expected.release:
         raise VersionConflict(reason="live state was changed meanwhile")
     outcome = release or plan.current
@@ -96,19 +96,19 @@ def take_over(connection: Connection, components: Components, plan: TakeOver, st
     return TakenOver(outcome, created=release is not None, backup=backup)
 
 
-def _restore(connection: Connection, components: Components, plan: TakeOver) -> None:
+def _restore(connection: Connection, registry: Registry, plan: TakeOver) -> None:
     state = plan.incoming.state
     parameters = {**plan.subject.parameters, "original_deployment_id": None, **state.parameters}
-    restore(connection, components, State(state.contents, parameters), plan.differing)
-    touch_owners(connection, plan.subject, {components[name].scope for name in plan.differing})
+    restore(connection, registry, State(state.contents, parameters), plan.differing)
+    touch_owners(connection, plan.subject, {registry[name].scope for name in plan.differing})
     fire_triggers(connection)
 
 
-def _read_back(connection: Connection, components: Components, plan: TakeOver) -> None:
-    after = live_state(components, plan.subject).digests(connection)
+def _read_back(connection: Connection, registry: Registry, plan: TakeOver) -> None:
+    after = live_state(registry, plan.subject).digests(connection)
     refuse_what_is_wrong(
         connection,
-        components,
+        registry,
         unlike(plan.expected.components, after),
         restored=plan.differing,
         seen=[Seen(plan.subject, plan.before), *plan.incoming.seen],

@@ -8,7 +8,7 @@ from release_worker.domain.requests.diff import Diff, DiffResult
 from release_worker.domain.requests.rollback import check_component_names
 from release_worker.domain.subject import Subject
 from release_worker.state.differences import differences, of_key
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.states import State, captured_state, live_state
 from release_worker.state.work import Work
 from release_worker.store.captured import said_by
@@ -50,7 +50,7 @@ def diff(work: Work, request: Diff) -> DiffResult:
     )
 
 
-def _second(registry: Components, subject: Subject, release: Release | None) -> State:
+def _second(registry: Registry, subject: Subject, release: Release | None) -> State:
     return live_state(registry, subject) if release is None else captured_state(release, registry, role="after")
 
 

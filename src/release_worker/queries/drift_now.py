@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.queries.check_drift import check_drift
 from release_worker.queries.toolsets import ListedToolset
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.work import Work
 from release_worker.store.engine import make_engine, snapshot_transaction
 
 
-def drift_now(database_url: str, components: Components, listed: Sequence[ListedToolset]) -> list[ListedToolset]:
+def drift_now(database_url: str, registry: Registry, listed: Sequence[ListedToolset]) -> list[ListedToolset]:
     """The same toolsets, with what is found now: each in a snapshot of its own. Raises ToolsetNotFound for one that was
     deleted meanwhile."""
     engine = make_engine(database_url, application_name="release-worker")
@@ -20,7 +20,7 @@ def drift_now(database_url: str, components: Components, listed: Sequence[Listed
     try:
         for one in listed:
             with snapshot_transaction(engine) as connection:
-                work = Work(connection, one.id, components)
+                work = Work(connection, one.id, registry)
                 drift = check_drift(work, CheckDrift(toolset=str(one.id)))
             found.append(replace(one, drifted=drift.drifted, drift_found_at=datetime.now(UTC)))
     finally:

@@ -9,7 +9,7 @@ from release_worker.domain.bundle import BundledPart, Manifest, Origin
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.errors import UnsupportedContent
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.states import State
 from release_worker.store.captured import WrittenPart, captured_parameters, check_integrity, written_parts
 from release_worker.store.owners.naming import find_toolset
@@ -18,7 +18,7 @@ from release_worker.store.releases import find_release
 
 
 def export_bundle(
-    connection: Connection, toolset: str, number: int, components: Components, *, organization: str | None = None
+    connection: Connection, toolset: str, number: int, registry: Registry, *, organization: str | None = None
 ) -> tuple[Manifest, str]:
     """What the bundle says of itself, and its canonical text, which PostgreSQL puts together. In one snapshot.
 
@@ -29,8 +29,8 @@ def export_bundle(
     release = find_release(connection, subject, number)
     if release.source_state_id is None:
         raise UnsupportedContent(reason=f"release {number} captured no deployment and no system")
-    check_integrity(connection, release, components.parts)
-    parts = written_parts(connection, release, components.parts)
+    check_integrity(connection, release, registry.parts)
+    parts = written_parts(connection, release, registry.parts)
     contents = {name: content for part in parts for name, content in part.contents.items()}
     written = State(contents, captured_parameters(release))
     manifest = _manifest(subject, release, parts, dict(written.digests(connection).components)).sealed()

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, exc
 from release_worker.domain.digests import BUILT_IN
 from release_worker.errors import ComponentFailed, ReleaseWorkerError
 from release_worker.state.component import Component, Parameters
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.store.conflicts import first_line, translate
 from release_worker.store.engine import single_statement
 from release_worker.store.owners.naming import find_toolset
@@ -30,18 +30,18 @@ def working_for(component: Component) -> Iterator[None]:
 
 
 @contextmanager
-def blaming(engine: Engine, components: Components, toolset: str) -> Iterator[None]:
+def blaming(engine: Engine, registry: Registry, toolset: str) -> Iterator[None]:
     """Around an operation on a toolset, an id or a path. Raises ComponentFailed if it broke on a plug-in's SQL."""
     try:
         yield
     except (exc.StatementError, ReleaseWorkerError) as error:
-        found = blamed(engine, error, components, toolset)
+        found = blamed(engine, error, registry, toolset)
         if found is None:
             raise
         raise found from error
 
 
-def blamed(engine: Engine, error: Exception, components: Components, toolset: str) -> ComponentFailed | None:
+def blamed(engine: Engine, error: Exception, registry: Registry, toolset: str) -> ComponentFailed | None:
     """The plug-in whose `capture` broke a statement that was made of all components'; None if it was no such error, or
     none of theirs. They are tried by themselves, on a connection of its own."""
     refusal = error.__cause__ if isinstance(error, ReleaseWorkerError) else error
@@ -50,7 +50,7 @@ def blamed(engine: Engine, error: Exception, components: Components, toolset: st
     try:
         with single_statement(engine) as connection:
             parameters = find_toolset(connection, toolset).parameters
-            for component in (*_built_in(components), *components.plug_ins):
+            for component in (*_built_in(registry), *registry.plug_ins):
                 if (reason := _refused(connection, component, parameters, like=refusal)) is not None:
                     ours = component.name in BUILT_IN
                     return None if ours else ComponentFailed(component=component.name, reason=reason)
@@ -59,8 +59,8 @@ def blamed(engine: Engine, error: Exception, components: Components, toolset: st
     return None
 
 
-def _built_in(components: Components) -> list[Component]:
-    return [component for component in components if component.name in BUILT_IN]
+def _built_in(registry: Registry) -> list[Component]:
+    return [component for component in registry if component.name in BUILT_IN]
 
 
 def _refused(

@@ -12,7 +12,7 @@ from release_worker.domain.digests import BUILT_IN
 from release_worker.domain.secrets import SecretKeys
 from release_worker.state.blame import working_for
 from release_worker.state.component import Component
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.states import State
 
 _KEY = "wanted_key"
@@ -29,19 +29,19 @@ class Difference:
 
 def differences(
     connection: Connection,
-    components: Components,
+    registry: Registry,
     before: State,
     after: State,
     names: Iterable[str],
 ) -> dict[str, Difference]:
     """What differs from `before` to `after` in these components; those in which nothing does are left out."""
-    compared = [components[name] for name in names]
+    compared = [registry[name] for name in names]
     built_in = [component for component in compared if component.name in BUILT_IN]
     plug_ins = [component for component in compared if component.name not in BUILT_IN]
     found: dict[str, Difference] = {}
     for together in (built_in, *([plug_in] for plug_in in plug_ins)):
         if together:
-            found |= _differences(connection, together, before, after, components.secrets)
+            found |= _differences(connection, together, before, after, registry.secrets)
     return {component.name: found[component.name] for component in compared if found[component.name].changes}
 
 

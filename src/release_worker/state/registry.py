@@ -32,7 +32,7 @@ _BUILT_IN: tuple[Component, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Components:
+class Registry:
     """What a release captures, in the order in which it is restored, and which values of it are never shown."""
 
     all: tuple[Component, ...]
@@ -77,16 +77,16 @@ def _part(component: Component, place: int) -> ComponentState:
     return component_state(component.name, component.scope, lifts=lifts, place=place)
 
 
-def built_in_components() -> Components:
+def built_in_components() -> Registry:
     """The seven components that are always there."""
-    return Components(_BUILT_IN)
+    return Registry(_BUILT_IN)
 
 
-def installed_components(secrets: SecretKeys = DEFAULT_SECRET_KEYS) -> Components:
+def installed_components(secrets: SecretKeys = DEFAULT_SECRET_KEYS) -> Registry:
     """The built-in components and one for each entry point in the group `release_worker.components`.
 
     `secrets` are the keys whose values are not shown. An entry point names a `Component` object. Raises ValueError
     if a name is taken, and whatever the import raises.
     """
     plug_ins = sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
-    return Components((*_BUILT_IN, *(entry.load() for entry in plug_ins)), secrets)
+    return Registry((*_BUILT_IN, *(entry.load() for entry in plug_ins)), secrets)

@@ -12,7 +12,7 @@ from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.state.component import Component, Parameters
 from release_worker.state.membership import Membership
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.store.captured import captured_contents, captured_parameters
 from release_worker.store.statements import parsed
 
@@ -85,9 +85,9 @@ _OWNERS = re.compile(r"(?<![:\w\\]):(toolset_id|project_id|organization_id)\b(?!
 
 
 def captured_state(
-    release: Release, components: Components, names: Sequence[str] | None = None, *, role: str = "target"
+    release: Release, registry: Registry, names: Sequence[str] | None = None, *, role: str = "target"
 ) -> State:
     """What a release holds of these components, all by default, in today's form. States of different releases that
     stand in one statement need different roles."""
-    contents = captured_contents(components.names if names is None else names, components.parts, role)
+    contents = captured_contents(registry.names if names is None else names, registry.parts, role)
     return State(contents, captured_parameters(release, role))

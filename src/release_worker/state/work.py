@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.subject import ALL_SCOPES, Scope
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,6 @@ class Work:
 
     connection: Connection
     toolset_id: UUID
-    registry: Components
+    registry: Registry
     request_id: str | None = None
     written: frozenset[Scope] = ALL_SCOPES

@@ -11,7 +11,7 @@ from release_worker.domain.request_record import Claim
 from release_worker.domain.tellable import tellable, words_of
 from release_worker.errors import OperationTimeout, PermanentError, TransientError, UnexpectedFailure
 from release_worker.operations.execute import execute
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.store.conflicts import without_values
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import fail, postpone, renew_lease
@@ -26,9 +26,9 @@ logger = structlog.get_logger(__name__)
 class Executor:
     """Makes attempts on behalf of one worker process."""
 
-    def __init__(self, engine: Engine, components: Components, *, retry: RetryPolicy, leases: LeasePolicy) -> None:
+    def __init__(self, engine: Engine, registry: Registry, *, retry: RetryPolicy, leases: LeasePolicy) -> None:
         self._engine = engine
-        self._components = components
+        self._registry = registry
         self._retry = retry
         self._leases = leases
 
@@ -47,7 +47,7 @@ class Executor:
     def _carried_out(self, claim: Claim, lock: ToolsetLock) -> Succeeded | Failed | Postponed:
         try:
             with Heartbeat(lambda: self._stay_alive(claim, lock), interval=self._leases.renew_every):
-                return Succeeded(self._retry.at_once(lambda: execute(self._engine, claim, self._components)))
+                return Succeeded(self._retry.at_once(lambda: execute(self._engine, claim, self._registry)))
         except PermanentError as error:
             return Failed(tellable(error))
         except TransientError as error:

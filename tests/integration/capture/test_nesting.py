@@ -100,7 +100,7 @@ def switch_triggers(engine: Engine, how: str) -> None:
 
 def worked(engine: Engine, billing: Toolset, kind: str, **fields: Any) -> RequestRecord:
     """The request as the ledger has it when a worker has done it."""
-    return mailbox(engine, components=REGISTRY).work_until_done(ask(engine, billing, kind, **fields))
+    return mailbox(engine, registry=REGISTRY).work_until_done(ask(engine, billing, kind, **fields))
 
 
 def answered(done: RequestRecord) -> Any:

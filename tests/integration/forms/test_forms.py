@@ -17,7 +17,7 @@ from release_worker.domain.subject import Scope
 from release_worker.errors import IntegrityMismatch, UnsupportedContent
 from release_worker.queries.export_bundle import export_bundle
 from release_worker.state.component import Parameters, keyed_diff, members
-from release_worker.state.registry import Components, built_in_components
+from release_worker.state.registry import Registry, built_in_components
 from release_worker.state.settings import Settings
 from release_worker.store import captured, capturing
 from release_worker.store.engine import snapshot_transaction
@@ -51,7 +51,7 @@ def frozen(engine: Engine) -> UUID:
     return UUID(str(found))
 
 
-def flagged(*, form: int = 1) -> Components:
+def flagged(*, form: int = 1) -> Registry:
     return with_plug_ins(Flags() if form == 1 else EnabledFlags())
 
 
@@ -112,7 +112,7 @@ SECOND = Form(
 
 
 @pytest.fixture
-def tomorrow(engine: Engine, frozen: UUID, monkeypatch: pytest.MonkeyPatch) -> Components:
+def tomorrow(engine: Engine, frozen: UUID, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """The code of form 2, on a database that was upgraded to it."""
     with engine.begin() as connection:
         connection.execute(text(f"ALTER TABLE toolsets ADD COLUMN later text DEFAULT '{NEW_VALUE}' NOT NULL"))
@@ -121,19 +121,19 @@ def tomorrow(engine: Engine, frozen: UUID, monkeypatch: pytest.MonkeyPatch) -> C
     parts = tuple(version if part is TOOLSET_VERSION else part for part in BUILT_IN_PARTS)
     monkeypatch.setattr(capturing, "BUILT_IN_PARTS", parts)
     monkeypatch.setattr(captured, "BUILT_IN_PARTS", parts)
-    return Components(
+    return Registry(
         (*(SettingsOfTomorrow() if one.name == "settings" else one for one in built_in_components()), Flags())
     )
 
 
-def test_code_of_form_2_finds_nothing_changed_after_the_upgrade(engine: Engine, tomorrow: Components) -> None:
+def test_code_of_form_2_finds_nothing_changed_after_the_upgrade(engine: Engine, tomorrow: Registry) -> None:
     assert not drift(engine, PATH, registry=tomorrow).drifted
     unchanged = release(engine, PATH, registry=tomorrow, only_if_changed=True)
     assert (unchanged.created, unchanged.release_number) == (False, 1)
     assert roll_back(engine, PATH, 1, registry=tomorrow).noop
 
 
-def test_code_of_form_2_compares_what_form_1_holds(engine: Engine, tomorrow: Components) -> None:
+def test_code_of_form_2_compares_what_form_1_holds(engine: Engine, tomorrow: Registry) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE toolsets SET later = 'other.svg'"))
     found = drift(engine, PATH, registry=tomorrow)
@@ -142,7 +142,7 @@ def test_code_of_form_2_compares_what_form_1_holds(engine: Engine, tomorrow: Com
 
 
 def test_code_of_form_2_restores_what_form_1_holds_and_then_what_form_2_holds(
-    engine: Engine, tomorrow: Components
+    engine: Engine, tomorrow: Registry
 ) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE toolsets SET later = 'other.svg', name = 'Other'"))
@@ -156,7 +156,7 @@ def test_code_of_form_2_restores_what_form_1_holds_and_then_what_form_2_holds(
     assert forms(engine) == [1, 2]
 
 
-def test_a_flipped_byte_in_form_1_is_found_by_code_of_form_2(engine: Engine, tomorrow: Components) -> None:
+def test_a_flipped_byte_in_form_1_is_found_by_code_of_form_2(engine: Engine, tomorrow: Registry) -> None:
     with tampering(engine) as connection:
         connection.execute(text("UPDATE toolset_versions SET name = 'Tampered'"))
     with pytest.raises(IntegrityMismatch, match="toolset_version of release 1"):
@@ -217,7 +217,7 @@ class EnabledFlags:
 
 
 @pytest.fixture
-def enabled(engine: Engine, frozen: UUID) -> Components:
+def enabled(engine: Engine, frozen: UUID) -> Registry:
     """The plug-in's code of form 2, on its upgraded table."""
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE flags ADD COLUMN enabled boolean DEFAULT true NOT NULL"))
@@ -225,12 +225,12 @@ def enabled(engine: Engine, frozen: UUID) -> Components:
     return flagged(form=2)
 
 
-def test_a_plug_in_that_gained_a_field_finds_nothing_changed(engine: Engine, enabled: Components) -> None:
+def test_a_plug_in_that_gained_a_field_finds_nothing_changed(engine: Engine, enabled: Registry) -> None:
     assert not drift(engine, PATH, registry=enabled).drifted
     assert not release(engine, PATH, registry=enabled, only_if_changed=True).created
 
 
-def test_a_plug_in_that_gained_a_field_restores_its_older_releases(engine: Engine, enabled: Components) -> None:
+def test_a_plug_in_that_gained_a_field_restores_its_older_releases(engine: Engine, enabled: Registry) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE flags SET enabled = false WHERE name = 'beta'"))
         connection.execute(text("DELETE FROM flags WHERE name = 'limit'"))
@@ -248,7 +248,7 @@ def test_a_plug_in_that_gained_a_field_restores_its_older_releases(engine: Engin
     assert roll_back(engine, PATH, 2, registry=enabled).current_release_number == 2
 
 
-def test_a_plug_in_of_an_older_form_does_not_misread_a_newer_one(engine: Engine, enabled: Components) -> None:
+def test_a_plug_in_of_an_older_form_does_not_misread_a_newer_one(engine: Engine, enabled: Registry) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE flags SET enabled = false"))
     release(engine, PATH, registry=enabled)
@@ -256,7 +256,7 @@ def test_a_plug_in_of_an_older_form_does_not_misread_a_newer_one(engine: Engine,
         roll_back(engine, PATH, 2, registry=flagged())
 
 
-def test_a_bundle_of_an_older_release_is_lifted_when_it_is_imported(engine: Engine, enabled: Components) -> None:
+def test_a_bundle_of_an_older_release_is_lifted_when_it_is_imported(engine: Engine, enabled: Registry) -> None:
     with snapshot_transaction(engine) as connection:
         manifest, bundle = export_bundle(connection, PATH, 1, enabled)
     assert manifest.parts["flags"].form == 1

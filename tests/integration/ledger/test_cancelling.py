@@ -112,7 +112,7 @@ def test_a_request_that_waits_to_be_tried_again_is_cancelled_too(served: Service
     gone = raising(DatabaseUnavailable(reason="gone"))
     asked = ask(served.engine, billing)
     with pytest.raises(DatabaseUnavailable), capture_logs():
-        mailbox(served.engine, retry=LATER, components=interrupted_by(gone)).work_until_done(asked)
+        mailbox(served.engine, retry=LATER, registry=interrupted_by(gone)).work_until_done(asked)
     cancel(served.engine, asked)
     ended = record(served.engine, asked)
     assert (ended.status, ended.next_attempt_at) == ("failed", None)

@@ -93,7 +93,7 @@ def drive_succeed(engine: Engine, billing: Toolset) -> None:
 
 
 def drive_postpone(engine: Engine, billing: Toolset) -> None:
-    troubled = mailbox(engine, retry=LATER, components=interrupted_by(raising(DatabaseUnavailable(reason="gone"))))
+    troubled = mailbox(engine, retry=LATER, registry=interrupted_by(raising(DatabaseUnavailable(reason="gone"))))
     with pytest.raises(DatabaseUnavailable), capture_logs():
         troubled.work_until_done(ask(engine, billing))
 

@@ -101,7 +101,7 @@ def test_requests_that_are_done_are_left_alone(engine: Engine, billing: Toolset)
 
 def test_a_retry_is_published_when_it_is_due_and_not_before(engine: Engine, billing: Toolset) -> None:
     asked = ask(engine, billing)
-    troubled = mailbox(engine, retry=LATER, components=interrupted_by(raising(DatabaseUnavailable(reason="gone"))))
+    troubled = mailbox(engine, retry=LATER, registry=interrupted_by(raising(DatabaseUnavailable(reason="gone"))))
     with pytest.raises(DatabaseUnavailable), capture_logs():
         troubled.work_until_done(asked)
     with engine.begin() as connection:
@@ -145,7 +145,7 @@ def test_a_request_whose_attempts_are_used_up_fails_with_its_last_error(
     asked = ask(engine, billing)
     if error is not None:
         with pytest.raises(DatabaseUnavailable), capture_logs():
-            mailbox(engine, components=interrupted_by(raising(error))).work_until_done(asked)
+            mailbox(engine, registry=interrupted_by(raising(error))).work_until_done(asked)
     while record(engine, asked).attempts < ATTEMPTS:
         claim(engine, asked)
         end_leases(engine)

@@ -115,7 +115,7 @@ def test_without_redis_a_lower_seq_may_start_while_an_operation_outlasts_its_lea
             with suppress(TransientError):
                 mailbox(others, worker="worker-b", retry=ONCE, leases=LAPSED).work_until_done(late)
 
-        slow = mailbox(engine, leases=LAPSED, components=interrupted_by(Once(overtake)))
+        slow = mailbox(engine, leases=LAPSED, registry=interrupted_by(Once(overtake)))
         assert slow.work_until_done(running).status == "succeeded"
     started = record(engine, late)
     done = mailbox(engine).work_until_done(late)

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from release_worker.embedded.process import eventually
 from release_worker.errors import DatabaseUnavailable
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.store.engine import make_engine
 from tests.support.billing import a_full_toolset
 from tests.support.kinds import CARRIED_OUT
@@ -127,7 +127,7 @@ def test_a_deadlock_is_no_failure_the_work_is_done_again(engine: Engine, databas
 
         apps: list[Any] = []
         components = with_plug_ins(WaitsForTheApp(Once(let_the_app_wait)))
-        done = mailbox(worker, components=components).work_until_done(ask(engine, billing))
+        done = mailbox(worker, registry=components).work_until_done(ask(engine, billing))
         apps[0].result(timeout=30)
     worker.dispose()
     assert "40P01" in seen
@@ -166,9 +166,9 @@ def test_a_worker_that_stops_in_the_middle_of_anything_loses_its_session_before_
         fields = {**fields, **ready_for(engine, kind, billing)}
         mailbox(engine).work_until_done(ask(engine, billing, kind, **fields))
     mailbox(engine).work_until_done(ask(engine, billing, "rollback", release_number=99))
-    gone: Components = interrupted_by(raising(DatabaseUnavailable(reason="gone")))
+    gone: Registry = interrupted_by(raising(DatabaseUnavailable(reason="gone")))
     with pytest.raises(DatabaseUnavailable), capture_logs():
-        mailbox(engine, retry=LATER, components=gone).work_until_done(ask(engine, billing))
+        mailbox(engine, retry=LATER, registry=gone).work_until_done(ask(engine, billing))
     assert statuses(engine) == [*["succeeded"] * len(asked), "failed", "queued"]
 
     found = timeouts()

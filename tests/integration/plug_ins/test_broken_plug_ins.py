@@ -46,7 +46,7 @@ def billing(engine: Engine) -> Toolset:
 
 def failure(engine: Engine, request_id: str, *plug_ins: Component) -> ComponentFailed:
     """The error of a request that fails at its first attempt with these plug-ins."""
-    done = mailbox(engine, components=with_plug_ins(*plug_ins)).work_until_done(request_id)
+    done = mailbox(engine, registry=with_plug_ins(*plug_ins)).work_until_done(request_id)
     assert (done.status, done.attempts) == ("failed", 1)
     with pytest.raises(ComponentFailed) as failed:
         done.answer()
@@ -138,7 +138,7 @@ def test_what_is_missing_from_our_own_tables_is_nobodys_fault_and_is_tried_again
         connection.execute(text(damage))
     asked = ask(engine, billing)
     with pytest.raises(DatabaseUnavailable, match="run release-worker db upgrade"):
-        mailbox(engine, components=with_plug_ins(Plugged(content=content))).work_until_done(asked)
+        mailbox(engine, registry=with_plug_ins(Plugged(content=content))).work_until_done(asked)
     assert record(engine, asked).status == "queued"
 
 
@@ -152,7 +152,7 @@ def test_what_a_plug_in_meets_by_chance_is_tried_again(engine: Engine, billing: 
         connection.execute(text(create))
     asked = ask(engine, billing)
     with pytest.raises(Exception, match="deadlock"):
-        mailbox(engine, components=with_plug_ins(Plugged(content="conflict()"))).work_until_done(asked)
+        mailbox(engine, registry=with_plug_ins(Plugged(content="conflict()"))).work_until_done(asked)
     assert record(engine, asked).status == "queued"
 
 

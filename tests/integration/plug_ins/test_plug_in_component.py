@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, text
 from release_worker.domain.subject import Scope
 from release_worker.errors import IntegrityMismatch
 from release_worker.state.component import Parameters, keyed_diff, members
-from release_worker.state.registry import Components, built_in_components, installed_components
+from release_worker.state.registry import Registry, built_in_components, installed_components
 from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.live_state import live_state
 from tests.support.operations import drift, release, roll_back
@@ -45,8 +45,8 @@ class FeatureFlags:
         connection.execute(text(put_back), parameters)
 
 
-def with_flags(*, none_is_null: bool = False) -> Components:
-    return Components((*built_in_components(), FeatureFlags(none_is_null=none_is_null)))
+def with_flags(*, none_is_null: bool = False) -> Registry:
+    return Registry((*built_in_components(), FeatureFlags(none_is_null=none_is_null)))
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_tampered_content_of_a_plug_in_is_named(engine: Engine, billing: Toolset
 
 def test_two_components_cannot_have_one_name() -> None:
     with pytest.raises(ValueError, match="flags"):
-        Components((*built_in_components(), FeatureFlags(), FeatureFlags(none_is_null=True)))
+        Registry((*built_in_components(), FeatureFlags(), FeatureFlags(none_is_null=True)))
 
 
 def test_without_installed_plug_ins_there_are_the_seven_components() -> None:

@@ -11,7 +11,7 @@ from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope
 from release_worker.errors import IntegrityMismatch, InvalidRequest, SharedStateImpact
 from release_worker.operations.rollback.plan import plan_rollback
-from release_worker.state.registry import Components, built_in_components, installed_components
+from release_worker.state.registry import Registry, built_in_components, installed_components
 from release_worker.store.engine import snapshot_transaction
 from release_worker.store.owners.naming import find_toolset
 from release_worker.store.releases import releases_of_rollback
@@ -54,7 +54,7 @@ def owner(billing: Toolset, scope: Scope) -> object:
     return {"toolset": billing.id, "project": project.id, "organization": project.organization.id}[scope]
 
 
-def verify(engine: Engine, billing: Toolset, number: int, registry: Components) -> tuple[str, ...]:
+def verify(engine: Engine, billing: Toolset, number: int, registry: Registry) -> tuple[str, ...]:
     """Plan a rollback, which checks the release's digests first; returns the warnings."""
     request = Rollback(toolset=billing.path, actor=ACTOR, release_number=number, allow_shared_impact=True)
     with snapshot_transaction(engine) as connection:
@@ -167,7 +167,7 @@ def test_after_it_is_gone_its_releases_still_verify_and_the_rest_of_them_can_be_
 @pytest.mark.parametrize("registry", [FLAGS, WITHOUT], ids=["installed", "gone"])
 @pytest.mark.parametrize("content", ["'{\"dark\": false}'", "'null'"])
 def test_tampering_with_its_content_is_found(
-    engine: Engine, billing: Toolset, registry: Components, content: str
+    engine: Engine, billing: Toolset, registry: Registry, content: str
 ) -> None:
     set_flags(engine, billing, {"dark": True})
     release(engine, billing, registry=FLAGS)

@@ -242,7 +242,7 @@ def test_rows_that_the_key_does_not_tell_apart_are_not_captured(engine: Engine, 
 
 
 def failure(engine: Engine, billing: Toolset, component: UnlinkedTableComponent) -> ComponentFailed:
-    done = mailbox(engine, components=with_plug_ins(component)).work_until_done(ask(engine, billing))
+    done = mailbox(engine, registry=with_plug_ins(component)).work_until_done(ask(engine, billing))
     with pytest.raises(ComponentFailed) as failed:
         done.answer()
     assert failed.value.details["component"] == component.name

@@ -4,7 +4,7 @@ from sqlalchemy import Engine, text
 
 from release_worker.domain import canonical_json
 from release_worker.domain.secrets import HIDDEN, SecretKeys
-from release_worker.state.registry import Components, built_in_components
+from release_worker.state.registry import Registry, built_in_components
 from tests.support.billing import REFUND, a_full_toolset
 from tests.support.live_state import live_state
 from tests.support.operations import drift, release, roll_back
@@ -63,5 +63,5 @@ def test_a_rollback_restores_secrets_and_stores_none_in_what_it_tells(engine: En
 
 def test_a_deployment_says_which_keys_are_secret(engine: Engine) -> None:
     billing = released_and_edited(engine)
-    registry = Components(built_in_components().all, SecretKeys(("url",)))
+    registry = Registry(built_in_components().all, SecretKeys(("url",)))
     assert SECRET in drift(engine, billing, registry=registry).model_dump_json()

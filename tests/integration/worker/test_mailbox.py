@@ -112,7 +112,7 @@ def test_a_plug_in_that_breaks_fails_that_request_and_no_other(
     engine: Engine, billing: Toolset, defect: Exception
 ) -> None:
     first, second = ask(engine, billing), ask(engine, billing)
-    broken = mailbox(engine, components=interrupted_by(Once(raising(defect))))
+    broken = mailbox(engine, registry=interrupted_by(Once(raising(defect))))
     with capture_logs():
         assert broken.work_until_done(second).status == "succeeded"
     failed = record(engine, first)
@@ -129,7 +129,7 @@ def test_a_plug_in_whose_sql_breaks_fails_that_request_and_no_other(engine: Engi
 
     first, second = ask(engine, billing), ask(engine, billing)
     with capture_logs():
-        mailbox(engine, components=with_plug_ins(DividesByZero(lambda: None))).work_until_done(first)
+        mailbox(engine, registry=with_plug_ins(DividesByZero(lambda: None))).work_until_done(first)
     assert mailbox(engine).work_until_done(second).status == "succeeded"
     with pytest.raises(ComponentFailed, match="interruption failed: division by zero"):
         record(engine, first).answer()
@@ -137,7 +137,7 @@ def test_a_plug_in_whose_sql_breaks_fails_that_request_and_no_other(engine: Engi
 
 def test_a_conflict_is_tried_again_at_once_within_the_attempt(engine: Engine, billing: Toolset) -> None:
     conflicts = Once(raising(VersionConflict(reason="deadlock")), times=3)
-    done = mailbox(engine, components=interrupted_by(conflicts)).work_until_done(ask(engine, billing))
+    done = mailbox(engine, registry=interrupted_by(conflicts)).work_until_done(ask(engine, billing))
     assert (done.status, done.attempts) == ("succeeded", 1)
     assert len(releases_of(engine, billing)) == 1
 
@@ -156,7 +156,7 @@ def test_a_transient_failure_puts_the_request_back_with_its_error_and_a_time(
 ) -> None:
     asked = ask(engine, billing)
     with pytest.raises(stored), capture_logs():
-        mailbox(engine, components=interrupted_by(raising(raised)), retry=LATER).work_until_done(asked)
+        mailbox(engine, registry=interrupted_by(raising(raised)), retry=LATER).work_until_done(asked)
     waiting = record(engine, asked)
     assert (waiting.status, waiting.attempts, waiting.worker, waiting.lease_until) == ("queued", 1, None, None)
     assert isinstance(waiting.stored_error(), stored)
@@ -167,7 +167,7 @@ def test_a_transient_failure_puts_the_request_back_with_its_error_and_a_time(
 
 def test_a_postponed_request_blocks_those_behind_it_until_it_is_due(engine: Engine, billing: Toolset) -> None:
     first, second = ask(engine, billing), ask(engine, billing)
-    troubled = mailbox(engine, retry=LATER, components=interrupted_by(Once(raising(DatabaseUnavailable(reason="x")))))
+    troubled = mailbox(engine, retry=LATER, registry=interrupted_by(Once(raising(DatabaseUnavailable(reason="x")))))
     with capture_logs():
         for _ in range(2):
             with pytest.raises(LockUnavailable):
@@ -180,7 +180,7 @@ def test_a_postponed_request_blocks_those_behind_it_until_it_is_due(engine: Engi
 
 def test_a_postponed_request_does_not_block_other_toolsets(engine: Engine, billing: Toolset) -> None:
     first, elsewhere = ask(engine, billing), ask(engine, billing.project.toolset("other"))
-    troubled = mailbox(engine, retry=LATER, components=interrupted_by(Once(raising(DatabaseUnavailable(reason="x")))))
+    troubled = mailbox(engine, retry=LATER, registry=interrupted_by(Once(raising(DatabaseUnavailable(reason="x")))))
     with pytest.raises(DatabaseUnavailable), capture_logs():
         troubled.work_until_done(first)
     assert troubled.work_until_done(elsewhere).status == "succeeded"
@@ -189,7 +189,7 @@ def test_a_postponed_request_does_not_block_other_toolsets(engine: Engine, billi
 def test_a_transient_failure_in_the_last_attempt_is_for_good(engine: Engine, billing: Toolset) -> None:
     asked, behind = ask(engine, billing), ask(engine, billing)
     troubles = Once(raising(DatabaseUnavailable(reason="gone")), times=3)
-    troubled = mailbox(engine, components=interrupted_by(troubles))
+    troubled = mailbox(engine, registry=interrupted_by(troubles))
     with capture_logs():
         for _ in range(2):
             with pytest.raises(DatabaseUnavailable):
@@ -230,7 +230,7 @@ def test_a_task_whose_turn_is_over_leaves_the_rest_to_a_later_one(engine: Engine
         assert eventually(lambda: time.monotonic() > began + hurried.turn, within=10)
 
     hurried = LeasePolicy(turn=0.01)
-    slow = mailbox(engine, leases=hurried, components=interrupted_by(work_for_long))
+    slow = mailbox(engine, leases=hurried, registry=interrupted_by(work_for_long))
     for done in (1, 2):
         with pytest.raises(LockUnavailable, match="turn"):
             slow.work_until_done(asked[-1])

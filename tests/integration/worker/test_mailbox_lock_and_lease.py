@@ -15,7 +15,7 @@ from release_worker.domain.request_record import Claim
 from release_worker.embedded.process import eventually
 from release_worker.errors import LockUnavailable, ReleaseNotFound
 from release_worker.operations.retry_request import retry_request
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.store.engine import ledger_transaction, make_engine
 from release_worker.store.requests import renew_lease
 from release_worker.worker.lock import RedisToolsetLock, lock_key, toolset_lock_client
@@ -70,7 +70,7 @@ def test_the_lock_is_held_while_a_request_is_worked_and_given_back(
 ) -> None:
     seen: list[object] = []
     look = interrupted_by(lambda: seen.append(redis.exists(lock_key(billing.id))))
-    mailbox(engine, make_lock=redis_locks(redis), components=look).work_until_done(ask(engine, billing))
+    mailbox(engine, make_lock=redis_locks(redis), registry=look).work_until_done(ask(engine, billing))
     assert set(seen) == {1}
     assert not redis.exists(lock_key(billing.id))
 
@@ -81,7 +81,7 @@ def test_a_lock_that_is_flushed_while_requests_are_worked_harms_nothing(
     asked = [ask(engine, billing) for _ in range(4)]
     flushing = interrupted_by(redis.flushall)
     with capture_logs():
-        mailbox(engine, make_lock=redis_locks(redis), components=flushing).work_until_done(asked[-1])
+        mailbox(engine, make_lock=redis_locks(redis), registry=flushing).work_until_done(asked[-1])
     assert [row.request_id for row in releases_of(engine, billing)] == asked
     assert_numbers_and_chain_complete(engine, billing)
 
@@ -149,7 +149,7 @@ def test_an_operation_may_outlast_its_lease_and_is_not_disturbed_by_renewals(eng
         with pytest.raises(LockUnavailable):
             mailbox(engine, worker="worker-b").work_until_done(asked)
 
-    slow = mailbox(engine, leases=leases, make_lock=lambda *_: lock, components=interrupted_by(Once(outlast_renewals)))
+    slow = mailbox(engine, leases=leases, make_lock=lambda *_: lock, registry=interrupted_by(Once(outlast_renewals)))
     done = slow.work_until_done(asked)
     assert (done.status, done.attempts, done.worker) == ("succeeded", 1, "worker-a")
     assert len(releases_of(engine, billing)) == 1
@@ -184,7 +184,7 @@ def stopped_before_its_transaction(engine: Engine, meanwhile: Callable[[], objec
     event.listen(engine, "before_cursor_execute", before)
 
 
-def stopped_in_its_transaction(engine: Engine, meanwhile: Callable[[], object]) -> Components:
+def stopped_in_its_transaction(engine: Engine, meanwhile: Callable[[], object]) -> Registry:
     """The worker stops for so long in the middle of its operation that PostgreSQL ends its session."""
     end = """
         SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
@@ -216,7 +216,7 @@ def test_a_worker_that_lost_its_request_to_another_commits_nothing(
     else:
         stopped_before_its_transaction(engine, be_overtaken)
     with capture_logs() as logs:
-        done = mailbox(engine, components=components).work_until_done(asked)
+        done = mailbox(engine, registry=components).work_until_done(asked)
     others.dispose()
     assert (done.status, done.attempts, done.worker) == ("succeeded", 2, "worker-b")
     assert [row.request_id for row in releases_of(engine, billing)] == [asked]
@@ -237,7 +237,7 @@ def test_a_worker_that_lost_its_request_neither_fails_nor_postpones_it(
     overtaken = mailbox(
         engine,
         retry=RetryPolicy(attempts=attempts, first_delay=600),
-        components=stopped_in_its_transaction(others, be_overtaken),
+        registry=stopped_in_its_transaction(others, be_overtaken),
     )
     with pytest.raises(LockUnavailable, match="another worker"), capture_logs():
         overtaken.work_until_done(asked)

@@ -92,7 +92,7 @@ def test_an_operation_that_a_time_limit_interrupts_gives_its_locks_back_and_is_t
     asked = ask(engine, billing)
     slow = with_plug_ins(Endless(print))
     with pytest.raises(OperationTimeout), soft_time_limit(engine), capture_logs():
-        mailbox(engine, components=slow).work_until_done(asked)
+        mailbox(engine, registry=slow).work_until_done(asked)
     assert record(engine, asked).status == "queued"
     assert eventually(lambda: endless_statements(engine) == 0, within=30)
     assert mailbox(engine).work_until_done(asked).status == "succeeded"
@@ -131,7 +131,7 @@ def test_the_end_of_a_request_is_when_it_ended_and_not_when_its_transaction_bega
         time.sleep(0.3)
         ticks.append(time.time())
 
-    mailbox(engine, components=interrupted_by(take_a_moment)).work_until_done(asked)
+    mailbox(engine, registry=interrupted_by(take_a_moment)).work_until_done(asked)
     done = record(engine, asked)
     [made] = releases_of(engine, billing)
     assert done.finished_at is not None

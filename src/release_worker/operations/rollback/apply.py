@@ -23,7 +23,7 @@ from release_worker.operations.rollback.dependencies import still_missing
 from release_worker.operations.rollback.plan import RollbackPlan
 from release_worker.operations.rollback.results import result_of
 from release_worker.state.providers import add
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.states import live_state
 from release_worker.state.work import Work
 from release_worker.store.capturing import Predecessor, Stamp
@@ -38,7 +38,7 @@ def apply(work: Work, request: Rollback, plan: RollbackPlan, *, held: frozenset[
     Raises the plan's refusal; IntegrityMismatch if live state, read back, is not what was to be restored;
     VersionConflict if another transaction was first; MoreToHold.
     """
-    connection, components = work.connection, work.registry
+    connection, registry = work.connection, work.registry
     if plan.refusal is not None:
         raise plan.refusal
     if plan.noop:
@@ -46,34 +46,34 @@ def apply(work: Work, request: Rollback, plan: RollbackPlan, *, held: frozenset[
     if more := plan.scopes - held:
         raise MoreToHold(more)
     stamp = Stamp("backup", request.actor, request_id=work.request_id)
-    backup = _back_up(connection, plan, components, stamp)
-    _restore(connection, plan, components)
+    backup = _back_up(connection, plan, registry, stamp)
+    _restore(connection, plan, registry)
     touch_owners(connection, plan.subject, plan.scopes)
     rollback_id = record_rollback(connection, _record(plan, request, backup, work.request_id))
     fire_triggers(connection)
-    after = _read_back(connection, plan, components)
-    outcome = _settle(connection, plan, components, after, stamp)
+    after = _read_back(connection, plan, registry)
+    outcome = _settle(connection, plan, registry, after, stamp)
     return result_of(plan, request, backup=backup, outcome=outcome, rollback_id=rollback_id)
 
 
-def _back_up(connection: Connection, plan: RollbackPlan, components: Components, stamp: Stamp) -> Release | None:
+def _back_up(connection: Connection, plan: RollbackPlan, registry: Registry, stamp: Stamp) -> Release | None:
     """Keep live state that no release holds and that is about to be overwritten, so that this can be undone."""
     if not plan.backs_up:
         return None
     notes = f"live state before the rollback to release {plan.target.release_number}"
-    return _capture(connection, plan, components, replace(stamp, notes=notes))
+    return _capture(connection, plan, registry, replace(stamp, notes=notes))
 
 
-def _restore(connection: Connection, plan: RollbackPlan, components: Components) -> None:
-    restore(connection, components, plan.wanted, plan.changes)
-    live = live_state(components, plan.subject)
+def _restore(connection: Connection, plan: RollbackPlan, registry: Registry) -> None:
+    restore(connection, registry, plan.wanted, plan.changes)
+    live = live_state(registry, plan.subject)
     add(connection, plan.dependencies.additions, live=live, snapshot=plan.snapshot)
 
 
-def _read_back(connection: Connection, plan: RollbackPlan, components: Components) -> StateDigests:
+def _read_back(connection: Connection, plan: RollbackPlan, registry: Registry) -> StateDigests:
     """The digests of live state now. Raises VersionConflict if others have changed it meanwhile, and IntegrityMismatch
     if anything else is not as planned."""
-    live = live_state(components, plan.subject)
+    live = live_state(registry, plan.subject)
     after = live.digests(connection)
     planned: Mapping[str, str | None] = {**plan.before.components, **plan.expected.components}
     wrong = unlike({name: planned[name] for name in planned if name not in plan.dependencies.added}, after)
@@ -82,28 +82,28 @@ def _read_back(connection: Connection, plan: RollbackPlan, components: Component
         for urn in still_missing(connection, plan.dependencies, live)
     ]
     seen = [Seen(plan.subject, plan.before)]
-    refuse_what_is_wrong(connection, components, wrong, restored=plan.changes, seen=seen)
+    refuse_what_is_wrong(connection, registry, wrong, restored=plan.changes, seen=seen)
     return after
 
 
 def _settle(
-    connection: Connection, plan: RollbackPlan, components: Components, after: StateDigests, stamp: Stamp
+    connection: Connection, plan: RollbackPlan, registry: Registry, after: StateDigests, stamp: Stamp
 ) -> Release:
     """The release that holds the outcome, which is current now: the target, or a new one if the outcome is not all of
     it."""
     outcome = plan.target
     if after.release != plan.whole_target:
         notes = f"outcome of a rollback to release {plan.target.release_number} that did not restore all of it"
-        outcome = _capture(connection, plan, components, replace(stamp, kind="restored", notes=notes))
+        outcome = _capture(connection, plan, registry, replace(stamp, kind="restored", notes=notes))
         if outcome.digest != after.release:
             raise VersionConflict(reason="live state was changed meanwhile")
         set_current_release(connection, plan.subject, outcome.id)
     return outcome
 
 
-def _capture(connection: Connection, plan: RollbackPlan, components: Components, stamp: Stamp) -> Release:
+def _capture(connection: Connection, plan: RollbackPlan, registry: Registry, stamp: Stamp) -> Release:
     predecessor = Predecessor(None if plan.current is None else plan.current.id)
-    release = capture(connection, plan.subject, components, predecessor=predecessor, stamp=stamp)
+    release = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=stamp)
     assert release is not None, "a capture without a condition"
     return release
 

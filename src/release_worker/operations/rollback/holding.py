@@ -11,7 +11,7 @@ from release_worker.domain.subject import Scope, Subject
 from release_worker.operations.restoring import built_in_rows, hold_rows_of_plug_ins
 from release_worker.operations.rollback.target import with_its_number
 from release_worker.state.deployment import Deployment
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.states import State, captured_state, live_state
 from release_worker.state.work import Work
 from release_worker.store.owners.holding import hold_owners
@@ -37,24 +37,22 @@ def hold_for_rollback(work: Work, request: Rollback) -> Held:
     A guess that is too small is put right by MoreToHold. What is only read is held against those who hold it too, and
     compared again before the commit. Raises ToolsetNotFound, ReleaseNotFound and VersionConflict.
     """
-    connection, components = work.connection, work.registry
-    likely = _likely_written(connection, request, work.toolset_id, components)
+    connection, registry = work.connection, work.registry
+    likely = _likely_written(connection, request, work.toolset_id, registry)
     written = work.written.union(("toolset",), likely)
     subject = hold_owners(connection, work.toolset_id, written=written)
-    hold_rows_of_plug_ins(connection, components, subject, written=written)
-    rows = built_in_rows(components, written=written)
+    hold_rows_of_plug_ins(connection, registry, subject, written=written)
+    rows = built_in_rows(registry, written=written)
     numbered = with_its_number(connection, work.toolset_id, request)
     releases = releases_of_rollback(connection, subject, numbered.number, holding=rows)
     return Held(subject, written, releases, numbered)
 
 
 def _likely_written(
-    connection: Connection, request: Rollback, toolset_id: UUID, components: Components
+    connection: Connection, request: Rollback, toolset_id: UUID, registry: Registry
 ) -> frozenset[Scope]:
     """The scopes of shared components that differ from the target now, before anything is held."""
-    shared = [
-        one for one in components if one.scope != "toolset" and one.name in (request.components or components.names)
-    ]
+    shared = [one for one in registry if one.scope != "toolset" and one.name in (request.components or registry.names)]
     if not shared:
         return frozenset()
     number = number_of(connection, toolset_id, request.to) if request.to else request.release_number
@@ -65,15 +63,15 @@ def _likely_written(
     names = [one.name for one in shared if target.source_state_id or one.name not in SOURCE_STATE]
     if not names:
         return frozenset()
-    captured = captured_state(target, components, names)
-    differing = _differing(connection, components, live_state([components[name] for name in names], subject), captured)
-    return frozenset(components[name].scope for name in differing)
+    captured = captured_state(target, registry, names)
+    differing = _differing(connection, registry, live_state([registry[name] for name in names], subject), captured)
+    return frozenset(registry[name].scope for name in differing)
 
 
-def _differing(connection: Connection, components: Components, live: State, captured: State) -> list[str]:
+def _differing(connection: Connection, registry: Registry, live: State, captured: State) -> list[str]:
     tests = {
         name: component.moved(ORIGINAL_DEPLOYMENT)
-        if isinstance(component := components[name], Deployment)
+        if isinstance(component := registry[name], Deployment)
         else f"({live[name]} IS DISTINCT FROM {content})"
         for name, content in captured.contents.items()
     }

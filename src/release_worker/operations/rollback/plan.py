@@ -16,7 +16,7 @@ from release_worker.operations.expectations import stale_state
 from release_worker.operations.rollback.dependencies import Dependencies, settle_dependencies
 from release_worker.operations.rollback.shared_impact import reach, shared_impact
 from release_worker.state.differences import differences
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.states import State, captured_state, live_state
 from release_worker.store.captured import check_integrity, digest_today
 from release_worker.store.releases import RollbackReleases
@@ -73,7 +73,7 @@ class RollbackPlan:
 def plan_rollback(
     connection: Connection,
     request: Rollback,
-    components: Components,
+    registry: Registry,
     *,
     subject: Subject,
     releases: RollbackReleases,
@@ -85,14 +85,14 @@ def plan_rollback(
     and SharedStateImpact. Raises IntegrityMismatch and UnsupportedContent.
     """
     current, target, original_deployment, _ = releases
-    live = live_state(components, subject)
-    integrity = check_integrity(connection, target, components.parts, live=live.contents, parameters=live.parameters)
+    live = live_state(registry, subject)
+    integrity = check_integrity(connection, target, registry.parts, live=live.contents, parameters=live.parameters)
     before = integrity.live
 
-    named = request.components or components.names
-    names = [name for name in components.names if name in named and name in integrity.said]
+    named = request.components or registry.names
+    names = [name for name in registry.names if name in named and name in integrity.said]
     original = {"original_deployment_id": original_deployment}
-    captured = captured_state(target, components)
+    captured = captured_state(target, registry)
     snapshot = State(captured.contents, {**subject.parameters, **captured.parameters, **original})
     selected = snapshot.only(names)
     dependencies = settle_dependencies(connection, request.on_missing, selected=selected, live=live, snapshot=snapshot)
@@ -100,13 +100,13 @@ def plan_rollback(
     expected = _expected(connection, wanted, integrity.digests, dependencies)
 
     unequal = [name for name in names if before[name] != expected[name]]
-    differing = differences(connection, components, live, wanted, unequal) | dependencies.added
+    differing = differences(connection, registry, live, wanted, unequal) | dependencies.added
     affected = shared_impact(
         connection,
         {name: difference.keys for name, difference in differing.items()},
         live=live,
         target=wanted.over(snapshot),
-        components=components,
+        registry=registry,
     )
     whole_target = integrity.digests.release if target.source_state_id else target.digest
     return RollbackPlan(
@@ -118,11 +118,11 @@ def plan_rollback(
         before=before,
         expected=expected,
         whole_target=whole_target,
-        moved=not _at_current(connection, releases, before.release, whole_target, components),
+        moved=not _at_current(connection, releases, before.release, whole_target, registry),
         changes={name: difference.changes for name, difference in differing.items()},
         dependencies=dependencies,
         warnings=(*integrity.doubts, *_uncaptured(target, named, names), *dependencies.warnings, *reach(affected)),
-        scopes=frozenset(components[name].scope for name in differing),
+        scopes=frozenset(registry[name].scope for name in differing),
         affected=affected,
         refusal=_refusal(request, subject, releases, dependencies, affected),
     )
@@ -173,13 +173,13 @@ def _expected(
 
 
 def _at_current(
-    connection: Connection, releases: RollbackReleases, live: str, whole_target: str, components: Components
+    connection: Connection, releases: RollbackReleases, live: str, whole_target: str, registry: Registry
 ) -> bool:
     """The current release holds the live state of this digest."""
     current, target = releases.current, releases.target
     if current is None or current.id == target.id:
         return current is not None and live == whole_target
-    return live == current.digest or live == digest_today(connection, current, components.parts)
+    return live == current.digest or live == digest_today(connection, current, registry.parts)
 
 
 def _uncaptured(target: Release, wanted: Sequence[str], selected: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from release_worker.state.blame import working_for
 from release_worker.state.component import Component, HasReach
 from release_worker.state.reach import LISTED, reach_of, with_touched
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.states import State
 from release_worker.store.owners.relations import LIVE, OWNED, PATH
 
@@ -17,15 +17,15 @@ Touched = Mapping[str, Sequence[str] | str]
 
 
 def shared_impact(
-    connection: Connection, touched: Touched, *, live: State, target: State, components: Components
+    connection: Connection, touched: Touched, *, live: State, target: State, registry: Registry
 ) -> list[dict[str, Any]]:
     """`{id, path, components}` of each live toolset, other than the one that is rolled back and its staged copy, that
     a change of these items would reach, by path. `touched` are keys by component, each as a list or a PostgreSQL array.
 
     Each component says whom it reaches; one that does not say reaches every toolset of its project or organization.
     """
-    shared = [one for one in components if one.name in touched and one.scope != "toolset"]
-    apart = [one for one in shared if one in components.plug_ins and isinstance(one, HasReach)]
+    shared = [one for one in registry if one.name in touched and one.scope != "toolset"]
+    apart = [one for one in shared if one in registry.plug_ins and isinstance(one, HasReach)]
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     # One statement: all that is said of another toolset is true of the same moment. What a plug-in says for itself is
     # asked alone, to know whose it is if it is broken.

@@ -17,15 +17,15 @@ def publish(work: Work, request: Publish) -> PublishResult:
     Raises ToolsetNotFound, also if there is no copy, InvalidRequest for a toolset that is a copy itself, StaleState,
     IntegrityMismatch and VersionConflict.
     """
-    connection, components = work.connection, work.registry
+    connection, registry = work.connection, work.registry
     parent, copy = hold_pair(connection, work.toolset_id)
     for one in (parent, copy):
-        hold_live_rows(connection, components, one, written=OWN)
-    own = components.of_scope("toolset")
+        hold_live_rows(connection, registry, one, written=OWN)
+    own = registry.of_scope("toolset")
     seen = Seen(copy, live_state(own, copy).digests(connection))
     staged = live_state_as(own, copy, role="copy")
     incoming = Incoming(staged, f"publishing {copy.path}", (seen,))
-    plan = plan_take_over(connection, components, parent, incoming)
+    plan = plan_take_over(connection, registry, parent, incoming)
     check_expected_release(request.expected_current_release, plan.current)
     stamp = Stamp(
         "release",
@@ -34,7 +34,7 @@ def publish(work: Work, request: Publish) -> PublishResult:
         notes=f"published from {copy.path}" if request.notes is None else request.notes,
         labels=request.labels,
     )
-    done = take_over(connection, components, plan, stamp)
+    done = take_over(connection, registry, plan, stamp)
     over = editing_mode(connection, parent) == "iteration"
     if over:
         delete_copy(connection, parent, copy)

@@ -14,7 +14,7 @@ from release_worker.operations.restoring import (
     unlike,
 )
 from release_worker.operations.staging.pair import OWN
-from release_worker.state.registry import Components
+from release_worker.state.registry import Registry
 from release_worker.state.states import State, live_state, live_state_as
 from release_worker.state.work import Work
 from release_worker.store.owners.holding import hold_owners
@@ -39,18 +39,18 @@ def stage(work: Work, request: Stage) -> StageResult:
     return _result(parent, copy, created=True)
 
 
-def _fill(connection: Connection, components: Components, parent: Subject, copy: Subject) -> None:
+def _fill(connection: Connection, registry: Registry, parent: Subject, copy: Subject) -> None:
     """Restore the parent's live state into the copy. Raises VersionConflict if it was edited meanwhile, and
     IntegrityMismatch if the copy does not have it then."""
-    own = components.of_scope("toolset")
-    before = live_state(components, parent).digests(connection)
+    own = registry.of_scope("toolset")
+    before = live_state(registry, parent).digests(connection)
     wanted = live_state_as(own, parent, role="parent")
     names = [component.name for component in own]
-    restore(connection, components, State(wanted.contents, {**wanted.parameters, **copy.parameters}), names)
+    restore(connection, registry, State(wanted.contents, {**wanted.parameters, **copy.parameters}), names)
     fire_triggers(connection)
     after = live_state(own, copy).digests(connection)
     wrong = unlike({name: before[name] for name in names}, after)
-    refuse_what_is_wrong(connection, components, wrong, restored=names, seen=[Seen(parent, before)])
+    refuse_what_is_wrong(connection, registry, wrong, restored=names, seen=[Seen(parent, before)])
 
 
 def _result(parent: Subject, copy: Subject, *, created: bool) -> StageResult:
