@@ -329,6 +329,7 @@ def test_changes_name_what_is_added_removed_and_changed_from_live_state_to_the_o
         "added": (REFUND,),
         "removed": ("tools:function:billing:void",),
         "changed": ({"key": INVOICE, "fields": {"position": {"old": 12, "new": 0}}},),
+        "moved": (INVOICE,),
     }
     assert changes["deployment"]["added"] == ("assets/package/shared",)
     assert changes["deployment"]["removed"] == (
