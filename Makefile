@@ -15,6 +15,9 @@ JUDGE := tests/faults/test_verdict.py tests/faults/test_verdict_of_held_edits.py
 	tests/faults/test_verdict_of_retention.py tests/faults/test_verdict_of_plans.py \
 	tests/faults/test_verdict_of_copies.py tests/faults/test_held_edits.py
 
+# What is systematic and takes minutes: run by `make kills`.
+KILLS := tests/integration/test_kill_points.py tests/upgrade
+
 MUTANTS_VENV  := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready
 
@@ -22,7 +25,7 @@ DOCS_VENV  := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit integration test interleavings faults bench mutants docs check dev clean
+.PHONY: help demo unit integration test interleavings kills faults bench mutants docs check dev clean
 
 help:  ## these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -43,11 +46,14 @@ unit: $(READY)  ## the tests that need no server, in seconds
 integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' processes; TESTS="-k mailbox" for some
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration $(TESTS)
 
-test: $(READY)  ## all tests but the long fault runs and the pages, and a selection of the interleavings
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) tests/pages)
+test: $(READY)  ## all tests but those of kills, faults and docs, and a selection of the interleavings
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) tests/pages)
 
 interleavings: $(READY)  ## each pair of operations and edits, stopped at each statement; PAIRS="-k 'prune and deploy'" for some
 	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal tests/interleavings --every-pair $(PAIRS)
+
+kills: $(READY)  ## each kind of request, its worker killed at each statement; workers of the release before during an upgrade
+	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal $(KILLS)
 
 faults: $(READY)  ## does the judge of the fault runs convict? then two minutes of load and faults; FAULTS='--seed 7 --requests 500' for another run
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(JUDGE)

@@ -5,6 +5,7 @@ import pty
 import re
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 
 from tests.support.billing import REFUND
 from tests.support.command_line import PROGRAM, CommandLine
@@ -115,6 +116,40 @@ def test_in_a_terminal_the_plan_is_shown_first_and_nothing_is_done_without_a_yes
     yes = in_a_terminal(run, "y\n", "rollback", billing.path, "1")
     assert "Rolled back" in yes
     assert live_state(served.engine, billing) == released
+
+
+def test_in_a_terminal_repair_asks_too_and_its_plan_can_be_seen_alone(
+    run: CommandLine, served: Service, billing: Toolset
+) -> None:
+    run("release", billing.path)
+    released = live_state(served.engine, billing)
+    billing.edit(description="by hand")
+    edited = live_state(served.engine, billing)
+    assert "settings: 1 changed" in run("repair", billing.path, "--plan").out
+    assert "Nothing was changed." in in_a_terminal(run, "n\n", "repair", billing.path)
+    assert live_state(served.engine, billing) == edited
+    in_a_terminal(run, "y\n", "repair", billing.path)
+    assert live_state(served.engine, billing) == released
+
+
+def test_who_waits_in_vain_for_a_plan_is_told_that_nothing_will_be_rolled_back(
+    nobody_works: CommandLine, billing: Toolset
+) -> None:
+    waited = nobody_works("rollback", billing.path, 1, "--plan", "--timeout", 0.2)
+    assert waited.status == 4
+    assert "Only the plan is kept and will be made: nothing will be rolled back." in waited.err
+
+
+def test_in_a_narrow_terminal_ids_of_requests_stay_whole(run: CommandLine, billing: Toolset) -> None:
+    run("release", billing.path)
+    run("rollback", billing.path, "--undo")
+    ids = [one["id"] for one in run("requests", "list", "--toolset", billing.path, "--json").document]
+    narrow = replace(run, columns=80)
+    seen = in_a_terminal(narrow, "", "requests", "list", "--toolset", billing.path)
+    assert len(ids) == 2
+    assert all(one in seen for one in ids)
+    assert "rollback to undo" in seen
+    assert max(map(len, seen.splitlines())) <= 80
 
 
 def in_a_terminal(run: CommandLine, answer: str, *arguments: str) -> str:

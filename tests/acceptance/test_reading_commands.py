@@ -160,14 +160,19 @@ def test_the_documents_have_the_keys_of_the_contract(run: CommandLine, history: 
 
 
 def test_the_client_gets_the_same_answers_through_the_queue(
-    served: Service, run: CommandLine, history: Toolset
+    served: Service, run: CommandLine, billing: Toolset
 ) -> None:
     with ReleaseClient(broker_url=served.broker_url, result_backend=served.broker_url) as client:
-        difference = client.diff(history.path, 1, 2, components=["system"]).result(60)
-        live = client.diff(history.path, 1).result(60)
-        verified = client.verify(history.path).result(60)
-        status = client.status(history.path).result(60)
-    shown = json.loads(run("diff", history.path, 1, 2, "--component", "system", "--json").out)
+        for number in range(2):
+            billing.project.configure("number", number)
+            client.create_release(billing.path, actor="alice").result(60)
+        client.rollback(billing.path, 1, actor="alice").result(60)
+        billing.edit(description="edited live")
+        difference = client.diff(billing.path, 1, 2, components=["system"]).result(60)
+        live = client.diff(billing.path, 1).result(60)
+        verified = client.verify(billing.path).result(60)
+        status = client.status(billing.path).result(60)
+    shown = json.loads(run("diff", billing.path, 1, 2, "--component", "system", "--json").out)
     assert json.loads(difference.model_dump_json()) == shown
     assert (live.from_release, live.to, live.same) == (1, "live", False)
     assert (verified.releases, verified.mismatches) == (2, ())

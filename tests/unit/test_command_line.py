@@ -43,6 +43,7 @@ def test_every_command_has_help_that_fits_80_columns(command: list[str], capsys:
     assert err == ""
     assert max(map(len, out.splitlines())) <= 80
     assert ("--json" in out) == (command not in WITHOUT_JSON)
+    assert f"Example: release-worker {' '.join(command)}" in " ".join(out.split())
 
 
 def test_the_help_tells_a_newcomer_where_to_begin(capsys: pytest.CaptureFixture[str]) -> None:

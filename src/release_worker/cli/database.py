@@ -20,6 +20,8 @@ def upgrade(as_json: AsJson = False) -> None:
     """Create the tables, or bring them to this version. Does nothing when they are there already.
 
     Ends with what `db check` finds: exit status 1 if the tables differ from what this version needs.
+
+    Example: release-worker db upgrade
     """
     from release_worker.operations.schema import check_schema, upgrade_schema
     from release_worker.settings import read_settings
@@ -43,7 +45,10 @@ def upgrade(as_json: AsJson = False) -> None:
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Say whether the database has the tables that this version needs. Exit status 1 if not."""
+    """Say whether the database has the tables that this version needs. Exit status 1 if not.
+
+    Example: release-worker db check
+    """
     from release_worker.operations.schema import check_schema
     from release_worker.settings import read_settings
 
@@ -58,7 +63,10 @@ def check(as_json: AsJson = False) -> None:
 
 @app.command()
 def grants() -> None:
-    """Print SQL that makes roles for the apps, the worker and readers, each with what it needs and no more."""
+    """Print SQL that makes roles for the apps, the worker and readers, each with what it needs and no more.
+
+    Example: release-worker db grants | psql "$DATABASE"
+    """
     from release_worker.migrations import grants
 
     typer.echo(grants(), nl=False)

@@ -14,6 +14,8 @@ def demo(as_json: AsJson = False) -> None:
     part: the demo never touches a database of yours.
 
     Everything that it claims is checked against the database: exit status 1 if any of it is not so.
+
+    Example: release-worker demo
     """
     from release_worker.cli.demo_report import plan_table, print_report
     from release_worker.cli.render import console, print_json

@@ -49,6 +49,8 @@ def dev(
     That is PostgreSQL and Valkey from release-worker[embedded], a worker, beat and Flower. Data is kept for the next
     time, and an empty database gets a small toolset to try things on. If RELEASE_WORKER_DATABASE_URL and
     RELEASE_WORKER_BROKER_URL are set, those servers are used instead.
+
+    Example: release-worker dev
     """
     from release_worker.operations.schema import upgrade_schema
 

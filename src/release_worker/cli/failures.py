@@ -104,10 +104,11 @@ def _details(error: errors.ReleaseWorkerError) -> list[str]:
 
 _ADVICE: Mapping[type[errors.ReleaseWorkerError], str] = {
     errors.ReleaseMarkedBad: "--allow-bad goes there all the same.",
+    errors.StaleState: "Look again (`status`, `rollback --plan`), and ask for what is right now.",
     errors.MissingDependencies: "--on-missing skip restores the rest; "
     "--on-missing recreate provides them again from the release.",
     errors.SharedStateImpact: "--allow-shared-impact does it all the same; "
-    "--component NAME restores only what you name.",
+    "a rollback restores only what you name with --component NAME.",
     errors.BrokerUnavailable: "Does Redis or Valkey run where RELEASE_WORKER_BROKER_URL says? Nothing was asked for.",
 }
 
@@ -126,16 +127,18 @@ def advice(error: errors.ReleaseWorkerError) -> list[str]:
         case _ if _is_of_many(error):
             return [*_progress(details), _all_kept(str(details["idempotency_key"]))]
         case _ if _is_kept(error):
-            return [*_progress(details), kept(str(details["request_id"]))]
+            return [*_progress(details), kept(str(details["request_id"]), only_a_plan="only_a_plan" in details)]
         case errors.DatabaseUnavailable():
             return _about_the_database(error)
         case _:
             return [_ADVICE[type(error)]] if type(error) in _ADVICE else []
 
 
-def kept(request_id: str) -> str:
+def kept(request_id: str, *, only_a_plan: bool = False) -> str:
     """That there is no need to ask again, for whoever stopped waiting or could not reach the broker."""
     follow = command_line("requests", "show", request_id)
+    if only_a_plan:
+        return f"Only the plan is kept and will be made: nothing will be rolled back. Follow it: {follow}"
     return f"The request is kept and will be done: do not ask again. Follow it: {follow}"
 
 

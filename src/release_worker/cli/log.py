@@ -89,7 +89,7 @@ def _show(entries: "list[LogEntry]") -> None:
             precise_moment(one.at),
             one.status,
             one.actor,
-            f"{one.operation} {outcome(one.operation, one.details, one.error)}",
+            f"{operation_named(one.operation, one.details)} {outcome(one.operation, one.details, one.error)}",
             one.request_id,
         )
         for one in entries
@@ -122,6 +122,8 @@ def outcome(operation: str, details: Mapping[str, Any], error: Mapping[str, Any]
     if operation == "create_release":
         made = "" if details.get("created", True) else ", nothing had changed"
         return f"{_number(details, 'release_number', '→ {}')}{made}{_said(details, 'notes')}"
+    if operation == "rollback" and "to_release_number" not in details:
+        return f"to {details.get('release_number', details.get('to'))}{_said(details, 'reason')}"
     if "to_release_number" in details:
         return f"{_rolled_back(details)}{_said(details, 'reason')}"
     return ", ".join(
@@ -129,9 +131,14 @@ def outcome(operation: str, details: Mapping[str, Any], error: Mapping[str, Any]
     )
 
 
+def operation_named(operation: str, details: Mapping[str, Any]) -> str:
+    """The kind of the request; a plan of a rollback is none."""
+    return "plan" if details.get("dry_run") is True else operation
+
+
 def _rolled_back(details: Mapping[str, Any]) -> str:
     way = f"{details.get('from_release_number', 'none')} → {details['to_release_number']}"
-    words = [word for word in ("noop", "dry_run") if details.get(word) is True]
+    words = ["nothing to do"] if details.get("noop") is True else []
     backup = _number(details, "backup_release_number", "backup {}")
     return ", ".join([way, *([backup] if backup else []), *words])
 

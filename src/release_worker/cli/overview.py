@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from release_worker.cli.changes import summary_lines
-from release_worker.cli.log import outcome, show_operations
+from release_worker.cli.log import operation_named, outcome, show_operations
 from release_worker.cli.options import AsJson, Organization, ToolsetArgument
 from release_worker.cli.render import age, command_line, facts, one_line, print_json, say, show_table, table
 
@@ -56,7 +56,7 @@ def _status_facts(result: "StatusResult", now: datetime) -> Iterator[tuple[str, 
     yield "mode", result.mode
     yield "current release", "none" if result.current is None else _current(result.current, now)
     yield "notes", one_line(result.current["notes"]) if result.current and result.current["notes"] else None
-    yield "last good", None if result.last_good is None else f"release {result.last_good}"
+    yield "newest good", None if result.last_good is None else f"release {result.last_good}"
     yield "releases", f"{result.releases:,}"
     yield "live state", _drift(result)
     yield "requests", f"{result.requests['queued']:,} queued, {result.requests['running']:,} running"
@@ -77,7 +77,8 @@ def _drift(result: "StatusResult") -> str:
 
 def _operations(entries: Sequence[Mapping[str, Any]], now: datetime) -> Iterator[tuple[str, str, str, str, str]]:
     for one in entries:
-        what = f"{one['operation']} {outcome(one['operation'], one['details'], one['error'])}"
+        named = operation_named(one["operation"], one["details"])
+        what = f"{named} {outcome(one['operation'], one['details'], one['error'])}"
         yield age(datetime.fromisoformat(one["at"]), now), one["status"], one["actor"], what, one["request_id"]
 
 

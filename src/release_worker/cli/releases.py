@@ -53,10 +53,12 @@ def release(
     without any of them ending. Interrupted and started again, it makes no release twice; with the key that it prints
     when it is interrupted, it waits for the same requests.
 
-    \b
+    
     Examples:
       release-worker release acme/payments/billing --notes "build 991"
       release-worker release --project acme/payments --label build=991
+
+    Example: release-worker release acme/payments/billing --notes "build 991"
     """
     from release_worker.cli.bulk import release_all
     from release_worker.cli.outcomes import show_new_release

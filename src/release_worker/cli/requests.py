@@ -9,18 +9,21 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from release_worker.cli.log import LONGEST_ID
 from release_worker.cli.options import Actor, AsJson, Organization, Reason, ToolsetOption
 from release_worker.cli.outcomes import show_new_release, show_rollback
 from release_worker.cli.render import (
     command_line,
     exact_moment,
     facts,
+    is_narrow,
     moment,
     one_line,
     print_json,
     say,
     several_lines,
     show_table,
+    table,
 )
 from release_worker.cli.waiting import client_from_environment, show_accepted
 
@@ -57,7 +60,10 @@ def list_requests(
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
-    """List requests, the newest first."""
+    """List requests, the newest first.
+
+    Example: release-worker requests list --toolset acme/payments/billing --status failed
+    """
     from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
     from release_worker.store.owners.naming import find_toolset
@@ -86,7 +92,10 @@ def show_request(
     organization: Organization = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one request: what was asked, how far it is, and its result or error."""
+    """Show one request: what was asked, how far it is, and its result or error.
+
+    Example: release-worker requests show 0199f0e0-7d1c-7cc3-98c4-dc0c0c07398f
+    """
     from release_worker.queries.find_request import find_request
     from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
@@ -102,7 +111,10 @@ def show_request(
 
 @app.command()
 def retry(request_id: RequestId, organization: Organization = None, as_json: AsJson = False) -> None:
-    """Bring a failed request back, as if it had just been asked."""
+    """Bring a failed request back, as if it had just been asked.
+
+    Example: release-worker requests retry 0199f0e0-7d1c-7cc3-98c4-dc0c0c07398f
+    """
     with client_from_environment(waits=True) as client:
         handle = client.retry(request_id, organization=organization)
     show_accepted(handle, as_json=as_json)
@@ -139,6 +151,8 @@ def sweep(as_json: AsJson = False) -> None:
     """Publish again what the broker has lost, and give up what has no attempts left.
 
     A request counts as lost only after it has waited for 15 seconds. Beat sweeps all the time.
+
+    Example: release-worker requests sweep
     """
     with client_from_environment(waits=True) as client:
         swept = client.sweep()
@@ -150,19 +164,36 @@ def sweep(as_json: AsJson = False) -> None:
 
 
 def _table(records: "list[RequestRecord]") -> Table:
-    """Two lines a request, so that ids stay whole in 80 columns."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    made.add_column("created (UTC)\nby", no_wrap=True)
-    made.add_column("status", no_wrap=True)
-    made.add_column("what", no_wrap=True, overflow="ellipsis")
-    made.add_column("toolset\nrequest", overflow="fold", min_width=36)
-    for record in records:
-        made.add_row(
-            f"{moment(record.created_at)}\n{one_line(record.requested_by, 16)}",
+    """One line a request; two in a narrow terminal, so that ids stay whole in 80 columns."""
+    if is_narrow():
+        return _narrow_table(records)
+    rows = (
+        (
+            moment(record.created_at),
             Text(record.status, style=STYLES[record.status]),
-            f"{_asked(record)}\n{_error_type(record)}",
-            f"{_toolset(record)}\n{one_line(record.id)}",
+            one_line(record.id),
+            " ".join(filter(None, (_asked(record), _error_type(record)))),
+            one_line(record.requested_by, 20),
+            _toolset(record),
         )
+        for record in records
+    )
+    columns = ("created (UTC)", "status", "request", "what", "by", "toolset")
+    return table(*columns, rows=rows, elastic=("what", "by"))
+
+
+def _narrow_table(records: "list[RequestRecord]") -> Table:
+    rows = (
+        (
+            Text.assemble(moment(record.created_at), "\n", (record.status, STYLES[record.status])),
+            f"{one_line(record.id)}\n{_toolset(record)}",
+            f"{_asked(record)}\n{_error_type(record)}",
+        )
+        for record in records
+    )
+    columns = ("created (UTC)\nstatus", "request\ntoolset", "what")
+    made = table(*columns, rows=rows, elastic=("what",))
+    made.columns[1].min_width = made.columns[1].max_width = LONGEST_ID
     return made
 
 
@@ -172,7 +203,7 @@ def _asked(record: "RequestRecord") -> str:
         return "release"
     if record.kind == "rollback":
         word = "plan" if record.payload.get("dry_run") is True else "rollback"
-        return f"{word} to {record.payload.get('release_number', '?')}"
+        return f"{word} to {record.payload.get('release_number') or record.payload.get('to', '?')}"
     return record.kind.replace("_", " ")
 
 

@@ -33,6 +33,8 @@ def prune(
 
     Besides the newest ones, the current release stays, and pinned ones, and those that a rollback or a waiting request
     names. What is left keeps its number and can be restored as before.
+
+    Example: release-worker prune acme/payments/billing --keep 50
     """
     with client_from_environment(waits=not no_wait) as client:
         handle = client.prune(toolset, keep=keep, actor=actor, organization=organization)
@@ -57,7 +59,10 @@ def pin(
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """Keep release N for good: `prune` leaves it alone."""
+    """Keep release N for good: `prune` leaves it alone.
+
+    Example: release-worker pin acme/payments/billing 41
+    """
     _set_pinned(toolset, number, actor, organization, timeout, pinned=True, as_json=as_json)
 
 
@@ -69,7 +74,10 @@ def unpin(
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
-    """Let `prune` remove release N again, when it is old."""
+    """Let `prune` remove release N again, when it is old.
+
+    Example: release-worker unpin acme/payments/billing 41
+    """
     _set_pinned(toolset, number, actor, organization, timeout, pinned=False, as_json=as_json)
 
 

@@ -18,11 +18,12 @@ from release_worker.cli.options import (
     Timeout,
     ToolsetArgument,
 )
-from release_worker.cli.render import print_json
+from release_worker.cli.render import print_json, say
 from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
+from release_worker.errors import ReleaseWorkerError
 
 if TYPE_CHECKING:
-    from release_worker.client import ReleaseClient
+    from release_worker.client import ReleaseClient, RequestHandle
     from release_worker.domain.requests.rollback import RollbackResult
 
 Plan = Annotated[
@@ -53,7 +54,7 @@ OnMissing = Annotated[
 AllowSharedImpact = Annotated[
     bool, typer.Option("--allow-shared-impact", help="Restore shared state even if other toolsets then change too.")
 ]
-AllChanges = Annotated[bool, typer.Option("--all", help="Show every change, not only the first ones.")]
+AllChanges = Annotated[bool, typer.Option("--all", "--full", help="Show every change, not only the first ones.")]
 AllowBad = Annotated[bool, typer.Option("--allow-bad", "--force", help="Go to the release even if it is marked bad.")]
 Number = Annotated[int | None, typer.Argument(metavar="[N]", min=1, help="The release's number, as `list` shows it.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, also in a terminal.")]
@@ -63,7 +64,7 @@ def rollback(
     toolset: ToolsetArgument,
     actor: Actor,
     number: Number = None,
-    previous: Annotated[bool, typer.Option("--previous", help="To what was current before.")] = False,
+    previous: Annotated[bool, typer.Option("--previous", help="To the release that the current one followed.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="To what was live before the last rollback.")] = False,
     last_good: Annotated[
         bool, typer.Option("--to-last-good", help="To the nearest release before the current one that is not bad.")
@@ -114,8 +115,7 @@ def rollback(
     if apply is not None:
         _check_plan_decides({name: value for name, value in options.items() if name not in ("release_number", "to")})
     with client_from_environment(waits=not no_wait) as client:
-        asks = not (plan or yes or no_wait or as_json or idempotency_key) and sys.stdin.isatty() and sys.stdout.isatty()
-        if apply is None and asks:
+        if apply is None and _can_ask(plan, yes, no_wait, as_json, idempotency_key):
             apply = _confirmed(client, toolset, {**whose, **options}, timeout=timeout, every_change=all_changes)
         if apply is not None:
             handle: Any = client.apply_plan(toolset, apply, **whose)
@@ -124,13 +124,15 @@ def rollback(
         if no_wait:
             show_accepted(handle, as_json=as_json)
             return
-        result = result_of(handle, timeout=timeout)
+        result = _planned(handle, timeout) if plan else result_of(handle, timeout=timeout)
     _show(toolset, result, every_change=all_changes, as_json=as_json)
 
 
 def repair(
     toolset: ToolsetArgument,
     actor: Actor,
+    plan: Plan = False,
+    yes: Yes = False,
     reason: Reason = None,
     component: Components = None,
     on_missing: OnMissing = "fail",
@@ -144,25 +146,32 @@ def repair(
 ) -> None:
     """Put live state back to the current release.
 
-    The release keeps its number. Live edits that no release holds are kept in a backup release first.
+    The release keeps its number. Live edits that no release holds are kept in a backup release first. In a terminal the
+    plan is shown first, and you are asked.
 
     Example: release-worker repair acme/payments/billing --reason "edited by hand"
     """
+    options: dict[str, Any] = {
+        "actor": actor,
+        "reason": reason,
+        "components": _names(component),
+        "on_missing": on_missing,
+        "allow_shared_impact": allow_shared_impact,
+        "organization": organization,
+    }
+    as_rollback = {**options, "to": "current", "allow_bad": True}
     with client_from_environment(waits=not no_wait) as client:
-        handle = client.repair(
-            toolset,
-            actor=actor,
-            reason=reason,
-            components=_names(component),
-            on_missing=on_missing,
-            allow_shared_impact=allow_shared_impact,
-            idempotency_key=idempotency_key,
-            organization=organization,
-        )
+        handle: Any
+        if plan:
+            handle = client.rollback(toolset, **as_rollback, dry_run=True, idempotency_key=idempotency_key)
+        else:
+            if _can_ask(yes, no_wait, as_json, idempotency_key):
+                _confirmed(client, toolset, as_rollback, timeout=timeout, every_change=all_changes)
+            handle = client.repair(toolset, **options, idempotency_key=idempotency_key)
         if no_wait:
             show_accepted(handle, as_json=as_json)
             return
-        result = result_of(handle, timeout=timeout)
+        result = _planned(handle, timeout) if plan else result_of(handle, timeout=timeout)
     _show(toolset, result, every_change=all_changes, as_json=as_json)
 
 
@@ -192,12 +201,28 @@ def _confirmed(
     client: "ReleaseClient", toolset: str, asked: dict[str, Any], *, timeout: float, every_change: bool
 ) -> str | None:
     """The id of a plan that was shown and agreed to. Ends the command if there is nothing to agree to."""
-    planned = result_of(client.rollback(toolset, **asked, dry_run=True), timeout=timeout)
+    planned = _planned(client.rollback(toolset, **asked, dry_run=True), timeout)
     _show(toolset, planned, every_change=every_change, as_json=False, asks=True)
     if planned.noop:
         raise typer.Exit(DONE)
-    typer.confirm("Do it?", abort=True)
+    if not typer.confirm("Do it?"):
+        say("Nothing was changed.")
+        raise typer.Exit(FAILED)
     return planned.plan_id
+
+
+def _can_ask(*answered: object) -> bool:
+    """Whether there is a person to ask, and none of these options has answered already."""
+    return not any(answered) and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _planned(handle: "RequestHandle[RollbackResult]", timeout: float) -> "RollbackResult":
+    """The plan. Raises as `result_of`; an error that ends the wait says that only a plan is waited for."""
+    try:
+        return result_of(handle, timeout=timeout)
+    except ReleaseWorkerError as error:
+        error.details["only_a_plan"] = True
+        raise
 
 
 def _show(toolset: str, result: "RollbackResult", *, every_change: bool, as_json: bool, asks: bool = False) -> None:

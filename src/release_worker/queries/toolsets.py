@@ -6,10 +6,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from release_worker.errors import InvalidRequest
+from release_worker.domain.owner_name import OwnerName
+from release_worker.domain.requests.kinds import validated
 from release_worker.store.marks import mark_of
+from release_worker.store.owners.listing import find_owner
 from release_worker.store.owners.naming import organization_named
-from release_worker.store.owners.relations import LIVE, OWNED, PATH, PATH_OF, POINTED_AT
+from release_worker.store.owners.relations import LIVE, OWNED, OWNERS, PATH, PATH_OF, POINTED_AT
 from release_worker.store.statements import parsed
 
 
@@ -36,15 +38,12 @@ def list_toolsets(
     connection: Connection, *, organization: str | None = None, project: str | None = None
 ) -> list[ListedToolset]:
     """The live toolsets by path: of an organization, a slug or an id, and of a project, `organization/project`, where
-    given. Raises InvalidRequest for a project that is not named so."""
-    where, parameters = [LIVE], {}
-    if organization is not None:
-        where.append(f"o.id = {organization_named(':organization')}")
-        parameters["organization"] = organization
-    if project is not None:
-        owner, slug = _project(project)
-        where.append("o.slug = :owner AND p.slug = :project")
-        parameters |= {"owner": owner, "project": slug}
+    given. Raises OwnerNotFound, and InvalidRequest for a project that is not named so."""
+    where, parameters = LIVE, {}
+    if organization is not None or project is not None:
+        named = validated(OwnerName, {"organization": organization, "project": project})
+        scope, owner_id = find_owner(connection, named)
+        where, parameters = f"{LIVE} AND t.{OWNERS[scope].of_toolset} = :owner_id", {"owner_id": owner_id}
     query = f"""
         SELECT t.id, {PATH}, t.editing_mode AS mode, r.release_number AS current_release_number,
                r.kind AS current_kind, r.created_at AS released_at, r.released_by, {mark_of("r.id")} AS mark,
@@ -65,7 +64,7 @@ def list_toolsets(
                    count(*) FILTER (WHERE status = 'running') AS running
             FROM release_requests WHERE toolset_id = t.id AND status IN ('queued', 'running')
         ) AS unfinished ON true
-        WHERE {" AND ".join(where)}
+        WHERE {where}
         ORDER BY ({PATH_OF}) COLLATE "C"
     """
     return [ListedToolset(**row._mapping) for row in connection.execute(parsed(query), parameters)]
@@ -89,11 +88,3 @@ def released_toolsets(connection: Connection, *, organization: str | None = None
     """
     parameters = {} if organization is None else {"organization": organization}
     return [ReleasedToolset(**row._mapping) for row in connection.execute(parsed(query), parameters)]
-
-
-def _project(text: str) -> tuple[str, str]:
-    owner, slash, slug = text.partition("/")
-    if not (owner and slash and slug) or "/" in slug:
-        problem = {"field": "project", "problem": "must be organization/project"}
-        raise InvalidRequest("project: must be organization/project", problems=[problem])
-    return owner, slug

@@ -36,3 +36,14 @@ def number_of(connection: Connection, toolset_id: UUID, destination: Destination
     query = f"SELECT release_number FROM toolset_releases WHERE id = {TARGETS[destination]}"
     number: int | None = connection.execute(parsed(query), {"toolset_id": toolset_id}).scalar()
     return number
+
+
+def released_since_the_last_rollback(connection: Connection, toolset_id: UUID) -> list[int]:
+    """The numbers of the releases that were asked for after the last rollback that changed live state."""
+    query = """
+        SELECT release_number FROM toolset_releases
+        WHERE toolset_id = :toolset_id AND kind = 'release' AND created_at > (
+            SELECT max(created_at) FROM toolset_rollbacks WHERE toolset_id = :toolset_id AND changes <> '{}')
+        ORDER BY release_number
+    """
+    return list(connection.execute(parsed(query), {"toolset_id": toolset_id}).scalars())

@@ -248,6 +248,21 @@ def test_undo_brings_back_what_was_live_before_the_last_rollback(engine: Engine,
         assert live_state(engine, billing) == expected
 
 
+def test_undo_says_which_releases_it_takes_back_too(engine: Engine, billing: Toolset) -> None:
+    billing.edit(settings={"number": 2})
+    work(engine, billing, "rollback", release_number=1)
+    for number in (3, 4):
+        billing.edit(settings={"number": number})
+        work(engine, billing, "create_release")
+    warning = "it also takes back what was released after that rollback: 3, 4"
+    planned = work(engine, billing, "rollback", to="undo", dry_run=True)
+    done = work(engine, billing, "rollback", to="undo")
+    for answer in (planned, done):
+        assert answer.result is not None
+        assert answer.result["to_release_number"] == 2
+        assert warning in answer.result["warnings"]
+
+
 def test_undo_passes_by_rollbacks_that_changed_nothing_live(engine: Engine, billing: Toolset) -> None:
     billing.edit(settings={"number": 2})
     work(engine, billing, "create_release")

@@ -1,7 +1,7 @@
 """What a rollback would do: read everything, decide everything, write nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -161,6 +161,11 @@ def _impact(request: Rollback, affected: Sequence[Mapping[str, Any]]) -> SharedS
         return None
     paths = ", ".join(toolset["path"] for toolset in affected)
     return SharedStateImpact(f"the rollback would change what other toolsets serve: {paths}", toolsets=list(affected))
+
+
+def with_warning(plan: RollbackPlan, warning: str | None) -> RollbackPlan:
+    """The plan with a warning more, if there is one."""
+    return plan if warning is None else replace(plan, warnings=(*plan.warnings, warning))
 
 
 def _expected(

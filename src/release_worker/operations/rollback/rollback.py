@@ -5,9 +5,9 @@ from collections.abc import Callable
 from release_worker.domain.requests.rollback import Rollback, RollbackResult, check_component_names
 from release_worker.operations.rollback.apply import apply
 from release_worker.operations.rollback.holding import hold_for_rollback
-from release_worker.operations.rollback.plan import RollbackPlan, plan_rollback
+from release_worker.operations.rollback.plan import RollbackPlan, plan_rollback, with_warning
 from release_worker.operations.rollback.results import plan_result
-from release_worker.operations.rollback.target import with_its_number
+from release_worker.operations.rollback.target import beyond_the_rollback, with_its_number
 from release_worker.state.work import Work
 from release_worker.store.owners.naming import toolset_of_id
 from release_worker.store.releases import releases_of_rollback
@@ -29,6 +29,7 @@ def carry_through(
     """Roll back; `check` may refuse the plan by raising an error. Raises the same errors."""
     held = hold_for_rollback(work, request)
     plan = plan_rollback(work.connection, held.request, work.registry, subject=held.subject, releases=held.releases)
+    plan = with_warning(plan, beyond_the_rollback(work, request))
     check(plan)
     return apply(work, held.request, plan, held=held.scopes)
 
@@ -39,4 +40,4 @@ def _plan(work: Work, request: Rollback) -> RollbackResult:
     numbered = with_its_number(connection, subject.toolset_id, request)
     releases = releases_of_rollback(connection, subject, numbered.number)
     plan = plan_rollback(connection, numbered, work.registry, subject=subject, releases=releases)
-    return plan_result(plan, work.request_id)
+    return plan_result(with_warning(plan, beyond_the_rollback(work, request)), work.request_id)

@@ -14,7 +14,7 @@ from release_worker.store.statements import parsed
 
 def toolsets_of(connection: Connection, owner: OwnerName) -> list[Subject]:
     """The live toolsets of the owner of this name, in the order of their paths. Raises OwnerNotFound."""
-    scope, owner_id = _owner(connection, owner)
+    scope, owner_id = find_owner(connection, owner)
     query = f"""
         SELECT {SUBJECT}
         FROM {OWNED}
@@ -24,7 +24,8 @@ def toolsets_of(connection: Connection, owner: OwnerName) -> list[Subject]:
     return [Subject(**row._mapping) for row in connection.execute(parsed(query), {"owner_id": owner_id})]
 
 
-def _owner(connection: Connection, owner: OwnerName) -> tuple[Scope, UUID]:
+def find_owner(connection: Connection, owner: OwnerName) -> tuple[Scope, UUID]:
+    """The scope and the id of the owner of this name. Raises OwnerNotFound."""
     scope: Scope
     if owner.project is None:
         scope, name = "organization", owner.organization
