@@ -65,6 +65,11 @@ ROOMS = {
             "rollback/test_rollback_shared_impact",
             "rollback/test_rollback_to_older_software",
             "rollback/test_read_back",
+            "rollback/test_plans",
+            "staging/test_staging",
+            "staging/test_publishing",
+            "bundles/test_bundles",
+            "ledger/test_cancelling",
             "capture/test_capture",
             "capture/test_drift",
             "capture/test_integrity",
@@ -85,7 +90,7 @@ ROOMS = {
     "worker": Room(
         "worker",
         (
-            *_unit("retry_policy", "toolset_lock", "worker_app"),
+            *_unit("inbox", "retry_policy", "toolset_lock", "worker_app"),
             *_integration(
                 "worker/test_mailbox",
                 "worker/test_mailbox_lock_and_lease",
