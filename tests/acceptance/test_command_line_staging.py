@@ -65,7 +65,8 @@ def test_publishing_says_what_became_of_what_was_live_and_of_the_copy(run: Comma
     done = run.as_process("staging", "publish", billing.path)
     assert done.status == 0
     assert f"Release 2 of {billing.path} was made, and is current.\n" in done.out
-    assert done.out.endswith("What was live before is kept as release 1.\nThe staged copy is deleted.\n")
+    assert "What was live before is kept as release 1.\nThe staged copy is deleted.\n" in done.out
+    assert f"rollback {billing.path} 1\n" in done.out.partition("Undo it:")[2]
 
 
 def test_in_staging_mode_the_copy_stays(run: CommandLine, served: Service, billing: Toolset) -> None:

@@ -136,7 +136,7 @@ def _write_privately(file: Path, content: bytes) -> int:
 
 def _show_imported(toolset: str, result: "ImportBundleResult", *, every_change: bool) -> None:
     from release_worker.cli.changes import SHOWN, change_lines
-    from release_worker.cli.outcomes import show_new_release
+    from release_worker.cli.outcomes import show_new_release, undoing
 
     show_new_release(toolset, result)
     if result.backup_release_number is not None:
@@ -145,3 +145,5 @@ def _show_imported(toolset: str, result: "ImportBundleResult", *, every_change: 
         say("", *change_lines(result.changes, limit=None if every_change else SHOWN, width=console().width))
     if result.warnings:
         say("", *(f"warning: {one_line(line, 500)}" for line in result.warnings))
+    made = result.release_number if result.created else None
+    say(*undoing(toolset, made=made, backup=result.backup_release_number))

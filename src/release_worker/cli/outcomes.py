@@ -53,6 +53,14 @@ def _refused(refused: "Mapping[str, Any]") -> list[str]:
     return [f"Would be refused: {one_line(error.message, 500)} ({refused['type']}).", *advice(error)]
 
 
+def undoing(toolset: str, *, made: int | None, backup: int | None) -> list[str]:
+    """How a publication or an import is taken back that made the release of this number, if it made one."""
+    if made is None or (made == 1 and backup is None):
+        return []
+    before = "--previous" if backup is None else str(backup)
+    return ["", f"Undo it: {command_line('rollback', toolset, before)}"]
+
+
 def _headline(toolset: str, result: "RollbackResult") -> str:
     target, before = result.to_release_number, result.from_release_number
     if result.noop:

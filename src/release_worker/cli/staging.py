@@ -185,9 +185,11 @@ def _show_difference(found: "StagedDifference", *, every_change: bool) -> None:
 
 
 def _show_published(toolset: str, result: "PublishResult") -> None:
-    from release_worker.cli.outcomes import show_new_release
+    from release_worker.cli.outcomes import show_new_release, undoing
 
     show_new_release(toolset, result)
     if result.backup_release_number is not None:
         say(f"What was live before is kept as release {result.backup_release_number}.")
     say("The staged copy is deleted." if result.discarded else "The staged copy stays for the next edits.")
+    made = result.release_number if result.created else None
+    say(*undoing(toolset, made=made, backup=result.backup_release_number))
