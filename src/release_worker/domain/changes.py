@@ -149,5 +149,5 @@ def _changed_fields(
 
 
 def _same(old: Json, new: Json) -> bool:
-    """Equal as JSON: Python alone holds that True == 1."""
-    return canonical_json.dumps(old) == canonical_json.dumps(new)
+    """Equal as JSON: Python alone holds that True == 1. What is not even equal to Python is never equal as JSON."""
+    return bool(old == new) and canonical_json.dumps(old) == canonical_json.dumps(new)

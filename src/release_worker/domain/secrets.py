@@ -115,4 +115,4 @@ def _matcher(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     if not patterns:
         return lambda _key: False
     whole = re.compile("|".join(translate(pattern) for pattern in patterns), re.IGNORECASE)
-    return lambda key: whole.match(key) is not None
+    return lru_cache(maxsize=4096)(lambda key: whole.match(key) is not None)
