@@ -150,8 +150,8 @@ def _changed_fields(
 
 
 def _same(old: Json, new: Json) -> bool:
-    """Equal as JSON: Python alone holds that True == 1. What is not even equal to Python is never equal as JSON, which is
-    found out much faster."""
+    """Equal as JSON: Python alone holds that True == 1. What differs for Python always differs as JSON, and is found
+    out much faster."""
     with suppress(RecursionError):  # Python compares to a depth only
         if old != new:
             return False
