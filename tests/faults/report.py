@@ -64,6 +64,6 @@ def _counts(outcome: Outcome) -> Iterator[tuple[str, object]]:
     yield "attempts above one", sum(max(0, row.attempts - 1) for row in evidence.requests)
     yield "undone by their caller", len(journal.of_fate("undone"))
     yield "callers told of an error", len(journal.of_fate("unknown"))
-    yield "unaccepted: plain messages lost with the broker's data", len(outcome.unaccepted)
+    yield "unaccepted: plain messages lost before they had a row", len(outcome.unaccepted)
     yield from sorted(journal.counts.items())
     yield "seconds of load / until calm", f"{outcome.plan.seconds:.0f} / {outcome.settled_after:.0f}"

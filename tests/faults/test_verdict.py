@@ -236,10 +236,19 @@ def test_a_message_that_the_broker_lost_with_its_data_was_not_accepted(history: 
     history.note("wiped", "sent", called=10.0)
     history.note("sent afterwards", "sent", called=30.0)
     history.journal.strikes.append(Struck("flush broker", 20.0, 21.0, ""))
+    history.journal.strikes.append(Struck("kill child", 40.0, 41.0, ""))
     evidence = gather(history.engine, history.places)
     assert unaccepted(evidence, history.journal) == ["request wiped"]
     [lost] = history.judged()["lost"]
     assert "sent afterwards" in lost
+
+
+def test_a_message_that_was_lost_on_its_way_to_a_worker_that_was_killed_was_not_accepted(history: History) -> None:
+    history.note("on its way", "sent", called=10.0)
+    history.journal.strikes.append(Struck("kill worker", 20.0, 21.0, ""))
+    evidence = gather(history.engine, history.places)
+    assert unaccepted(evidence, history.journal) == ["request on its way"]
+    assert history.judged()["lost"] == []
 
 
 def test_live_state_that_is_not_what_the_current_release_says_is_found(history: History) -> None:

@@ -29,6 +29,9 @@ Findings = dict[Bad, list[str]]
 
 # After which messages may be gone.
 WIPING: tuple[Fault, ...] = ("flush broker", "restart broker without its data")
+# kombu takes a message from its list before it notes that the message is not yet acknowledged (celery#4354). Whoever
+# kills the worker in between, or cuts its connection, loses a message that has no row.
+CUTTING: tuple[Fault, ...] = ("kill worker", "restart broker")
 # What may be wrong with a request of the mix itself.
 LEGITIMATE = TOLD | {"ReleaseNotFound", "RequestCancelled"}
 
@@ -64,9 +67,9 @@ def judge(evidence: Evidence, journal: Journal, places: Sequence[Place]) -> Find
 
 
 def unaccepted(evidence: Evidence, journal: Journal) -> list[str]:
-    """Plain messages that the broker lost, with its data, before a worker wrote them down. A caller without a database
-    is warned of that: they were never accepted."""
-    return [f"request {one.request_id}" for one in _rowless(evidence, journal) if _was_wiped(one, journal)]
+    """Plain messages that were lost before a worker wrote them down, with the broker's data or on their way. A caller
+    without a database is warned of that: they were never accepted."""
+    return [f"request {one.request_id}" for one in _rowless(evidence, journal) if _could_be_lost(one, journal)]
 
 
 def _rowless(evidence: Evidence, journal: Journal) -> list[Submission]:
@@ -74,8 +77,8 @@ def _rowless(evidence: Evidence, journal: Journal) -> list[Submission]:
     return [one for one in journal.of_fate("sent") if one.request_id not in known]
 
 
-def _was_wiped(message: Submission, journal: Journal) -> bool:
-    return any(strike.fault in WIPING and strike.ended > message.called for strike in journal.strikes)
+def _could_be_lost(message: Submission, journal: Journal) -> bool:
+    return any(strike.fault in (*WIPING, *CUTTING) and strike.ended > message.called for strike in journal.strikes)
 
 
 def _lost_requests(evidence: Evidence, journal: Journal) -> Iterator[str]:
@@ -84,8 +87,8 @@ def _lost_requests(evidence: Evidence, journal: Journal) -> Iterator[str]:
         if one.request_id not in known:
             yield f"request {one.request_id} was accepted and has no row"
     for one in _rowless(evidence, journal):
-        if not _was_wiped(one, journal):
-            yield f"message {one.request_id} never became a row, and the broker was not wiped after it was sent"
+        if not _could_be_lost(one, journal):
+            yield f"message {one.request_id} never became a row, and nothing that loses messages has happened since"
 
 
 def _lost_effects(evidence: Evidence) -> Iterator[str]:
