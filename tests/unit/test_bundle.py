@@ -109,6 +109,10 @@ def test_a_changed_statement_is_named(path: tuple[str, ...], value: object, name
         changed("more", to=1),
         changed("parts", "more", to={"form": 1, "digest": "0", "components": ["x"]}),
         changed("contents", "more", to=1),
+        canonical_json.dumps(bundle()).encode("utf-16"),
+        canonical_json.dumps(bundle()).encode("utf-8-sig"),
+        changed("contents", "settings", "name", to="a\x00b"),
+        changed("contents", "settings", "name", to="a?b").replace("a?b", "a\\ud800b"),
         without("contents"),
         without("parts"),
         without("release"),
@@ -119,3 +123,26 @@ def test_what_is_no_whole_bundle_is_refused_in_one_sentence(text: str | bytes) -
     with pytest.raises(UnsupportedContent, match=r"^this is not a bundle of release-worker: ") as refused:
         read_bundle(text)
     assert "\n" not in str(refused.value)
+
+
+def with_an_empty_part(name: str) -> str:
+    """All its digests are right, as anybody can make them."""
+    made = bundle()
+    made["parts"][name] = {"form": 1, "digest": NOTHING, "components": [name]}
+    made["digests"][name] = None
+    described = {key: value for key, value in made.items() if key not in ("contents", "checksum")}
+    return canonical_json.dumps(
+        {**described, "contents": {**CONTENTS, name: None}, "checksum": canonical_json.digest(described)}
+    )
+
+
+def test_a_part_of_another_plug_in_is_read() -> None:
+    assert "rate_limits2" in read_bundle(with_an_empty_part("rate_limits2")).parts
+
+
+@pytest.mark.parametrize(
+    "name", ['x" FROM toolsets --', "a:b", "it's", "", "A", "2", "x" * 64, "x\n", "{name}", "p%(x)s"]
+)
+def test_what_could_be_anything_else_than_a_name_in_sql_is_refused(name: str) -> None:
+    with pytest.raises(UnsupportedContent, match=r"^this is not a bundle of release-worker: no part is called"):
+        read_bundle(with_an_empty_part(name))

@@ -4,6 +4,7 @@ Everything in it is under a digest: the contents under those of `digests`, these
 that of the release, and all of them, with what else is said of the release, under the `checksum`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Self
 
@@ -11,11 +12,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from release_worker.domain import canonical_json
 from release_worker.domain.digests import NOTHING, PARTS, SOURCE_STATE, TOOLSET_VERSION, release_digest
+from release_worker.domain.text import check_storable
 from release_worker.errors import IntegrityMismatch, UnsupportedContent
 
 FORMAT, VERSION = "release_worker.bundle", 1
 # The parts whose digest is that of an object of their components' digests; that of any other is its component's own.
 _COMPOSED = ("toolset_version", "source_state")
+# What any part and component is called. Names of components become names in SQL: this is the only door for them that
+# a stranger's text can come through.
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 Digests = Mapping[str, str | None]
 
@@ -93,6 +98,9 @@ class Manifest(_Described):
         listed = [name for part in self.parts.values() for name in part.components]
         if sorted(listed) != sorted(self.digests) or any(not part.components for part in self.parts.values()):
             raise not_a_bundle("parts and digests do not name the same components")
+        strange = [name for name in (*self.parts, *listed) if not _NAME.fullmatch(name)]
+        if strange:
+            raise not_a_bundle(f"no part is called {strange[0][:80]!r}")
         for name, components in (("toolset_version", TOOLSET_VERSION), ("source_state", SOURCE_STATE)):
             if name not in self.parts or not set(components) <= set(self.parts[name].components):
                 raise not_a_bundle(f"it lacks {name}")
@@ -119,9 +127,10 @@ def read_bundle(text: str | bytes) -> Manifest:
     """What a bundle says of itself, after a check of all its digests. Raises UnsupportedContent for what is no whole
     bundle, and IntegrityMismatch, naming what was changed."""
     try:
-        document = canonical_json.loads(text)
-    except ValueError:  # also of bytes that are no UTF-8
-        raise not_a_bundle("it is not JSON; perhaps it was cut off") from None
+        document = canonical_json.loads(text.decode() if isinstance(text, bytes) else text)
+        check_storable(canonical_json.dumps(document))
+    except ValueError:
+        raise not_a_bundle("it is not JSON in UTF-8 that PostgreSQL takes; perhaps it was cut off") from None
     if not isinstance(document, dict):
         raise not_a_bundle("it is not a JSON object")
     manifest = Manifest.read(document)

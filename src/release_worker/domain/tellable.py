@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from release_worker.domain import canonical_json
-from release_worker.domain.text import printable
+from release_worker.domain.text import check_storable, printable
 from release_worker.errors import ReleaseWorkerError, from_record
 
 _OURS = ReleaseWorkerError.__module__
@@ -18,7 +18,8 @@ def tellable(error: ReleaseWorkerError) -> ReleaseWorkerError:
     with suppress(Exception):  # a plug-in's class may do anything
         record = error.as_record()
         told = from_record(record)
-        if str(told) and _can_be_stored(canonical_json.dumps(record)):
+        check_storable(canonical_json.dumps(record))
+        if str(told):
             return told
     classes = (one for one in type(error).__mro__ if issubclass(one, ReleaseWorkerError))
     nearest = next(one for one in classes if one.__module__ == _OURS)
@@ -31,9 +32,3 @@ def words_of(error: BaseException) -> str:
     with suppress(Exception):
         said = str(error)
     return printable(said, 1000)
-
-
-def _can_be_stored(text: str) -> bool:
-    """PostgreSQL takes neither lone surrogates, at which encoding fails, nor U+0000."""
-    text.encode()
-    return "\\u0000" not in text

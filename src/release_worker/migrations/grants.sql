@@ -33,7 +33,7 @@ GRANT DELETE,
     UPDATE (slug, name, description, settings, editing_mode, parent_toolset_id, updated_at, deleted_at)
 ON toolsets TO release_worker_app;
 GRANT INSERT (id, kind, toolset_id, idempotency_key, payload, requested_by) ON release_requests TO release_worker_app;
-GRANT INSERT (digest, document), UPDATE (created_at) ON release_bundles TO release_worker_app;
+GRANT INSERT (digest, document), UPDATE (document, created_at) ON release_bundles TO release_worker_app;
 
 -- The worker writes what a restore touches, and holds what it decides from
 GRANT UPDATE (name) ON organizations TO release_worker_worker;

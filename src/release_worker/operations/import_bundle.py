@@ -4,8 +4,10 @@ from sqlalchemy import Connection
 
 from release_worker.domain.bundle import Manifest
 from release_worker.domain.digests import PARTS
+from release_worker.domain.requests.fields import LONGEST_PATH
 from release_worker.domain.requests.import_bundle import ImportBundle, ImportBundleResult
 from release_worker.domain.subject import ALL_SCOPES
+from release_worker.domain.text import printable
 from release_worker.errors import ComponentFailed, IntegrityMismatch, SharedStateImpact, UnsupportedContent
 from release_worker.operations.expectations import check_expected_release
 from release_worker.operations.restoring import hold_live_rows
@@ -34,7 +36,7 @@ def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
     hold_live_rows(connection, registry, subject, written=ALL_SCOPES)
     manifest = find_manifest(connection, request.bundle)
     bundled = _bundled_state(connection, manifest, registry, request.bundle)
-    origin = f"release {manifest.release.release_number} of {manifest.release.toolset}"
+    origin = f"release {manifest.release.release_number} of {printable(manifest.release.toolset, LONGEST_PATH)}"
     plan = plan_take_over(connection, registry, subject, Incoming(bundled, f"the import of {origin}"))
     check_expected_release(request.expected_current_release, plan.current)
     _refuse_what_would_stay(plan, manifest, registry)
@@ -57,10 +59,13 @@ def _bundled_state(connection: Connection, manifest: Manifest, registry: Registr
     if foreign:
         reason = "the bundle holds its state, and no such plug-in is installed here"
         raise ComponentFailed(component=", ".join(foreign), reason=reason)
-    written = State({name: bundled_content(name) for name in manifest.digests}, parameters)
+    parts = (*BUILT_IN_PARTS, *registry.parts)
+    # Of no other name is there anything that could be restored, so that none gets into SQL.
+    known = {name for part in parts for form in part.forms for name in form.contents}
+    written = State({name: bundled_content(name) for name in manifest.digests if name in known}, parameters)
     manifest.check_contents(written.digests(connection).components)
     contents = {}
-    for part in (*BUILT_IN_PARTS, *registry.parts):
+    for part in parts:
         bundled = manifest.parts.get(part.name)
         if bundled is None and part.name not in PARTS:
             continue  # a plug-in that the bundle knows nothing of

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from release_worker.domain.bundle import Manifest
-from release_worker.errors import InvalidRequest
+from release_worker.errors import IntegrityMismatch, InvalidRequest
 from release_worker.store.statements import parsed
 
 # SQL: the content of component `name` in the bundle `:bundle`; NULL if it has none.
@@ -13,10 +13,10 @@ _CONTENT = "(SELECT nullif(document -> 'contents' -> '{name}', 'null') FROM rele
 
 
 def keep_bundle(connection: Connection, digest: str, text: str) -> None:
-    """Put a bundle into the database, or keep it for another day if it is there."""
+    """Put a bundle into the database for a day, over whatever is there under its digest."""
     insert = """
         INSERT INTO release_bundles (digest, document) VALUES (:digest, CAST(:document AS jsonb))
-        ON CONFLICT (digest) DO UPDATE SET created_at = now()
+        ON CONFLICT (digest) DO UPDATE SET document = excluded.document, created_at = now()
     """
     connection.execute(parsed(insert), {"digest": digest, "document": text})
 
@@ -29,7 +29,11 @@ def find_manifest(connection: Connection, digest: str) -> Manifest:
     if document is None:
         problem = f"bundle {digest[:16]}… is not in the database: import its file again"
         raise InvalidRequest(problem, problems=[{"field": "bundle", "problem": problem}])
-    return Manifest.read(document)
+    manifest = Manifest.read(document)
+    if manifest.checksum != digest:
+        wrong = [{"object": "bundle", "stored": digest, "computed": manifest.checksum}]
+        raise IntegrityMismatch("another bundle than the one that was asked for is in its place", objects=wrong)
+    return manifest
 
 
 def bundled_content(component: str) -> str:

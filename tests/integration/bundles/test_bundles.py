@@ -199,6 +199,51 @@ def test_a_bundle_that_was_changed_in_the_database_is_refused_by_the_name_of_the
     assert whole_database(engine) == before
 
 
+def test_another_bundle_in_the_place_of_the_asked_one_is_not_imported(engine: Engine, billing: Toolset) -> None:
+    asked = keep(engine, exported(engine, billing, 1))
+    billing.edit(name="Two")
+    release(engine, billing)
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE release_bundles SET document = CAST(:other AS jsonb)"), {"other": exported(engine, billing, 2)}
+        )
+    before = live_state(engine, billing)
+    with pytest.raises(IntegrityMismatch, match="another bundle than the one that was asked for"):
+        imported_as_kept(engine, asked, billing)
+    assert live_state(engine, billing) == before
+
+
+def test_a_good_file_replaces_what_lies_damaged_under_its_digest(engine: Engine, billing: Toolset) -> None:
+    bundle = exported(engine, billing, 1)
+    overwrite(engine, keep(engine, bundle), "{contents,settings,name}", "1")
+    billing.edit(name="Two")
+    imported(engine, bundle, billing)
+    assert live_state(engine, billing) == captured_state(engine, billing, 1)
+
+
+def test_a_part_of_an_unknown_plug_in_without_state_is_no_obstacle(engine: Engine, billing: Toolset) -> None:
+    """Its plug-in was installed there, and the toolset had nothing of it."""
+    made = document(exported(engine, billing, 1))
+    made["parts"]["unknown"] = {"form": 1, "digest": digest(None), "components": ["unknown"]}
+    made["digests"]["unknown"] = made["contents"]["unknown"] = None
+    described = {key: value for key, value in made.items() if key not in ("contents", "checksum")}
+    billing.edit(name="Two")
+    imported(engine, canonical_json.dumps({**made, "checksum": digest(described)}), billing)
+    assert live_state(engine, billing) == captured_state(engine, billing, 1)
+
+
+def test_hostile_names_of_where_a_bundle_comes_from_are_shown_as_escapes(engine: Engine, billing: Toolset) -> None:
+    made = document(exported(engine, billing, 1))
+    made["release"]["toolset"] = "a\x1b[2J\nb" + "c" * 100_000
+    described = {key: value for key, value in made.items() if key not in ("contents", "checksum")}
+    billing.edit(name="Two")
+    release(engine, billing)
+    imported(engine, canonical_json.dumps({**made, "checksum": digest(described)}), billing)
+    notes = release_of(engine, billing, 3).notes
+    assert notes.startswith(r"imported release 1 of a\x1b[2J\x0abccc")
+    assert len(notes) < 1_000
+
+
 def imported_as_kept(engine: Engine, checksum: str, toolset: Toolset) -> None:
     """Import what is in the database, whatever became of it."""
     perform(engine, "import_bundle", toolset, ImportBundleResult, bundle=checksum)

@@ -16,6 +16,7 @@ from tests.support.billing import (
     a_full_toolset,
     active_deployment,
     edit_everything,
+    edit_global_variations,
     edit_resources,
     edit_settings,
     edit_tools,
@@ -276,3 +277,14 @@ def test_toolset_variations_of_others_are_left_alone(engine: Engine, street: Str
     before = live_state(engine, street.invoicing)
     roll_back(engine, street.billing, 1)
     assert live_state(engine, street.invoicing) == before
+
+
+def test_a_toolset_of_another_project_that_names_this_one_as_its_parent_is_guarded(engine: Engine) -> None:
+    """It is no staged copy: those are in the project of their parent."""
+    billing = a_full_toolset(engine)
+    release(engine, billing)
+    theirs = billing.project.organization.project("other").toolset("theirs", tools=[INVOICE])
+    theirs.edit(parent_toolset_id=billing.id)
+    edit_global_variations(billing)
+    with pytest.raises(SharedStateImpact, match="acme/other/theirs"):
+        roll_back(engine, billing, 1)

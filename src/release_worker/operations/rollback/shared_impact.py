@@ -12,6 +12,7 @@ from release_worker.state.reach import LISTED, reach_of, with_touched
 from release_worker.state.registry import Registry
 from release_worker.state.states import State
 from release_worker.store.owners.relations import LIVE, OWNED, PATH
+from release_worker.store.owners.staging import COPY
 
 Touched = Mapping[str, Sequence[str] | str]
 
@@ -66,6 +67,6 @@ def _reached(
         WITH {LISTED}, reached AS MATERIALIZED ({reached})
         SELECT reached.component, t.id, {PATH}
         FROM reached JOIN ({OWNED}) ON t.id = reached.id
-        WHERE {LIVE} AND t.id <> :toolset_id AND t.parent_toolset_id IS DISTINCT FROM :toolset_id
+        WHERE {LIVE} AND t.id <> :toolset_id AND ({COPY}) IS NOT TRUE
     """
     return live.over(target).query(connection, statement, **given)

@@ -16,7 +16,8 @@ from release_worker.store.owners.naming import toolset_of_id
 from release_worker.store.owners.relations import LIVE, OWNED, SUBJECT
 from release_worker.store.statements import parsed
 
-_COPY = f"""
+# SQL: the toolset `t` is the staged copy of the toolset `:toolset_id`.
+COPY = f"""
     {LIVE} AND t.parent_toolset_id = :toolset_id AND t.project_id = :project_id
     AND t.organization_id = :organization_id
 """
@@ -24,7 +25,7 @@ _COPY = f"""
 
 def find_copy(connection: Connection, parent: Subject) -> Subject | None:
     """The toolset's staged copy, held by nobody; None if it has none."""
-    query = f"SELECT {SUBJECT} FROM {OWNED} WHERE {_COPY}"
+    query = f"SELECT {SUBJECT} FROM {OWNED} WHERE {COPY}"
     row = connection.execute(parsed(query), parent.parameters).one_or_none()
     return None if row is None else Subject(**row._mapping)
 
