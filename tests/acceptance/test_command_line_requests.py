@@ -89,7 +89,7 @@ def test_a_result_backend_that_goes_away_ends_the_wait_and_not_the_request() -> 
         with embedded_servers(Path(parent) / "data") as servers:
             asking = CommandLine(settings(broker_url=servers.broker_url, result_backend=servers.broker_url))
             with asking.started("release", "acme/payments/billing", "--json") as waiting:
-                assert eventually(lambda: _asked(servers), within=30)
+                assert eventually(lambda: _waits(servers), within=30)
                 servers.valkey.kill()
                 out, err = waiting.communicate(timeout=60)
     assert (waiting.returncode, out) == (4, "")
@@ -98,6 +98,7 @@ def test_a_result_backend_that_goes_away_ends_the_wait_and_not_the_request() -> 
     assert "the result backend is away" in error["message"]
 
 
-def _asked(servers: EmbeddedServers) -> bool:
+def _waits(servers: EmbeddedServers) -> bool:
+    """Whether its message is in the queue, and somebody has looked for its result: only then has publishing ended."""
     with Redis.from_url(servers.redis_url) as broker:
-        return bool(broker.llen("releases"))
+        return bool(broker.llen("releases")) and "cmdstat_get" in broker.info("commandstats")

@@ -128,9 +128,12 @@ def read_bundle(text: str | bytes) -> Manifest:
     bundle, and IntegrityMismatch, naming what was changed."""
     try:
         document = canonical_json.loads(text.decode() if isinstance(text, bytes) else text)
+    except ValueError:  # also of bytes that are no UTF-8
+        raise not_a_bundle("it is not JSON; perhaps it was cut off") from None
+    try:
         check_storable(canonical_json.dumps(document))
     except ValueError:
-        raise not_a_bundle("it is not JSON in UTF-8 that PostgreSQL takes; perhaps it was cut off") from None
+        raise not_a_bundle("it holds characters that PostgreSQL does not take") from None
     if not isinstance(document, dict):
         raise not_a_bundle("it is not a JSON object")
     manifest = Manifest.read(document)
