@@ -2,8 +2,6 @@
 
 import json
 import signal
-import tempfile
-from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -84,14 +82,12 @@ def test_a_request_that_was_kept_while_the_broker_was_away_has_a_status_of_its_o
 
 
 def test_a_result_backend_that_goes_away_ends_the_wait_and_not_the_request() -> None:
-    with tempfile.TemporaryDirectory(prefix="release-worker-tests-") as parent:
-        Path(parent).chmod(0o711)
-        with embedded_servers(Path(parent) / "data") as servers:
-            asking = CommandLine(settings(broker_url=servers.broker_url, result_backend=servers.broker_url))
-            with asking.started("release", "acme/payments/billing", "--json") as waiting:
-                assert eventually(lambda: _waits(servers), within=30)
-                servers.valkey.kill()
-                out, err = waiting.communicate(timeout=60)
+    with embedded_servers() as servers:
+        asking = CommandLine(settings(broker_url=servers.broker_url, result_backend=servers.broker_url))
+        with asking.started("release", "acme/payments/billing", "--json") as waiting:
+            assert eventually(lambda: _waits(servers), within=30)
+            servers.valkey.kill()
+            out, err = waiting.communicate(timeout=60)
     assert (waiting.returncode, out) == (4, "")
     error = json.loads(err)
     assert error["type"] == "ResultUnavailable"
