@@ -22,7 +22,7 @@ from release_worker.cli.options import (
 from release_worker.cli.releases import Labels, Notes
 from release_worker.cli.render import console, count, one_line, print_json, say
 from release_worker.cli.rollbacks import AllChanges, AllowSharedImpact
-from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
+from release_worker.cli.waiting import DEFAULT_TIMEOUT, answer_to, client_from_environment
 
 if TYPE_CHECKING:
     from release_worker.domain.requests.import_bundle import ImportBundleResult
@@ -33,8 +33,6 @@ FileToWrite = Annotated[
 FileToRead = Annotated[
     Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True, help="What `export` wrote.")
 ]
-
-
 Into = Annotated[
     str,
     typer.Option(
@@ -112,10 +110,7 @@ def import_release(
             idempotency_key=idempotency_key,
             organization=organization,
         )
-        if no_wait:
-            show_accepted(handle, as_json=as_json)
-            return
-        result = result_of(handle, timeout=timeout)
+        result = answer_to(handle, no_wait=no_wait, timeout=timeout, as_json=as_json)
     print_json(result) if as_json else _show_imported(into, result, every_change=all_changes)
 
 
@@ -136,14 +131,12 @@ def _write_privately(file: Path, content: bytes) -> int:
 
 def _show_imported(toolset: str, result: "ImportBundleResult", *, every_change: bool) -> None:
     from release_worker.cli.changes import SHOWN, change_lines
-    from release_worker.cli.outcomes import show_new_release, undoing
+    from release_worker.cli.outcomes import kept, show_new_release, undoing
 
     show_new_release(toolset, result)
-    if result.backup_release_number is not None:
-        say(f"What was live before is kept as release {result.backup_release_number}.")
+    say(*kept(result.backup_release_number))
     if result.changes:
         say("", *change_lines(result.changes, limit=None if every_change else SHOWN, width=console().width))
     if result.warnings:
         say("", *(f"warning: {one_line(line, 500)}" for line in result.warnings))
-    made = result.release_number if result.created else None
-    say(*undoing(toolset, made=made, backup=result.backup_release_number))
+    say(*undoing(toolset, result, reaches_others=bool(result.warnings)))

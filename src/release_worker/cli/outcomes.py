@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from release_worker.domain.requests.create_release import CreateReleaseResult
+    from release_worker.domain.requests.import_bundle import ImportBundleResult
+    from release_worker.domain.requests.publish import PublishResult
     from release_worker.domain.requests.rollback import RollbackResult
 
 
@@ -26,7 +28,7 @@ def show_new_release(toolset: str, result: "CreateReleaseResult") -> None:
 def show_rollback(toolset: str, result: "RollbackResult", *, every_change: bool = False, asks: bool = False) -> None:
     """What was or would be restored. `asks`: whoever reads it is asked next whether to do it."""
     limit = None if every_change else SHOWN
-    say(_headline(toolset, result), *_kept(result))
+    say(_headline(toolset, result), *_outcome(result))
     if result.changes:
         say("", *change_lines(result.changes, limit=limit, width=console().width))
     if result.affected:
@@ -53,12 +55,18 @@ def _refused(refused: "Mapping[str, Any]") -> list[str]:
     return [f"Would be refused: {one_line(error.message, 500)} ({refused['type']}).", *advice(error)]
 
 
-def undoing(toolset: str, *, made: int | None, backup: int | None) -> list[str]:
-    """How a publication or an import is taken back that made the release of this number, if it made one."""
-    if made is None or (made == 1 and backup is None):
+def kept(backup: int | None) -> list[str]:
+    """Where live edits are that no release held."""
+    return [] if backup is None else [f"What was live before is kept as release {backup}."]
+
+
+def undoing(toolset: str, result: "PublishResult | ImportBundleResult", *, reaches_others: bool = False) -> list[str]:
+    """How a publication or an import is taken back, if it made a release. Undoing it reaches whom it reached."""
+    backup = result.backup_release_number
+    if not result.created or (result.release_number == 1 and backup is None):
         return []
-    before = "--previous" if backup is None else str(backup)
-    return ["", f"Undo it: {command_line('rollback', toolset, before)}"]
+    shared = ["--allow-shared-impact"] if reaches_others else []
+    return ["", f"Undo it: {command_line('rollback', toolset, backup or '--previous', *shared)}"]
 
 
 def _headline(toolset: str, result: "RollbackResult") -> str:
@@ -76,14 +84,12 @@ def _headline(toolset: str, result: "RollbackResult") -> str:
     return f"Rolled back {way}."
 
 
-def _kept(result: "RollbackResult") -> list[str]:
+def _outcome(result: "RollbackResult") -> list[str]:
     lines = []
-    outcome, backup = result.current_release_number, result.backup_release_number
+    outcome = result.current_release_number
     if not (result.noop or result.dry_run) and outcome != result.to_release_number:
         lines.append(f"Not all of it was restored: the outcome is release {outcome}.")
-    if backup is not None:
-        lines.append(f"What was live before is kept as release {backup}.")
-    return lines
+    return [*lines, *kept(result.backup_release_number)]
 
 
 def _ending(toolset: str, result: "RollbackResult") -> str | None:

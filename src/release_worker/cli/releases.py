@@ -17,7 +17,7 @@ from release_worker.cli.options import (
     parsed_labels,
 )
 from release_worker.cli.render import print_json
-from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
+from release_worker.cli.waiting import DEFAULT_TIMEOUT, answer_to, client_from_environment
 
 Notes = Annotated[str | None, typer.Option(metavar="TEXT", help="What this release is about.")]
 Labels = Annotated[
@@ -53,11 +53,6 @@ def release(
     without any of them ending. Interrupted and started again, it makes no release twice; with the key that it prints
     when it is interrupted, it waits for the same requests.
 
-    
-    Examples:
-      release-worker release acme/payments/billing --notes "build 991"
-      release-worker release --project acme/payments --label build=991
-
     Example: release-worker release acme/payments/billing --notes "build 991"
     """
     from release_worker.cli.bulk import release_all
@@ -81,10 +76,7 @@ def release(
             idempotency_key=idempotency_key,
             organization=organization,
         )
-        if no_wait:
-            show_accepted(handle, as_json=as_json)
-            return
-        result = result_of(handle, timeout=timeout)
+        result = answer_to(handle, no_wait=no_wait, timeout=timeout, as_json=as_json)
     print_json(result) if as_json else show_new_release(toolset, result)
 
 

@@ -15,7 +15,7 @@ from release_worker.cli.options import (
     ToolsetArgument,
 )
 from release_worker.cli.render import listed, print_json, say
-from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
+from release_worker.cli.waiting import DEFAULT_TIMEOUT, answer_to, client_from_environment, result_of
 
 Keep = Annotated[int, typer.Option(min=1, metavar="COUNT", help="How many of the newest releases stay in any case.")]
 
@@ -38,10 +38,7 @@ def prune(
     """
     with client_from_environment(waits=not no_wait) as client:
         handle = client.prune(toolset, keep=keep, actor=actor, organization=organization)
-        if no_wait:
-            show_accepted(handle, as_json=as_json)
-            return
-        result = result_of(handle, timeout=timeout)
+        result = answer_to(handle, no_wait=no_wait, timeout=timeout, as_json=as_json)
     if as_json:
         print_json(result)
     elif result.pruned:
@@ -106,6 +103,7 @@ def mark(
     """Say that release N is good or bad, and why.
 
     A rollback to a bad release is refused, unless it is forced; `prune` keeps the newest good release.
+
     Example: release-worker mark acme/payments/billing 41 bad --reason "refunds twice"
     """
     with client_from_environment(waits=True) as client:

@@ -1,7 +1,8 @@
 """`rollback` and `repair`: put a toolset back, with the plan before the eyes."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -19,11 +20,11 @@ from release_worker.cli.options import (
     ToolsetArgument,
 )
 from release_worker.cli.render import print_json, say
-from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
+from release_worker.cli.waiting import DEFAULT_TIMEOUT, answer_to, client_from_environment, result_of
 from release_worker.errors import ReleaseWorkerError
 
 if TYPE_CHECKING:
-    from release_worker.client import ReleaseClient, RequestHandle
+    from release_worker.client import ReleaseClient
     from release_worker.domain.requests.rollback import RollbackResult
 
 Plan = Annotated[
@@ -121,10 +122,8 @@ def rollback(
             handle: Any = client.apply_plan(toolset, apply, **whose)
         else:
             handle = client.rollback(toolset, **options, **whose, dry_run=plan)
-        if no_wait:
-            show_accepted(handle, as_json=as_json)
-            return
-        result = _planned(handle, timeout) if plan else result_of(handle, timeout=timeout)
+        with _only_a_plan() if plan else nullcontext():
+            result = answer_to(handle, no_wait=no_wait, timeout=timeout, as_json=as_json)
     _show(toolset, result, every_change=all_changes, as_json=as_json)
 
 
@@ -168,10 +167,8 @@ def repair(
             if _can_ask(yes, no_wait, as_json, idempotency_key):
                 _confirmed(client, toolset, as_rollback, timeout=timeout, every_change=all_changes)
             handle = client.repair(toolset, **options, idempotency_key=idempotency_key)
-        if no_wait:
-            show_accepted(handle, as_json=as_json)
-            return
-        result = _planned(handle, timeout) if plan else result_of(handle, timeout=timeout)
+        with _only_a_plan() if plan else nullcontext():
+            result = answer_to(handle, no_wait=no_wait, timeout=timeout, as_json=as_json)
     _show(toolset, result, every_change=all_changes, as_json=as_json)
 
 
@@ -201,7 +198,8 @@ def _confirmed(
     client: "ReleaseClient", toolset: str, asked: dict[str, Any], *, timeout: float, every_change: bool
 ) -> str | None:
     """The id of a plan that was shown and agreed to. Ends the command if there is nothing to agree to."""
-    planned = _planned(client.rollback(toolset, **asked, dry_run=True), timeout)
+    with _only_a_plan():
+        planned = result_of(client.rollback(toolset, **asked, dry_run=True), timeout=timeout)
     _show(toolset, planned, every_change=every_change, as_json=False, asks=True)
     if planned.noop:
         raise typer.Exit(DONE)
@@ -216,10 +214,11 @@ def _can_ask(*answered: object) -> bool:
     return not any(answered) and sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _planned(handle: "RequestHandle[RollbackResult]", timeout: float) -> "RollbackResult":
-    """The plan. Raises as `result_of`; an error that ends the wait says that only a plan is waited for."""
+@contextmanager
+def _only_a_plan() -> Iterator[None]:
+    """An error that ends the wait says that only a plan is waited for."""
     try:
-        return result_of(handle, timeout=timeout)
+        yield
     except ReleaseWorkerError as error:
         error.details["only_a_plan"] = True
         raise

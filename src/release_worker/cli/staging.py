@@ -19,7 +19,7 @@ from release_worker.cli.options import (
 from release_worker.cli.releases import Labels, Notes
 from release_worker.cli.render import command_line, console, print_json, say
 from release_worker.cli.rollbacks import AllChanges
-from release_worker.cli.waiting import DEFAULT_TIMEOUT, client_from_environment, result_of, show_accepted
+from release_worker.cli.waiting import DEFAULT_TIMEOUT, answer_to, client_from_environment, result_of
 
 if TYPE_CHECKING:
     from release_worker.domain.requests.publish import PublishResult
@@ -51,10 +51,7 @@ def create(
     """
     with client_from_environment(waits=not no_wait) as client:
         handle = client.stage(toolset, actor=actor, organization=organization)
-        if no_wait:
-            show_accepted(handle, as_json=as_json)
-            return
-        result = result_of(handle, timeout=timeout)
+        result = answer_to(handle, no_wait=no_wait, timeout=timeout, as_json=as_json)
     if as_json:
         print_json(result)
         return
@@ -117,10 +114,7 @@ def publish(
             idempotency_key=idempotency_key,
             organization=organization,
         )
-        if no_wait:
-            show_accepted(handle, as_json=as_json)
-            return
-        result = result_of(handle, timeout=timeout)
+        result = answer_to(handle, no_wait=no_wait, timeout=timeout, as_json=as_json)
     print_json(result) if as_json else _show_published(toolset, result)
 
 
@@ -185,11 +179,9 @@ def _show_difference(found: "StagedDifference", *, every_change: bool) -> None:
 
 
 def _show_published(toolset: str, result: "PublishResult") -> None:
-    from release_worker.cli.outcomes import show_new_release, undoing
+    from release_worker.cli.outcomes import kept, show_new_release, undoing
 
     show_new_release(toolset, result)
-    if result.backup_release_number is not None:
-        say(f"What was live before is kept as release {result.backup_release_number}.")
+    say(*kept(result.backup_release_number))
     say("The staged copy is deleted." if result.discarded else "The staged copy stays for the next edits.")
-    made = result.release_number if result.created else None
-    say(*undoing(toolset, made=made, backup=result.backup_release_number))
+    say(*undoing(toolset, result))

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+import typer
+
+from release_worker.cli.failures import DONE
 from release_worker.cli.render import command_line, console, print_json, say
 from release_worker.errors import NotConfigured, ReleaseWorkerError, ResultUnavailable
 
@@ -30,6 +33,14 @@ def client_from_environment(*, waits: bool) -> Iterator["ReleaseClient"]:
         raise NotConfigured(message, setting="RELEASE_WORKER_DATABASE_URL")
     with ReleaseClient.from_env() as client:
         yield client
+
+
+def answer_to(handle: "RequestHandle[R]", *, no_wait: bool, timeout: float, as_json: bool) -> R:
+    """The request's result, as `result_of`. With `--no-wait`, ends the command after saying that it is accepted."""
+    if no_wait:
+        show_accepted(handle, as_json=as_json)
+        raise typer.Exit(DONE)
+    return result_of(handle, timeout=timeout)
 
 
 def result_of(handle: "RequestHandle[R]", *, timeout: float) -> R:
