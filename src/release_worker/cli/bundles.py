@@ -133,7 +133,7 @@ def _show_imported(toolset: str, result: "ImportBundleResult", *, every_change: 
     from release_worker.cli.changes import SHOWN, change_lines
     from release_worker.cli.outcomes import kept, show_new_release, undoing
 
-    show_new_release(toolset, result)
+    show_new_release(toolset, result, overwritten=result.backup_release_number is not None)
     say(*kept(result.backup_release_number))
     if result.changes:
         say("", *change_lines(result.changes, limit=None if every_change else SHOWN, width=console().width))

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from release_worker.domain.requests.rollback import RollbackResult
 
 
-def show_new_release(toolset: str, result: "CreateReleaseResult") -> None:
-    """That a release was made, or that none was needed."""
+def show_new_release(toolset: str, result: "CreateReleaseResult", *, overwritten: bool = False) -> None:
+    """That a release was made, or that none was needed; `overwritten`: as live edits gave way to the current one."""
     number = result.release_number
     if result.created:
         say(f"Release {number} of {toolset} was made, and is current.")
+    elif overwritten:
+        say(f"{toolset} is again as its current release {number}, so that no new release was needed.")
     else:
         say(f"Nothing has changed since release {number} of {toolset}, which stays current.")
     say(f"toolset version {result.toolset_version}, digest {result.digest}")
@@ -61,9 +63,9 @@ def kept(backup: int | None) -> list[str]:
 
 
 def undoing(toolset: str, result: "PublishResult | ImportBundleResult", *, reaches_others: bool = False) -> list[str]:
-    """How a publication or an import is taken back, if it made a release. Undoing it reaches whom it reached."""
+    """How a publication or an import is taken back, if it changed anything. Undoing it reaches whom it reached."""
     backup = result.backup_release_number
-    if not result.created or (result.release_number == 1 and backup is None):
+    if backup is None and (not result.created or result.release_number == 1):
         return []
     shared = ["--allow-shared-impact"] if reaches_others else []
     return ["", f"Undo it: {command_line('rollback', toolset, backup or '--previous', *shared)}"]

@@ -181,7 +181,7 @@ def _show_difference(found: "StagedDifference", *, every_change: bool) -> None:
 def _show_published(toolset: str, result: "PublishResult") -> None:
     from release_worker.cli.outcomes import kept, show_new_release, undoing
 
-    show_new_release(toolset, result)
+    show_new_release(toolset, result, overwritten=result.backup_release_number is not None)
     say(*kept(result.backup_release_number))
     say("The staged copy is deleted." if result.discarded else "The staged copy stays for the next edits.")
     say(*undoing(toolset, result))
