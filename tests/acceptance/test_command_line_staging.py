@@ -178,3 +178,20 @@ def test_a_release_of_another_database_is_imported(
         other.dispose()
     assert run("import", str(file), "--into", billing.path, "--json").document["digest"] == digest
     assert live_state(served.engine, billing) == wanted
+
+
+def test_the_printed_way_back_from_an_import_works_although_it_reaches_other_toolsets(
+    run: CommandLine, served: Service, billing: Toolset, tmp_path: Path
+) -> None:
+    billing.project.toolset("neighbour", tools=[REFUND])
+    file = tmp_path / "billing.json"
+    run("release", billing.path)
+    run("export", billing.path, 1, str(file))
+    edit_everything(billing)
+    edited = live_state(served.engine, billing)
+    imported = run("import", str(file), "--into", billing.path, "--allow-shared-impact")
+    assert f"{billing.path} is again as its current release 1, so that no new release was needed." in imported.out
+    assert f"warning: changes what {billing.path.rpartition('/')[0]}/neighbour serves" in imported.out
+    [way_back] = re.findall(r"Undo it: \S*release-worker (.*)", imported.out)
+    assert run(*way_back.split()).status == 0
+    assert live_state(served.engine, billing) == edited
