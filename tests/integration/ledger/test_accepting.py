@@ -1,6 +1,5 @@
 """A request is written down once, whatever happens around it."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -14,8 +13,7 @@ from release_worker.store.accepting import KEY_WAIT, Accepted, accept_request
 from release_worker.store.engine import single_statement
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import ledger
-from tests.support.servers import Servers
-from tests.support.workers import Service, service
+from tests.support.workers import Service
 from tests.support.world import Toolset
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
@@ -51,13 +49,6 @@ def test_whoever_waits_for_a_key_while_its_toolset_gets_lost_is_told_to_try_agai
         with pytest.raises(VersionConflict):
             waiting.result(timeout=30)
     assert len(ledger(engine)) == 1
-
-
-@pytest.fixture
-def served(servers: Servers) -> Iterator[Service]:
-    """A broker that no worker takes anything from."""
-    with service(servers, broker_database=5) as made:
-        yield made
 
 
 def test_a_client_whose_connection_died_asks_on_a_new_one(served: Service) -> None:

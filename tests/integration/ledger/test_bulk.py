@@ -1,6 +1,5 @@
 """Many requests at once: accepted as a whole, found again by their key, and waited for together."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -17,24 +16,10 @@ from release_worker.errors import (
     ResultTimeout,
 )
 from tests.support.ledger import ask, ledger, mailbox, statuses
-from tests.support.servers import Servers
-from tests.support.workers import Service, published, service
+from tests.support.workers import Service, published
 from tests.support.world import Project, Toolset, World
 
 OWNER = "acme/payments"
-
-
-@pytest.fixture
-def served(servers: Servers) -> Iterator[Service]:
-    """A broker that no worker takes anything from."""
-    with service(servers, broker_database=3) as made:
-        yield made
-
-
-@pytest.fixture
-def client(served: Service) -> Iterator[ReleaseClient]:
-    with served.client() as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A queued request is cancelled, once, and never together with a claim."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from uuid import uuid4
@@ -29,22 +28,8 @@ from tests.support.kill_points import Killed, KillSwitch
 from tests.support.ledger import LATER, ask, claim, ledger, mailbox, record, statuses
 from tests.support.plug_ins import interrupted_by, raising
 from tests.support.records import releases_of
-from tests.support.servers import Servers
-from tests.support.workers import Service, published, service
+from tests.support.workers import Service, published
 from tests.support.world import Toolset
-
-
-@pytest.fixture
-def served(servers: Servers) -> Iterator[Service]:
-    """A broker that no worker takes anything from."""
-    with service(servers, broker_database=3) as made:
-        yield made
-
-
-@pytest.fixture
-def client(served: Service) -> Iterator[ReleaseClient]:
-    with served.client() as made:
-        yield made
 
 
 @pytest.fixture

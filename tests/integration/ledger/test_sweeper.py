@@ -1,7 +1,7 @@
 """The sweeper: what was asked and is no longer on its way is published again, and not too often, whoever sweeps."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -28,8 +28,7 @@ from tests.support.billing import a_full_toolset
 from tests.support.ledger import LATER, ask, claim, end_leases, grow_old, ledger, mailbox, make_due, record, statuses
 from tests.support.plug_ins import interrupted_by, raising
 from tests.support.records import releases_of
-from tests.support.servers import Servers
-from tests.support.workers import Service, published, service
+from tests.support.workers import Service, published
 from tests.support.world import Toolset
 
 PATIENCE = 15.0
@@ -40,19 +39,6 @@ ATTEMPTS = 3
 @pytest.fixture
 def billing(engine: Engine) -> Toolset:
     return a_full_toolset(engine)
-
-
-@pytest.fixture
-def served(servers: Servers) -> Iterator[Service]:
-    """A broker that no worker takes anything from."""
-    with service(servers, broker_database=3) as made:
-        yield made
-
-
-@pytest.fixture
-def client(served: Service) -> Iterator[ReleaseClient]:
-    with served.client() as made:
-        yield made
 
 
 def swept(engine: Engine, publish: Callable[[RequestRecord], None] = lambda _: None) -> Swept:

@@ -32,21 +32,8 @@ from tests.support.billing import a_full_toolset
 from tests.support.ledger import grow_old, ledger, mailbox, record, statuses
 from tests.support.operations import ACTOR
 from tests.support.servers import Servers
-from tests.support.workers import LONG, ROOT, Service, published, service
+from tests.support.workers import LONG, ROOT, Service, published
 from tests.support.world import Toolset
-
-
-@pytest.fixture
-def served(servers: Servers) -> Iterator[Service]:
-    """A broker that no worker takes anything from."""
-    with service(servers, broker_database=4) as made:
-        yield made
-
-
-@pytest.fixture
-def client(served: Service) -> Iterator[ReleaseClient]:
-    with served.client() as made:
-        yield made
 
 
 @pytest.fixture
