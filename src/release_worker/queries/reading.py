@@ -1,30 +1,30 @@
 """A connection for those who only look."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from release_worker.store.engine import ledger_transaction, make_engine, snapshot_transaction
 
 
-@contextmanager
-def reading(database_url: str) -> Iterator[Connection]:
+def reading(database_url: str) -> AbstractContextManager[Connection]:
     """One short transaction on a connection of its own. Raises NotConfigured and DatabaseUnavailable."""
-    engine = make_engine(database_url, application_name="release-worker")
-    try:
-        with ledger_transaction(engine) as connection:
-            yield connection
-    finally:
-        engine.dispose()
+    return _connected(database_url, ledger_transaction)
+
+
+def reading_one_moment(database_url: str) -> AbstractContextManager[Connection]:
+    """As `reading`, and every statement sees the state of the same moment."""
+    return _connected(database_url, snapshot_transaction)
 
 
 @contextmanager
-def reading_one_moment(database_url: str) -> Iterator[Connection]:
-    """As `reading`, and every statement sees the state of the same moment."""
+def _connected(
+    database_url: str, transaction: Callable[[Engine], AbstractContextManager[Connection]]
+) -> Iterator[Connection]:
     engine = make_engine(database_url, application_name="release-worker")
     try:
-        with snapshot_transaction(engine) as connection:
+        with transaction(engine) as connection:
             yield connection
     finally:
         engine.dispose()

@@ -1,7 +1,7 @@
 """Is every release of a toolset still what it was when it was made?"""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -102,12 +102,12 @@ class _History:
             else:
                 yield self._wrong(release.number, "release", release.digest, computed)
 
-    def promises(self, promised: Mapping[int, str]) -> Iterator[Mismatch]:
-        """Releases that have another digest than those who asked for them were told."""
-        for release in self.releases:
-            told = promised.get(release.number, release.digest)
-            if told != release.digest:
-                yield self._wrong(release.number, "digest in the ledger", told, release.digest)
+    def promises(self, promised: Iterable[tuple[int, str]]) -> Iterator[Mismatch]:
+        """Releases that have another digest than those who asked for them were told; pruned ones have none any more."""
+        stored = {release.number: release.digest for release in self.releases}
+        for number, told in promised:
+            if told != stored.get(number, told):
+                yield self._wrong(number, "digest in the ledger", told, stored[number])
 
     def chain(self, pruned: Collection[int]) -> Iterator[Mismatch]:
         """Numbers and predecessors of the releases."""

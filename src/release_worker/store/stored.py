@@ -8,6 +8,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.digests import NOTHING, StateDigests
+from release_worker.domain.requests.create_release import CreateReleaseResult
+from release_worker.domain.requests.kinds import KINDS
 from release_worker.store.owners.relations import CURRENT_RELEASE, organization_of
 from release_worker.store.parts import BUILT_IN_PARTS, Part
 from release_worker.store.parts.component_state import AS_STORED
@@ -189,10 +191,13 @@ def anything_pruned(connection: Connection, toolset_id: UUID) -> bool:
     return bool(connection.execute(parsed(query), {"toolset_id": toolset_id}).scalar_one())
 
 
-def promised_digests(connection: Connection, toolset_id: UUID) -> Mapping[int, str]:
-    """The digests of releases by number, as the ledger has told them to those who asked for the releases."""
+def promised_digests(connection: Connection, toolset_id: UUID) -> list[tuple[int, str]]:
+    """Numbers of releases with their digests, as the ledger has told them to those who asked for these releases."""
     query = """
-        SELECT CAST(result ->> 'release_number' AS bigint), result ->> 'digest' FROM release_requests
-        WHERE toolset_id = :toolset_id AND kind = 'create_release' AND status = 'succeeded'
+        SELECT DISTINCT CAST(result ->> 'release_number' AS bigint) AS number, result ->> 'digest' FROM release_requests
+        WHERE toolset_id = :toolset_id AND status = 'succeeded' AND kind = ANY (CAST(:kinds AS text[]))
+        ORDER BY number
     """
-    return {row[0]: row[1] for row in connection.execute(parsed(query), {"toolset_id": toolset_id})}
+    kinds = [name for name, kind in KINDS.items() if issubclass(kind.result, CreateReleaseResult)]
+    rows = connection.execute(parsed(query), {"toolset_id": toolset_id, "kinds": kinds})
+    return [(number, digest) for number, digest in rows]
