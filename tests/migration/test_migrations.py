@@ -6,9 +6,12 @@ import pytest
 from sqlalchemy import Connection, text
 
 from release_worker import migrations
+from release_worker.errors import NotConfigured
 from release_worker.migrations import objects
+from release_worker.operations.schema import upgrade_schema
 from release_worker.store.tables import metadata
 from tests.alembic_check import script_directory
+from tests.support.world import World
 
 SCHEMA = """
     SELECT 'column', table_name || '.' || column_name,
@@ -168,3 +171,17 @@ def test_upgrading_leaves_no_timeouts_behind_on_the_connection(empty: Connection
 def column(connection: Connection, query: str) -> list[Any]:
     """The first column of a query's rows."""
     return list(connection.execute(text(query)).scalars())
+
+
+def test_two_children_of_a_toolset_are_named_before_there_may_be_one_copy_only(empty: Connection) -> None:
+    migrations.upgrade(empty, "0013_marks")
+    empty.rollback()
+    billing = World(empty.engine).organization("acme").project("payments").toolset("billing")
+    children = [billing.project.toolset(slug) for slug in ("a", "b")]
+    for child in children:
+        child.edit(parent_toolset_id=billing.id)
+    url = empty.engine.url.render_as_string(hide_password=False)
+    with pytest.raises(NotConfigured, match=f"have parent_toolset_id {billing.id}, and a toolset has one staged copy"):
+        upgrade_schema(url)
+    children[0].edit(parent_toolset_id=None)
+    assert upgrade_schema(url).before == "0013_marks"
