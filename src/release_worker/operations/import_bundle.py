@@ -16,7 +16,7 @@ from release_worker.operations.taking_over import Incoming, TakenOver, TakeOver,
 from release_worker.state.registry import Registry
 from release_worker.state.states import State, live_state
 from release_worker.state.work import Work
-from release_worker.store.bundles import bundled_content, find_manifest
+from release_worker.store.bundles import bundled_content, find_manifest, refusing_what_does_not_fit
 from release_worker.store.capturing import Stamp
 from release_worker.store.owners.holding import hold_owners
 from release_worker.store.parts import BUILT_IN_PARTS
@@ -37,10 +37,12 @@ def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
     manifest = find_manifest(connection, request.bundle)
     bundled = _bundled_state(connection, manifest, registry, request.bundle)
     origin = f"release {manifest.release.release_number} of {printable(manifest.release.toolset, LONGEST_PATH)}"
-    plan = plan_take_over(connection, registry, subject, Incoming(bundled, f"the import of {origin}"))
+    with refusing_what_does_not_fit():
+        plan = plan_take_over(connection, registry, subject, Incoming(bundled, f"the import of {origin}"))
     check_expected_release(request.expected_current_release, plan.current)
     _refuse_what_would_stay(plan, manifest, registry)
-    warnings = _refuse_shared_impact(connection, registry, plan, request)
+    with refusing_what_does_not_fit():
+        warnings = _refuse_shared_impact(connection, registry, plan, request)
     stamp = Stamp(
         "release",
         request.actor,
@@ -48,7 +50,8 @@ def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
         notes=f"imported {origin}" if request.notes is None else request.notes,
         labels=request.labels,
     )
-    done = take_over(connection, registry, plan, stamp)
+    with refusing_what_does_not_fit():
+        done = take_over(connection, registry, plan, stamp)
     return _result(plan, done, warnings)
 
 

@@ -1,15 +1,20 @@
 """Bundles that are to be imported. One is kept for a day, and as long as an unfinished request names it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, exc
 
-from release_worker.domain.bundle import Manifest
+from release_worker.domain.bundle import Manifest, not_a_bundle
 from release_worker.errors import IntegrityMismatch, InvalidRequest
 from release_worker.store.statements import parsed
 
 # SQL: the content of component `name` in the bundle `:bundle`; NULL if it has none.
 _CONTENT = "(SELECT nullif(document -> 'contents' -> '{name}', 'null') FROM release_bundles WHERE digest = :bundle)"
+
+# What PostgreSQL says of a value that is not of its column's type, of its length, or against a rule of its table.
+_DOES_NOT_FIT = ("22", "54", "23502", "23514")
 
 
 def keep_bundle(connection: Connection, digest: str, text: str) -> None:
@@ -39,6 +44,19 @@ def find_manifest(connection: Connection, digest: str) -> Manifest:
 def bundled_content(component: str) -> str:
     """SQL: the content of a component in the bundle `:bundle`; NULL if it has none."""
     return _CONTENT.format(name=component.replace("'", "''"))
+
+
+@contextmanager
+def refusing_what_does_not_fit() -> Iterator[None]:
+    """Around what puts a bundle's contents into live tables. Raises UnsupportedContent if they do not take them: the
+    digests may be right, and the contents no release's all the same. It tells no value."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        state: str = getattr(error.orig, "sqlstate", None) or ""
+        if not state.startswith(_DOES_NOT_FIT) or state == "54001":  # which is about depth, and has words of its own
+            raise
+        raise not_a_bundle(f"a content of it does not fit into the live tables (SQLSTATE {state})") from error
 
 
 def forget_bundles(connection: Connection) -> None:

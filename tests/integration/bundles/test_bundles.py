@@ -1,12 +1,14 @@
 """A bundle is a release in a file: in another database it is the same state with the same digest, or nothing at all."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
 from release_worker.domain import canonical_json
+from release_worker.domain.digests import NOTHING, PARTS, release_digest
 from release_worker.domain.requests.import_bundle import ImportBundleResult
 from release_worker.embedded import EmbeddedServers
 from release_worker.errors import (
@@ -242,6 +244,52 @@ def test_hostile_names_of_where_a_bundle_comes_from_are_shown_as_escapes(engine:
     notes = release_of(engine, billing, 3).notes
     assert notes.startswith(r"imported release 1 of a\x1b[2J\x0abccc")
     assert len(notes) < 1_000
+
+
+ILL_TYPED: dict[str, Callable[[Any], object]] = {
+    "a position is a text": lambda made: made["tools"].update(positions=["x"] * len(made["tools"]["urns"])),
+    "a position is too large": lambda made: made["tools"].update(positions=[10**30] * len(made["tools"]["urns"])),
+    "tools are a list": lambda made: made.update(tools=[]),
+    "tools are a text": lambda made: made.update(tools="x"),
+    "settings are a list": lambda made: made.update(settings=[1]),
+    "a toolset has no name": lambda made: made["settings"].update(name=None),
+    "a deployment is a number": lambda made: made.update(deployment=7),
+    "definitions are a number": lambda made: made["deployment"].update(tools=7),
+    "a status is unknown": lambda made: made["deployment"].update(status="exploded"),
+    "prompts are a list": lambda made: made["system"].update(prompts=[]),
+    "variations are a text": lambda made: made.update(toolset_variations="x"),
+}
+
+
+@pytest.mark.parametrize("how", ILL_TYPED)
+def test_contents_of_other_types_are_refused_although_their_digests_are_right(
+    engine: Engine, billing: Toolset, how: str
+) -> None:
+    made = document(exported(engine, billing, 1))
+    ILL_TYPED[how](made["contents"])
+    edit_everything(billing)
+    before = whole_state(engine, billing)
+    with pytest.raises((UnsupportedContent, IntegrityMismatch)) as refused:
+        imported(engine, resealed(made), billing)
+    assert "\n" not in str(refused.value)
+    assert whole_state(engine, billing) == before
+
+
+def whole_state(engine: Engine, toolset: Toolset) -> object:
+    return live_state(engine, toolset), [one.release_number for one in releases_of(engine, toolset)]
+
+
+def resealed(made: dict[str, Any]) -> str:
+    """With all digests made right again, as anybody can."""
+    contents = made["contents"]
+    made["digests"] = {name: None if content is None else digest(content) for name, content in contents.items()}
+    for name, part in made["parts"].items():
+        digests = {one: made["digests"][one] or NOTHING for one in part["components"]}
+        composed = name in ("toolset_version", "source_state")
+        part["digest"] = digest(digests) if composed else digests[part["components"][0]]
+    made["digest"] = release_digest(**{name: made["parts"][name]["digest"] for name in PARTS}, plug_ins={})
+    described = {key: value for key, value in made.items() if key not in ("contents", "checksum")}
+    return canonical_json.dumps({**made, "checksum": digest(described)})
 
 
 def imported_as_kept(engine: Engine, checksum: str, toolset: Toolset) -> None:
