@@ -10,6 +10,7 @@ from celery import Celery
 from celery.signals import setup_logging, worker_process_shutdown
 
 from release_worker.broker.careful_transport import CarefulAMQP
+from release_worker.worker.chores import register_chores
 from release_worker.worker.config import defaults
 from release_worker.worker.logs import configure_logs
 from release_worker.worker.runtime import close_runtime
@@ -24,6 +25,7 @@ def make_app() -> Celery:
         # Among defaults the later win; what Celery calls configuration would lose to all of them.
         made.add_defaults(partial(import_module, "celeryconfig"))
     register_tasks(made)
+    register_chores(made)
     return made
 
 

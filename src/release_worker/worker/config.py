@@ -5,15 +5,16 @@ from typing import Any
 from kombu import Exchange, Queue
 
 from release_worker.broker.routing import (
+    CHORES,
     MAINTENANCE,
     QUEUE_NAMES,
     QUEUES,
     SHARED,
-    SWEEP,
     TASKS,
     addresses,
     transport_options,
 )
+from release_worker.domain.limits import Limits
 from release_worker.settings import Settings, read_settings
 
 
@@ -56,19 +57,18 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "task_create_missing_queues": False,
         "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in QUEUE_NAMES],
         "task_default_queue": "releases",
-        "task_routes": {SWEEP: {"queue": MAINTENANCE}}
+        "task_routes": {name: {"queue": MAINTENANCE} for name in CHORES}
         | {TASKS[kind]: {"queue": queue} for kind, queue in QUEUES.items()},
         # A rollback's queue is looked at before the releases that wait, every time.
         "broker_transport_options": {**transport_options(limits), "queue_order_strategy": "priority"},
-        # Whatever the broker lost is published again; any number of beats may tick, and late ticks are dropped.
-        "beat_schedule": {
-            "sweep": {
-                "task": SWEEP,
-                "schedule": limits.sweep_interval,
-                "options": {"queue": MAINTENANCE, "expires": limits.sweep_interval},
-            },
-        },
+        "beat_schedule": {name.removeprefix("release_worker."): _tick(name, limits) for name in CHORES},
         # Flower and the events of Celery show nothing without these.
         "worker_send_task_events": True,
         "task_track_started": True,
     }
+
+
+def _tick(chore: str, limits: Limits) -> dict[str, Any]:
+    """An entry of beat's schedule. A tick that comes late is dropped: the next one does its work."""
+    seconds = getattr(limits, CHORES[chore])
+    return {"task": chore, "schedule": seconds, "options": {"queue": MAINTENANCE, "expires": seconds}}

@@ -10,19 +10,14 @@ import structlog
 from celery import Celery, Task
 from celery.exceptions import Retry
 
-from release_worker.broker.publishing import message_again, publish
-from release_worker.broker.routing import IN_LEDGER, SWEEP, TASKS, TOOLSET
+from release_worker.broker.routing import IN_LEDGER, TASKS, TOOLSET
 from release_worker.domain import canonical_json
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.outcomes import Failed, Succeeded
-from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.requests.kinds import describe_kind
-from release_worker.errors import ReleaseWorkerError, TransientError, WorkerLost
+from release_worker.errors import ReleaseWorkerError, TransientError
 from release_worker.worker.inbox import Message
 from release_worker.worker.runtime import runtime_of
-from release_worker.worker.telling import tell
-
-logger = structlog.get_logger(__name__)
 
 
 def register_tasks(app: Celery) -> None:
@@ -37,7 +32,6 @@ def register_tasks(app: Celery) -> None:
             max_retries=DEFAULTS.retries,
             default_retry_delay=DEFAULTS.delay_after_loss,
         )
-    app.task(sweep, name=SWEEP, bind=True, ignore_result=True)
 
 
 def _entry(kind: str) -> Any:
@@ -75,19 +69,6 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
                 return plain
             case _:
                 assert_never(outcome)
-
-
-def sweep(task: Task) -> None:
-    """Publish again what the broker has lost; a tick of the static beat schedule."""
-
-    def publish_again(record: RequestRecord) -> None:
-        publish(task.app, message_again(record), kept=True)
-
-    swept = runtime_of(task.app).sweep(publish_again)
-    for request_id in swept.exhausted:
-        tell(Failed(WorkerLost(attempts=runtime_of(task.app).retry.attempts)), request_id=request_id)
-    if swept.published or swept.exhausted or swept.refused:
-        logger.warning("requests_swept", published=swept.published, exhausted=swept.exhausted, refused=swept.refused)
 
 
 def _try_again_later(task: Task, request_id: str, error: TransientError) -> NoReturn:

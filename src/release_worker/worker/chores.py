@@ -1,0 +1,41 @@
+"""What the worker does by the clock: tasks that beat sends, one for each name in `broker.routing.CHORES`.
+
+A chore finds its work in PostgreSQL. It may come late, twice, or at the same time as itself, and does no harm.
+"""
+
+from collections.abc import Callable, Mapping
+
+import structlog
+from celery import Celery, Task
+
+from release_worker.broker.publishing import message_again, publish
+from release_worker.broker.routing import CHORES, SWEEP
+from release_worker.domain.outcomes import Failed
+from release_worker.domain.request_record import RequestRecord
+from release_worker.errors import WorkerLost
+from release_worker.worker.runtime import runtime_of
+from release_worker.worker.telling import tell
+
+logger = structlog.get_logger(__name__)
+
+
+def register_chores(app: Celery) -> None:
+    """Give the app its chores. They send no events: Flower would show little else."""
+    for name in CHORES:
+        app.task(_CHORES[name], name=name, bind=True, ignore_result=True, send_events=False)
+
+
+def sweep(task: Task) -> None:
+    """Publish again what the broker has lost."""
+
+    def publish_again(record: RequestRecord) -> None:
+        publish(task.app, message_again(record), kept=True)
+
+    swept = runtime_of(task.app).sweep(publish_again)
+    for request_id in swept.exhausted:
+        tell(Failed(WorkerLost(attempts=runtime_of(task.app).retry.attempts)), request_id=request_id)
+    if swept.published or swept.exhausted or swept.refused:
+        logger.warning("requests_swept", published=swept.published, exhausted=swept.exhausted, refused=swept.refused)
+
+
+_CHORES: Mapping[str, Callable[[Task], None]] = {SWEEP: sweep}
