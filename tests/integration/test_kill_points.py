@@ -17,6 +17,7 @@ from release_worker.store.tables import metadata
 from release_worker.worker.policy import RetryPolicy
 from tests.support.billing import COMPONENTS, INVOICE, REFUND, a_full_toolset, active_deployment, edit_everything
 from tests.support.bundles import exported, keep
+from tests.support.events import events_of_request
 from tests.support.kill_points import STATUS, Killed, KillSwitch
 from tests.support.ledger import ask, end_leases, mailbox, record
 from tests.support.live_state import LiveState, live_state
@@ -138,6 +139,13 @@ SCENARIOS = {
     "a mark": Scenario(edit_and_release, "mark", [], {"release_number": 1, "mark": "good"}),
 }
 
+# The events of each kind of request that is carried out.
+TOLD = {
+    **dict.fromkeys(("create_release", "publish", "import_bundle"), ["release.created"]),
+    **dict.fromkeys(("rollback", "apply_plan", "repair"), ["rollback.succeeded"]),
+    "mark": ["release.marked"],
+}
+
 
 @pytest.fixture
 def mortal(database_url: str) -> Iterator[Engine]:
@@ -165,6 +173,7 @@ def assert_one_effect(
     assert len(rollbacks) == (scenario.kind in ("rollback", "apply_plan", "repair"))
     marks = [row for row in marks_of(engine, billing) if row.request_id == request_id]
     assert len(marks) == (scenario.kind == "mark")
+    assert events_of_request(engine, request_id) == list(TOLD.get(scenario.kind, ()))
     assert len(living_copies(engine, billing)) == scenario.copies
     assert mode_of(engine, billing) == scenario.fields.get("mode", "iteration")
     current = current_number(engine, billing)

@@ -19,8 +19,13 @@ GRANT SELECT ON
     organizations, projects, deployments, deployment_assets, tool_definitions, resource_definitions, toolsets,
     toolset_tools, toolset_resources, prompt_templates, system_configs, variations,
     toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components,
-    release_marks, toolset_rollbacks, release_requests, release_bundles, release_worker_alembic_version
+    release_marks, toolset_rollbacks, release_requests, release_bundles, release_worker_alembic_version,
+    release_events, release_event_deliveries
 TO release_worker_app, release_worker_worker, release_worker_reader;
+-- But the secrets that sign events are for the worker alone.
+GRANT SELECT (id, organization_id, project_id, types, url, secret_fingerprint, task, queue, after_seq, enabled,
+              disabled_reason, failures, failing_since, paused_until, leased_by, lease_until, created_by, created_at)
+ON release_event_subscriptions TO release_worker_app, release_worker_reader;
 
 -- The apps write live state, but not which release is current; and they ask.
 GRANT INSERT, UPDATE, DELETE ON
@@ -60,3 +65,6 @@ GRANT INSERT ON toolset_rollbacks TO release_worker_worker;
 GRANT INSERT, UPDATE ON release_requests TO release_worker_worker;
 -- To skip a bundle that is in use takes the right to update some column of it.
 GRANT DELETE, UPDATE (created_at) ON release_bundles TO release_worker_worker;
+-- Events of requests are written by a trigger, others by the worker, which delivers all of them.
+GRANT INSERT, UPDATE (dispatched_at), DELETE ON release_events TO release_worker_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON release_event_subscriptions, release_event_deliveries TO release_worker_worker;

@@ -178,7 +178,8 @@ def test_a_reader_reads_everything_and_writes_nothing(users: Users) -> None:
     a_done_toolset(users)
     tables = [table.name for table in metadata.sorted_tables]
     for table in tables:
-        assert refusal(users.reader, f"SELECT * FROM {table}") is None
+        refused = INSUFFICIENT_PRIVILEGE if table == "release_event_subscriptions" else None  # for its secrets
+        assert refusal(users.reader, f"SELECT * FROM {table}") == refused
     writes = """
         SELECT table_name, privilege_type FROM information_schema.column_privileges
         WHERE grantee = 'release_worker_reader' AND privilege_type <> 'SELECT'
@@ -188,6 +189,23 @@ def test_a_reader_reads_everything_and_writes_nothing(users: Users) -> None:
     """
     with users.owner.connect() as connection:
         assert connection.execute(text(writes)).all() == []
+
+
+def test_only_the_worker_reads_the_secrets_that_sign_events(users: Users) -> None:
+    columns = [column.name for column in metadata.tables["release_event_subscriptions"].columns]
+    for user in (users.app, users.reader):
+        for column in columns:
+            refused = INSUFFICIENT_PRIVILEGE if column == "secret" else None
+            assert refusal(user, f"SELECT {column} FROM release_event_subscriptions") == refused, column
+    assert refusal(users.worker, "SELECT * FROM release_event_subscriptions") is None
+
+
+def test_an_app_whose_request_is_refused_leaves_an_event_and_writes_none_itself(users: Users) -> None:
+    ask(users.app, "acme/payments/nothing")
+    assert number_of_rows(users.owner, "release_events") == 1
+    insert = "INSERT INTO release_events (type, data) VALUES ('release.created', '{}')"
+    assert refusal(users.app, insert) == INSUFFICIENT_PRIVILEGE
+    assert refusal(users.worker, insert) is None
 
 
 def test_a_worker_does_every_operation(users: Users) -> None:

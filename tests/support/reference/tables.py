@@ -4,7 +4,7 @@ from sqlalchemy import CheckConstraint, Column, Table, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import DefaultClause
 
-from release_worker.store.tables import live, metadata, records
+from release_worker.store.tables import events, live, metadata, records
 from tests.support.reference.markdown import code, document, paragraphs, table
 
 ABOUT = """
@@ -16,12 +16,11 @@ DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 def page() -> str:
-    of_live = {name for name, value in vars(live).items() if isinstance(value, Table)}
-    groups = [("Live state", live.__doc__, True), ("Records", records.__doc__, False)]
     sections = []
-    for title, docstring, is_live in groups:
-        sections += [f"## {title}", paragraphs(docstring)]
-        sections += [_table(one) for one in metadata.tables.values() if (one.name in of_live) == is_live]
+    for title, module in (("Live state", live), ("Records", records), ("Events", events)):
+        named = {name for name, value in vars(module).items() if isinstance(value, Table)}
+        sections += [f"## {title}", paragraphs(module.__doc__)]
+        sections += [_table(one) for one in metadata.tables.values() if one.name in named]
     return document("Tables", ABOUT, *sections)
 
 
