@@ -141,9 +141,9 @@ SCENARIOS = {
 
 # The events of each kind of request that is carried out.
 TOLD = {
-    **dict.fromkeys(("create_release", "publish", "import_bundle"), ["release.created"]),
-    **dict.fromkeys(("rollback", "apply_plan", "repair"), ["rollback.succeeded"]),
-    "mark": ["release.marked"],
+    **dict.fromkeys(("create_release", "publish", "import_bundle"), ("release.created",)),
+    **dict.fromkeys(("rollback", "apply_plan", "repair"), ("rollback.succeeded",)),
+    "mark": ("release.marked",),
 }
 
 
