@@ -28,19 +28,64 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
 
-    database_url: str | None = Field(default=None, repr=False)
-    broker_url: str | None = Field(default=None, repr=False)
-    result_backend: str | None = Field(default=None, repr=False)
-    redis_url: str | None = Field(default=None, repr=False)
-    # False for a pooler in transaction mode that does not keep track of prepared statements.
-    prepared_statements: bool = True
-    # Seconds. What is not set is derived from what is.
-    soft_time_limit: _Seconds | None = None
-    hard_time_limit: _Seconds | None = None
-    visibility_timeout: _Seconds | None = None
-    lease_seconds: _Seconds | None = None
-    # Patterns of keys whose values are not shown, separated by commas.
-    secret_keys: str | None = None
+    # What each is for is its description, from which the table in docs/reference/settings.md is made.
+    database_url: str | None = Field(
+        default=None, repr=False, description="PostgreSQL; `postgresql://` or `postgresql+psycopg://`"
+    )
+    broker_url: str | None = Field(
+        default=None, repr=False, description="Celery's broker; `redis://`, `rediss://`, `redis+socket://` or `unix://`"
+    )
+    result_backend: str | None = Field(
+        default=None, repr=False, description="Celery's result backend; optional, the ledger has every result"
+    )
+    redis_url: str | None = Field(
+        default=None, repr=False, description="the locks; by default the broker, if that is Redis"
+    )
+    prepared_statements: bool = Field(
+        default=True,
+        description=(
+            "`true` by default; `false` behind PgBouncer in transaction mode, unless its `max_prepared_statements` is "
+            "above 0 (the default from 1.24 on). Clients and workers both need it; an app's own engine needs "
+            "`prepare_threshold=None`"
+        ),
+    )
+    extra_queues: str | None = Field(
+        default=None,
+        description=(
+            "queues that the worker reads beside its own three, separated by commas: `celery`, so that messages "
+            "arrive that name no queue. Only if nobody else uses them: a worker throws away the messages of others' "
+            "tasks"
+        ),
+    )
+    soft_time_limit: _Seconds | None = Field(
+        default=None,
+        description=(
+            "seconds after which an operation is stopped and tried again; 90. PostgreSQL ends a single statement 10 s "
+            "earlier by itself"
+        ),
+    )
+    hard_time_limit: _Seconds | None = Field(
+        default=None,
+        description="seconds after which the process of a task is killed; 120, or 30 s more than the soft limit",
+    )
+    visibility_timeout: _Seconds | None = Field(
+        default=None,
+        description=(
+            "seconds after which the broker delivers a message again that no worker acknowledged; 300, or what the "
+            "other limits need. The shortest of any consumer wins: give workers and Flower the same"
+        ),
+    )
+    lease_seconds: _Seconds | None = Field(
+        default=None, description="seconds for which a worker that has gone silent keeps its toolset; 15"
+    )
+    secret_keys: str | None = Field(
+        default=None,
+        description=(
+            "patterns of keys whose values are never in plans, results, differences or logs, separated by commas; "
+            "`*key*`, `*secret*`, `*token*`, `*password*`, `*passwd*`, `*passphrase*`, `*credential*`, "
+            "`*authorization*`, `*cookie*`, `*bearer*`, `*dsn*`, `*connection_string*`"
+        ),
+    )
 
     @field_validator("database_url")
     @classmethod
@@ -87,6 +132,11 @@ class Settings(BaseSettings):
     def secrets(self) -> SecretKeys:
         """The keys whose values are not shown."""
         return DEFAULT_SECRET_KEYS if self.secret_keys is None else SecretKeys.parse(self.secret_keys)
+
+    @property
+    def queues_beside_ours(self) -> list[str]:
+        """The names of the extra queues."""
+        return [name.strip() for name in (self.extra_queues or "").split(",") if name.strip()]
 
     def require(self, name: str) -> str:
         """The value of a setting that must be there. Raises NotConfigured."""

@@ -1,26 +1,66 @@
 """Where the worker's Celery settings come from."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from release_worker.broker.routing import SWEEP
 from release_worker.worker.app import make_app
 
 
-def test_a_deployments_celeryconfig_comes_on_top_of_the_packages_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "celeryconfig.py").write_text("worker_soft_shutdown_timeout = 5\nworker_concurrency = 3\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "celeryconfig", raising=False)
+@pytest.fixture
+def celeryconfig(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The `celeryconfig.py` of the directory that the worker starts in, which is not on the path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(Path.cwd()))])
     monkeypatch.setenv("RELEASE_WORKER_BROKER_URL", "redis://broker.test/0")
+    monkeypatch.delitem(sys.modules, "celeryconfig", raising=False)
+    yield tmp_path / "celeryconfig.py"
+    sys.modules.pop("celeryconfig", None)
+
+
+def test_a_deployments_celeryconfig_comes_on_top_of_the_packages_settings(celeryconfig: Path) -> None:
+    celeryconfig.write_text("import os\nworker_soft_shutdown_timeout = 5\nworker_concurrency = 3\n")
 
     settings = make_app().conf
-    soft_shutdown_timeout = settings.worker_soft_shutdown_timeout
-    sys.modules.pop("celeryconfig")
 
-    assert soft_shutdown_timeout == 5
+    assert settings.worker_soft_shutdown_timeout == 5
     assert settings.worker_concurrency == 3
     assert settings.task_acks_late is True
     assert settings.broker_url == "redis://broker.test/0"
+    assert "os" not in settings
+
+
+def test_a_celeryconfig_finds_what_lies_beside_it(celeryconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (celeryconfig.parent / "numbers_of_ours.py").write_text("CHILDREN = 7\n")
+    celeryconfig.write_text("from numbers_of_ours import CHILDREN as worker_concurrency\n")
+    monkeypatch.delitem(sys.modules, "numbers_of_ours", raising=False)
+
+    assert make_app().conf.worker_concurrency == 7
+
+
+def test_beats_schedule_routes_and_transport_options_of_a_deployment_are_added_to_ours(celeryconfig: Path) -> None:
+    celeryconfig.write_text(
+        "beat_schedule = {'nightly': {'task': 'theirs.nightly', 'schedule': 60.0}}\n"
+        "task_routes = {'theirs.*': {'queue': 'theirs'}}\n"
+        "broker_transport_options = {'global_keyprefix': 'team:', 'socket_timeout': 3}\n"
+    )
+
+    made = make_app()
+    settings = made.conf
+
+    assert settings.beat_schedule["sweep"]["task"] == SWEEP
+    assert settings.beat_schedule["nightly"]["task"] == "theirs.nightly"
+    options = settings.broker_transport_options
+    assert (options["global_keyprefix"], options["socket_timeout"], options["visibility_timeout"]) == ("team:", 3, 300)
+    router = made.amqp.router
+    assert router.query_router(router.routes[0], "theirs.nightly", (), {}, {}, None)["queue"] == "theirs"
+    assert router.query_router(router.routes[1], "release_worker.rollback", (), {}, {}, None)["queue"] == "rollbacks"
+
+
+def test_an_entry_of_ours_can_be_changed_by_its_name(celeryconfig: Path) -> None:
+    celeryconfig.write_text(f"beat_schedule = {{'sweep': {{'task': '{SWEEP}', 'schedule': 11.0}}}}\n")
+
+    assert make_app().conf.beat_schedule["sweep"]["schedule"] == 11.0

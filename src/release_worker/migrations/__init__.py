@@ -38,6 +38,11 @@ def head_revision() -> str:
     return head
 
 
+def knows(revision: str) -> bool:
+    """Whether the revision is one of this package's."""
+    return any(script.revision == revision for script in ScriptDirectory.from_config(_config(None)).walk_revisions())
+
+
 def differences(connection: Connection) -> list[object]:
     """How the database differs from what the code has: Alembic's tuples for tables, then sentences about functions and
     triggers. Empty if they agree."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from alembic.util import CommandError
@@ -36,6 +37,15 @@ class SchemaState:
     @property
     def ok(self) -> bool:
         return self.revision == self.needed and not self.differences
+
+
+class SchemaAge(Enum):
+    """The database's schema beside the one that this version makes. NEWER is one that this version does not know."""
+
+    MISSING = auto()
+    OLDER = auto()
+    SAME = auto()
+    NEWER = auto()
 
 
 def upgrade_schema(database_url: str) -> SchemaUpgrade:
@@ -75,6 +85,18 @@ def check_schema(database_url: str) -> SchemaState:
         others = migrations.objects.taken(connection) if revision is None else []
     differences = tuple(_described(difference) for difference in found)
     return SchemaState(revision, needed, differences, _in_the_way(others) if others else None)
+
+
+def schema_age(database_url: str) -> SchemaAge:
+    """Whether the database has this version's schema, by its revision alone. Raises NotConfigured and
+    DatabaseUnavailable."""
+    with _connected(database_url) as connection:
+        revision = migrations.current_revision(connection)
+    if revision is None:
+        return SchemaAge.MISSING
+    if revision == migrations.head_revision():
+        return SchemaAge.SAME
+    return SchemaAge.OLDER if migrations.knows(revision) else SchemaAge.NEWER
 
 
 @contextmanager

@@ -1,42 +1,72 @@
 """The Celery app. Making it opens nothing and reads nothing: Celery asks for the configuration when it first needs
 it."""
 
-from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
+import click
 from celery import Celery
-from celery.signals import setup_logging, worker_process_shutdown
+from celery.signals import (
+    celeryd_after_setup,
+    setup_logging,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutting_down,
+)
 
 from release_worker.broker.careful_transport import CarefulAMQP
+from release_worker.errors import NotConfigured
 from release_worker.worker.chores import register_chores
 from release_worker.worker.config import defaults
+from release_worker.worker.deployment import on_top_of
 from release_worker.worker.logs import configure_logs
+from release_worker.worker.readiness import Readiness
 from release_worker.worker.runtime import close_runtime
 from release_worker.worker.tasks import register_tasks
 
 
 def make_app() -> Celery:
-    """The worker's app: the package's settings, and those of a `celeryconfig` module on the path on top of them."""
+    """The worker's app: the package's settings, and those of the deployment's `celeryconfig` on top of them."""
     made = Celery("release_worker", amqp=CarefulAMQP, set_as_current=False)
-    made.add_defaults(defaults)
-    if find_spec("celeryconfig"):
-        # Among defaults the later win; what Celery calls configuration would lose to all of them.
-        made.add_defaults(partial(import_module, "celeryconfig"))
+    made.add_defaults(_configuration)
     register_tasks(made)
     register_chores(made)
     return made
+
+
+def _configuration() -> dict[str, Any]:
+    """Raises NotConfigured; for Celery's command line, an error that it prints as one line."""
+    try:
+        return on_top_of(defaults())
+    except NotConfigured as error:
+        if click.get_current_context(silent=True) is None:
+            raise
+        raise click.ClickException(str(error)) from error
 
 
 def _on_setup_logging(loglevel: Any = None, **_: Any) -> None:
     configure_logs(loglevel)
 
 
-def _on_shutdown(**_: Any) -> None:
+def _on_worker_setup(**_: Any) -> None:
+    _readiness.check()
+
+
+def _on_worker_ready(**_: Any) -> None:
+    _readiness.keep_checking()
+
+
+def _on_worker_shutting_down(**_: Any) -> None:
+    _readiness.stop()
+
+
+def _on_process_shutdown(**_: Any) -> None:
     close_runtime(app)
 
 
 app = make_app()
+_readiness = Readiness()
 setup_logging.connect(_on_setup_logging)
-worker_process_shutdown.connect(_on_shutdown)
+celeryd_after_setup.connect(_on_worker_setup)
+worker_ready.connect(_on_worker_ready)
+worker_shutting_down.connect(_on_worker_shutting_down)
+worker_process_shutdown.connect(_on_process_shutdown)

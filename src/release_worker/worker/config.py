@@ -55,7 +55,9 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         # A mistyped queue must not make a list that nobody reads.
         "task_create_missing_queues": False,
-        "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in QUEUE_NAMES],
+        "task_queues": [
+            Queue(name, Exchange(name), routing_key=name) for name in (*QUEUE_NAMES, *settings.queues_beside_ours)
+        ],
         "task_default_queue": "releases",
         "task_routes": {name: {"queue": MAINTENANCE} for name in CHORES}
         | {TASKS[kind]: {"queue": queue} for kind, queue in QUEUES.items()},

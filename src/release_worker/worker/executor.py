@@ -1,5 +1,6 @@
 """One attempt at a claimed request: carry it out, write its outcome down, and log it."""
 
+import time
 from typing import assert_never
 
 import structlog
@@ -17,7 +18,7 @@ from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import fail, postpone, renew_lease
 from release_worker.worker.heartbeat import Heartbeat
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
-from release_worker.worker.telling import tell
+from release_worker.worker.telling import about_request, tell
 from release_worker.worker.toolset_lock import ToolsetLock
 
 logger = structlog.get_logger(__name__)
@@ -39,9 +40,10 @@ class Executor:
 
     def attempt(self, claim: Claim, lock: ToolsetLock) -> Outcome:
         """Carry a claimed request out while its lock is held. Raises only if the outcome could not be written down."""
+        begun = time.monotonic()
         logger.info("request_started", request_id=claim.id, **_about(claim))
         outcome = self._written_down(claim, self._carried_out(claim, lock))
-        tell(outcome, request_id=claim.id, **_about(claim))
+        tell(outcome, request_id=claim.id, **_about(claim), duration=round(time.monotonic() - begun, 3))
         return outcome
 
     def _carried_out(self, claim: Claim, lock: ToolsetLock) -> Succeeded | Failed | Postponed:
@@ -89,4 +91,4 @@ class Executor:
 
 def _about(claim: Claim) -> dict[str, object]:
     """What every line says of an attempt."""
-    return {"kind": claim.kind, "attempt": claim.attempt, "toolset_id": str(claim.toolset_id)}
+    return {"attempt": claim.attempt, "toolset_id": str(claim.toolset_id), **about_request(claim.kind, claim.payload)}

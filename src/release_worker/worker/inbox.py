@@ -19,7 +19,7 @@ from release_worker.errors import (
 )
 from release_worker.store.accepting import KEY_WAIT, Refusal, accept_request, find_same_request, refuse_request
 from release_worker.store.engine import ledger_transaction, single_statement
-from release_worker.worker.telling import tell
+from release_worker.worker.telling import about_request, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ class Inbox:
     def _refuse(self, refusal: Refusal) -> None:
         with ledger_transaction(self._engine) as connection:
             refuse_request(connection, refusal)
-        tell(Failed(refusal.error), request_id=refusal.request_id, kind=refusal.kind)
+        about = about_request(refusal.kind, refusal.payload)
+        tell(Failed(refusal.error), request_id=refusal.request_id, **about)
 
 
 def _legible(message: Message) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 import logging
 import sys
 
+import click
 import structlog
+from click.core import ParameterSource
 
 
 def configure_logs(level: int | str | None = None) -> None:
-    """Send our lines and those of the libraries through one handler."""
+    """Send our lines and those of the libraries through one handler. The level is INFO unless somebody asked for
+    another."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -34,6 +37,13 @@ def configure_logs(level: int | str | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level or logging.INFO)
+    root.setLevel(level if level and _asked_for() else logging.INFO)
     # It logs each result, with the values that a rollback changed. The executor logs how requests end.
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+
+
+def _asked_for() -> bool:
+    """Whether the level is no default of Celery's command line, which is WARNING: failed requests would be all that a
+    worker says."""
+    context = click.get_current_context(silent=True)
+    return context is None or context.get_parameter_source("loglevel") is not ParameterSource.DEFAULT

@@ -1,11 +1,8 @@
-"""The settings: names, what they mean (README says it), types and defaults, and the rules between limits."""
-
-import re
+"""The settings: names, what they mean, defaults, and the rules between limits."""
 
 from release_worker.domain.limits import RULES
 from release_worker.settings import PREFIX, Settings, given_settings
 from tests.support.reference.markdown import code, document, table
-from tests.support.repository import read
 
 ABOUT = """
 Settings are variables of the environment. Nothing else is read from there. The same limits belong to every worker,
@@ -18,11 +15,10 @@ fixed, or are derived from those that are: `domain/limits.py` has them all.
 
 
 def page() -> str:
-    said = dict(re.findall(rf"^\| `({PREFIX}\w+)` \| (.*) \|$", read("README.md"), re.MULTILINE))
-    rows = []
-    for name, field in Settings.model_fields.items():
-        variable = f"{PREFIX}{name.upper()}"
-        rows.append([code(variable), said[variable], _default(name, field.default)])
+    rows = [
+        [code(f"{PREFIX}{name.upper()}"), field.description or "", _default(name, field.default)]
+        for name, field in Settings.model_fields.items()
+    ]
     rules = (
         [f"{f'{rule.times} * ' if rule.times > 1 else ''}({' + '.join(rule.terms)})", rule.at_most, rule.reason]
         for rule in RULES
