@@ -1,0 +1,1 @@
+"""A simulation of workers, queues and toolsets, in simulated seconds: it predicts how long requests wait."""
