@@ -2,7 +2,9 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -78,6 +80,13 @@ class Settings(BaseSettings):
     lease_seconds: _Seconds | None = Field(
         default=None, description="seconds for which a worker that has gone silent keeps its toolset; 15"
     )
+    health_directory: Path | None = Field(
+        default=None,
+        description=(
+            "where the workers and beats of a host say every few seconds how they are, for `release-worker "
+            "healthcheck`; by default a directory of the user's below the temporary one"
+        ),
+    )
     secret_keys: str | None = Field(
         default=None,
         description=(
@@ -144,6 +153,11 @@ class Settings(BaseSettings):
         if value is None:
             raise NotConfigured(f"{PREFIX}{name.upper()} is not set", setting=f"{PREFIX}{name.upper()}")
         return value
+
+    @property
+    def signs_directory(self) -> Path:
+        """`health_directory`, or a directory of this user's."""
+        return self.health_directory or Path(tempfile.gettempdir()) / f"release-worker-{os.geteuid()}"
 
     @property
     def is_empty(self) -> bool:

@@ -46,6 +46,8 @@ CHANGES: list[tuple[str, float, str]] = [
     ("lease", 16, "behind a silent worker"),
     ("patience", 14, "behind a silent worker"),
     ("sweep_interval", 16, "as often as requests become overdue"),
+    ("sign_interval", 10.1, "late with a sign of life"),
+    ("sign_lapse", 14, "late with a tick"),
     ("patience", 296, "notice a lost message"),
     ("restore_interval", 241, "another visibility timeout"),
     ("restore_mutex", 296, "another visibility timeout"),

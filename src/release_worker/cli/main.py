@@ -28,6 +28,7 @@ from release_worker.cli import (
 from release_worker.cli.demo import demo
 from release_worker.cli.dev import dev
 from release_worker.cli.failures import DONE, FAILED, report, report_defect, report_usage
+from release_worker.cli.healthcheck import healthcheck
 from release_worker.cli.log import log
 from release_worker.errors import ReleaseWorkerError
 
@@ -89,6 +90,7 @@ app.command("import")(bundles.import_release)
 app.command()(staging.mode)
 app.add_typer(staging.app, name="staging")
 app.add_typer(requests.app, name="requests")
+app.command(short_help="Say in one line whether this host's worker can work and does.")(healthcheck)
 app.add_typer(database.app, name="db")
 
 

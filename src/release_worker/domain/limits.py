@@ -53,6 +53,10 @@ class Limits:
     patience: float = 15.0  # for which a request may wait before its message counts as lost
     sweep_interval: float = 5.0
 
+    # Signs of life, for probes.
+    sign_interval: float = 5.0  # of a worker; a beat gives one with each of its ticks
+    sign_lapse: float = 30.0  # then a process that gave no further sign counts as stuck
+
     # TERM and QUIT let what runs finish, for so long.
     soft_shutdown_timeout: float = 60
 
@@ -158,6 +162,14 @@ RULES = (
     Rule(
         ("sweep_interval",), "patience",
         reason="the sweeper must look at least as often as requests become overdue",
+    ),
+    Rule(
+        ("sign_interval",), "sign_lapse", times=3,
+        reason="a worker that is late with a sign of life must not count as stuck",
+    ),
+    Rule(
+        ("sweep_interval",), "sign_lapse", times=3,
+        reason="a beat that is late with a tick must not count as stuck",
     ),
     Rule(
         ("patience", "sweep_interval"), "visibility_timeout",

@@ -10,10 +10,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from release_worker.migrations import objects
+from release_worker.store.schema_version import VERSION_TABLE as VERSION_TABLE
 from release_worker.store.tables import metadata
-
-# The apps may keep an Alembic history of their own in the same database.
-VERSION_TABLE = "release_worker_alembic_version"
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 from celery import Celery
 from celery.signals import (
+    beat_init,
     celeryd_after_setup,
     setup_logging,
     worker_process_shutdown,
@@ -14,6 +15,7 @@ from celery.signals import (
 )
 
 from release_worker.broker.careful_transport import CarefulAMQP
+from release_worker.broker.signing_beat import give_signs
 from release_worker.errors import NotConfigured
 from release_worker.worker.chores import register_chores
 from release_worker.worker.config import defaults
@@ -70,3 +72,4 @@ celeryd_after_setup.connect(_on_worker_setup)
 worker_ready.connect(_on_worker_ready)
 worker_shutting_down.connect(_on_worker_shutting_down)
 worker_process_shutdown.connect(_on_process_shutdown)
+beat_init.connect(give_signs)

@@ -47,7 +47,7 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         # A task that runs twice is harmless here; killing one in its commit is not needed.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         # A lost connection must not end a worker that has a task running.
-        "worker_consumer": "release_worker.broker.steady_consumer:SteadyConsumer",
+        "worker_consumer": "release_worker.broker.signing_consumer:SigningConsumer",
         # Wait for the broker for ever: whoever runs the worker decides when it has waited enough.
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,

@@ -1,0 +1,17 @@
+"""Whether the broker answers, for a probe."""
+
+from kombu import Connection
+from kombu.exceptions import OperationalError
+
+from release_worker.broker.routing import transport_options
+from release_worker.domain.limits import Limits
+from release_worker.errors import BrokerUnavailable
+
+
+def reach(broker_url: str, limits: Limits) -> None:
+    """Connect as a worker does. Raises BrokerUnavailable."""
+    with Connection(broker_url, transport_options=transport_options(limits), connect_timeout=5) as connection:
+        try:
+            connection.connect()
+        except (OperationalError, *connection.connection_errors, *connection.channel_errors) as error:
+            raise BrokerUnavailable(reason=str(error) or type(error).__name__) from error

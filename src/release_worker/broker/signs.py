@@ -1,0 +1,99 @@
+"""Signs of life: files that workers and beats write every few seconds, so that a probe on the same host knows how they
+are without asking over the network."""
+
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+Role = Literal["worker", "beat"]
+# A worker consumes, or waits for its broker; a beat has published.
+State = Literal["consuming", "waiting", "publishing"]
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """What a process last said of itself, and when, in the seconds of the host's monotonic clock."""
+
+    role: Role
+    name: str
+    state: State
+    queues: Sequence[str]
+    pid: int
+    at: float
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was given; below zero if the host was started anew since."""
+        return time.monotonic() - self.at
+
+
+class SignFile:
+    """The file of one process; the next process with the same name replaces it."""
+
+    def __init__(self, directory: Path, role: Role, name: str) -> None:
+        self._path = directory / f"{role}-{re.sub(r'[^a-zA-Z0-9_.@-]', '_', name)}.json"
+        self._role, self._name, self._pid = role, name, os.getpid()
+        self._warned = False
+
+    def write(self, state: State, queues: Sequence[str] = ()) -> None:
+        """Say how it is, now. A worker that cannot write goes on with its work; the log has the reason once."""
+        sign = Sign(self._role, self._name, state, list(queues), self._pid, time.monotonic())
+        new = self._path.with_suffix(f".{self._pid}.new")
+        try:
+            _make_ours(self._path.parent)
+            new.write_text(json.dumps(asdict(sign)), encoding="utf-8")
+            new.replace(self._path)
+        except OSError as error:
+            if not self._warned:
+                logger.warning("sign_of_life_not_written", file=str(self._path), error=str(error))
+            self._warned = True
+
+    def remove(self) -> None:
+        """At the end of the process; a child that inherited this removes nothing."""
+        if os.getpid() == self._pid:
+            with suppress(OSError):
+                self._path.unlink()
+
+
+def signs_in(directory: Path, role: Role) -> list[Sign]:
+    """The signs of the processes that are still there; the others' files are removed. Raises OSError if the directory
+    belongs to somebody else."""
+    if not directory.exists():
+        return []
+    _make_ours(directory)
+    found = []
+    for file in sorted(directory.glob(f"{role}-*.json")):
+        with suppress(OSError, ValueError, TypeError):
+            sign = Sign(**json.loads(file.read_text(encoding="utf-8")))
+            if _is_alive(sign.pid):
+                found.append(sign)
+            else:
+                file.unlink()
+    return found
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _make_ours(directory: Path) -> None:
+    """Make the directory, for us alone. In a temporary directory that all share, its name may be taken."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if directory.lstat().st_uid not in (os.geteuid(), 0):
+        raise PermissionError(f"{directory} belongs to somebody else")
