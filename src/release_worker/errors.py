@@ -13,6 +13,8 @@
     │   ├── IdempotencyConflict
     │   ├── StaleState
     │   ├── ReleaseMarkedBad
+    │   ├── Frozen
+    │   ├── FreezeNotFound
     │   ├── MissingDependencies
     │   ├── SharedStateImpact
     │   ├── IntegrityMismatch
@@ -135,6 +137,21 @@ class ReleaseMarkedBad(PermanentError):
     """`marked_by` said that release `release_number` of `toolset` is bad, and perhaps why (`reason`)."""
 
     sentence = "release {release_number} of {toolset} is marked bad"
+
+
+class Frozen(PermanentError):
+    """The toolsets of `scope`, a project's or an organization's path, are to stay as they are from `starts_at` until
+    `ends_at`, for a `reason`; `id` is the freeze's. `override_freeze` of the request does it all the same."""
+
+    sentence = (
+        "{scope} is frozen until {ends_at} (override it with --override-freeze REASON or override_freeze): {reason}"
+    )
+
+
+class FreezeNotFound(PermanentError):
+    """There is no freeze of this id (`freeze`)."""
+
+    sentence = "there is no freeze {freeze}"
 
 
 class MissingDependencies(PermanentError):

@@ -12,12 +12,13 @@ from release_worker.broker.routing import BEHIND_OTHERS, IN_LEDGER, TOOLSET, Row
 from release_worker.domain.outcomes import Failed, Succeeded
 from release_worker.domain.request_record import Claim, RequestRecord
 from release_worker.domain.requests.check_drift import CheckDrift, CheckDriftResult
-from release_worker.domain.requests.kinds import validate_request
+from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.requests.pin import PinResult
 from release_worker.domain.requests.request import Request
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Subject
 from release_worker.errors import InvalidRequest, ReleaseNotFound, ReleaseWorkerError
+from tests.support.kinds import VALID
 
 PATH, ID = "acme/payments/billing", "0193a3c1-0000-7000-8000-000000000001"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -222,12 +223,27 @@ def test_the_fields_that_differ_are_named_but_for_how_the_toolset_is_named() -> 
 
 
 def test_a_field_that_came_later_is_left_out_until_it_is_used_so_that_an_older_worker_understands() -> None:
-    plain, used = request("rollback", release_number=3), request("rollback", to="previous", allow_bad=True)
+    plain = request("rollback", release_number=3)
+    used = request("rollback", to="previous", allow_bad=True, override_freeze="why")
     for field in Rollback.later:
         assert field not in plain.payload()
         assert field not in plain.arguments()
         assert field in used.payload()
         assert field in used.arguments()
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if "override_freeze" in kind.model_fields])
+def test_a_freeze_that_is_not_overridden_is_no_word_in_the_request(kind: str) -> None:
+    plain, used = request(kind, **VALID[kind]), request(kind, **VALID[kind], override_freeze="why")
+    assert "override_freeze" not in {**plain.payload(), **plain.arguments()}
+    assert (used.payload()["override_freeze"], used.arguments()["override_freeze"]) == ("why", "why")
+    assert plain.differing(used) == ["override_freeze"]
+
+
+@pytest.mark.parametrize("reason", ["", " \n", "a\x00b", "x" * 10_001])
+def test_a_freeze_is_not_overridden_without_a_reason(reason: str) -> None:
+    with pytest.raises(InvalidRequest):
+        request(override_freeze=reason)
 
 
 def test_a_result_of_later_software_can_be_read() -> None:

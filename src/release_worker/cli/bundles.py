@@ -14,6 +14,7 @@ from release_worker.cli.options import (
     NoWait,
     NumberArgument,
     Organization,
+    OverrideFreeze,
     Timeout,
     ToolsetArgument,
     checked_toolset,
@@ -81,6 +82,7 @@ def import_release(
     label: Labels = None,
     allow_shared_impact: AllowSharedImpact = False,
     expected_current_release: ExpectedRelease = None,
+    override_freeze: OverrideFreeze = None,
     organization: Organization = None,
     idempotency_key: IdempotencyKey = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
@@ -107,6 +109,7 @@ def import_release(
             labels=labels,
             allow_shared_impact=allow_shared_impact,
             expected_current_release=expected_current_release,
+            override_freeze=override_freeze,
             idempotency_key=idempotency_key,
             organization=organization,
         )

@@ -121,14 +121,18 @@ def outcome(operation: str, details: Mapping[str, Any], error: Mapping[str, Any]
         return f"{asked}{error['type']}: {error['message']}"
     if operation == "create_release":
         made = "" if details.get("created", True) else ", nothing had changed"
-        return f"{_number(details, 'release_number', '→ {}')}{made}{_said(details, 'notes')}"
+        return f"{_number(details, 'release_number', '→ {}')}{made}{_said(details, 'notes')}{_overridden(details)}"
     if operation == "rollback" and "to_release_number" not in details:
-        return f"to {details.get('release_number', details.get('to'))}{_said(details, 'reason')}"
+        return f"to {details.get('release_number', details.get('to'))}{_said(details, 'reason')}{_overridden(details)}"
     if "to_release_number" in details:
-        return f"{_rolled_back(details)}{_said(details, 'reason')}"
-    return ", ".join(
-        f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in details.items()
-    )
+        return f"{_rolled_back(details)}{_said(details, 'reason')}{_overridden(details)}"
+    told = [
+        f"{name}={str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in details.items()
+        if name != "override_freeze"
+    ]
+    overridden = _overridden(details).removeprefix("; ")
+    return ", ".join([overridden, *told] if overridden else told)
 
 
 def operation_named(operation: str, details: Mapping[str, Any]) -> str:
@@ -149,3 +153,7 @@ def _number(details: Mapping[str, Any], name: str, form: str) -> str:
 
 def _said(details: Mapping[str, Any], name: str) -> str:
     return f": {details[name]}" if details.get(name) else ""
+
+
+def _overridden(details: Mapping[str, Any]) -> str:
+    return f"; freeze overridden: {details['override_freeze']}" if details.get("override_freeze") else ""

@@ -15,6 +15,7 @@ from release_worker.cli import (
     bundles,
     comparing,
     database,
+    freezing,
     overview,
     releases,
     requests,
@@ -89,6 +90,7 @@ app.command("export")(bundles.export_release)
 app.command("import")(bundles.import_release)
 app.command()(staging.mode)
 app.add_typer(staging.app, name="staging")
+app.add_typer(freezing.app, name="freeze")
 app.add_typer(requests.app, name="requests")
 app.command(short_help="Say in one line whether this host's worker can work and does.")(healthcheck)
 app.add_typer(database.app, name="db")

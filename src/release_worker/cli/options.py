@@ -99,6 +99,10 @@ IdempotencyKey = Annotated[
         help="The same key again, for the same, gives the first result; nothing is done twice.",
     ),
 ]
+OverrideFreeze = Annotated[
+    str | None,
+    typer.Option("--override-freeze", metavar="REASON", help="Do it even during a freeze; why is kept in the records."),
+]
 Timeout = Annotated[
     float,
     typer.Option(

@@ -27,8 +27,16 @@ def show_new_release(toolset: str, result: "CreateReleaseResult", *, overwritten
     say(f"toolset version {result.toolset_version}, digest {result.digest}")
 
 
-def show_rollback(toolset: str, result: "RollbackResult", *, every_change: bool = False, asks: bool = False) -> None:
-    """What was or would be restored. `asks`: whoever reads it is asked next whether to do it."""
+def show_rollback(
+    toolset: str,
+    result: "RollbackResult",
+    *,
+    every_change: bool = False,
+    asks: bool = False,
+    override_freeze: str | None = None,
+) -> None:
+    """What was or would be restored. `asks`: whoever reads it is asked next whether to do it; `override_freeze`: what
+    the plan was asked for with."""
     limit = None if every_change else SHOWN
     say(_headline(toolset, result), *_outcome(result))
     if result.changes:
@@ -44,7 +52,7 @@ def show_rollback(toolset: str, result: "RollbackResult", *, every_change: bool 
         say("", *(f"warning: {line}" for line in listed(result.warnings, limit)))
     if result.refused is not None:
         say("", *_refused(result.refused))
-    elif (ending := _ending(toolset, result)) and not asks:
+    elif (ending := _ending(toolset, result, override_freeze)) and not asks:
         say("", ending)
 
 
@@ -94,12 +102,13 @@ def _outcome(result: "RollbackResult") -> list[str]:
     return [*lines, *kept(result.backup_release_number)]
 
 
-def _ending(toolset: str, result: "RollbackResult") -> str | None:
+def _ending(toolset: str, result: "RollbackResult", override_freeze: str | None) -> str | None:
     """The command that does what was planned, or undoes what was done."""
     if result.noop:
         return None
     if result.dry_run:
-        return f"Do it: {command_line('rollback', toolset, '--apply', str(result.plan_id))}"
+        override = [] if override_freeze is None else ["--override-freeze", override_freeze]
+        return f"Do it: {command_line('rollback', toolset, '--apply', str(result.plan_id), *override)}"
     if not result.changes:
         return None
     before = result.backup_release_number or result.from_release_number

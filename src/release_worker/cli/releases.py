@@ -11,6 +11,7 @@ from release_worker.cli.options import (
     IdempotencyKey,
     NoWait,
     Organization,
+    OverrideFreeze,
     Project,
     Timeout,
     ToolsetOrAll,
@@ -37,6 +38,7 @@ def release(
     label: Labels = None,
     only_if_changed: OnlyIfChanged = False,
     expected_current_release: ExpectedRelease = None,
+    override_freeze: OverrideFreeze = None,
     organization: Organization = None,
     idempotency_key: IdempotencyKey = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
@@ -62,7 +64,7 @@ def release(
     if toolset is None or project is not None:
         _check_all_can_be_meant(toolset, project or organization, expected_current_release)
         asked = {"project": project, "organization": organization, "actor": actor, "notes": notes, "labels": labels}
-        asked["idempotency_key"] = idempotency_key
+        asked |= {"override_freeze": override_freeze, "idempotency_key": idempotency_key}
         release_all(asked, timeout=timeout, no_wait=no_wait, as_json=as_json)
         return
     with client_from_environment(waits=not no_wait) as client:
@@ -73,6 +75,7 @@ def release(
             labels=labels,
             only_if_changed=only_if_changed,
             expected_current_release=expected_current_release,
+            override_freeze=override_freeze,
             idempotency_key=idempotency_key,
             organization=organization,
         )

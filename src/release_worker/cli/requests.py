@@ -267,7 +267,7 @@ def _show_result(record: "RequestRecord") -> None:
         if isinstance(result, CreateReleaseResult):
             show_new_release(_toolset(record), result)
         elif isinstance(result, RollbackResult):
-            show_rollback(_toolset(record), result)
+            show_rollback(_toolset(record), result, override_freeze=record.payload.get("override_freeze"))
         else:
             from release_worker.domain import canonical_json
 

@@ -15,6 +15,7 @@ from release_worker.cli.options import (
     IdempotencyKey,
     NoWait,
     Organization,
+    OverrideFreeze,
     Reason,
     Timeout,
     ToolsetArgument,
@@ -81,6 +82,7 @@ def rollback(
     allow_shared_impact: AllowSharedImpact = False,
     allow_bad: AllowBad = False,
     expected_current_release: ExpectedRelease = None,
+    override_freeze: OverrideFreeze = None,
     organization: Organization = None,
     idempotency_key: IdempotencyKey = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
@@ -101,6 +103,7 @@ def rollback(
     whose: dict[str, Any] = {
         "actor": actor,
         "reason": reason,
+        "override_freeze": override_freeze,
         "organization": organization,
         "idempotency_key": idempotency_key,
     }
@@ -124,7 +127,7 @@ def rollback(
             handle = client.rollback(toolset, **options, **whose, dry_run=plan)
         with _only_a_plan() if plan else nullcontext():
             result = answer_to(handle, no_wait=no_wait, timeout=timeout, as_json=as_json)
-    _show(toolset, result, every_change=all_changes, as_json=as_json)
+    _show(toolset, result, every_change=all_changes, as_json=as_json, override_freeze=override_freeze)
 
 
 def repair(
@@ -136,6 +139,7 @@ def repair(
     component: Components = None,
     on_missing: OnMissing = "fail",
     allow_shared_impact: AllowSharedImpact = False,
+    override_freeze: OverrideFreeze = None,
     organization: Organization = None,
     idempotency_key: IdempotencyKey = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
@@ -156,6 +160,7 @@ def repair(
         "components": _names(component),
         "on_missing": on_missing,
         "allow_shared_impact": allow_shared_impact,
+        "override_freeze": override_freeze,
         "organization": organization,
     }
     as_rollback = {**options, "to": "current", "allow_bad": True}
@@ -169,7 +174,7 @@ def repair(
             handle = client.repair(toolset, **options, idempotency_key=idempotency_key)
         with _only_a_plan() if plan else nullcontext():
             result = answer_to(handle, no_wait=no_wait, timeout=timeout, as_json=as_json)
-    _show(toolset, result, every_change=all_changes, as_json=as_json)
+    _show(toolset, result, every_change=all_changes, as_json=as_json, override_freeze=override_freeze)
 
 
 def _check_one_target(number: int | None, words: Sequence[str], apply: str | None, *, plan: bool) -> None:
@@ -224,13 +229,21 @@ def _only_a_plan() -> Iterator[None]:
         raise
 
 
-def _show(toolset: str, result: "RollbackResult", *, every_change: bool, as_json: bool, asks: bool = False) -> None:
+def _show(
+    toolset: str,
+    result: "RollbackResult",
+    *,
+    every_change: bool,
+    as_json: bool,
+    asks: bool = False,
+    override_freeze: str | None = None,
+) -> None:
     """Print the answer; a plan that would be refused ends the command as the refusal would."""
     from release_worker.cli.outcomes import show_rollback
 
     if as_json:
         print_json(result)
     else:
-        show_rollback(toolset, result, every_change=every_change, asks=asks)
+        show_rollback(toolset, result, every_change=every_change, asks=asks, override_freeze=override_freeze)
     if result.refused is not None:
         raise typer.Exit(FAILED)

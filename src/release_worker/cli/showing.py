@@ -82,6 +82,7 @@ def _document(description: "ReleaseDescription") -> dict[str, Any]:
         "mark": description.marks[0].mark if description.marks else None,
         "marks": jsonable(description.marks),
         "pinned": description.release.labels.get("pinned") is True,
+        "override_freeze": description.override_freeze,
     }
 
 
@@ -97,6 +98,7 @@ def _show_description(description: "ReleaseDescription", *, every_tool: bool) ->
         ("request", release.request_id and one_line(release.request_id)),
         ("notes", release.notes and several_lines(release.notes)),
         ("labels", labels or None),
+        ("freeze", description.override_freeze and f"overridden: {one_line(description.override_freeze)}"),
         *_marks(description.marks),
         ("predecessor", _predecessor(description)),
         ("digest", release.digest),

@@ -12,6 +12,7 @@ from release_worker.cli.options import (
     IdempotencyKey,
     NoWait,
     Organization,
+    OverrideFreeze,
     Timeout,
     ToolsetArgument,
     parsed_labels,
@@ -90,6 +91,7 @@ def publish(
     notes: Notes = None,
     label: Labels = None,
     expected_current_release: ExpectedRelease = None,
+    override_freeze: OverrideFreeze = None,
     organization: Organization = None,
     idempotency_key: IdempotencyKey = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
@@ -111,6 +113,7 @@ def publish(
             notes=notes,
             labels=labels,
             expected_current_release=expected_current_release,
+            override_freeze=override_freeze,
             idempotency_key=idempotency_key,
             organization=organization,
         )

@@ -178,7 +178,8 @@ def _remarks(one: "ListedRelease") -> Iterator[str]:
 
 def _rollback_row(one: "RollbackMention", now: datetime) -> Row:
     backup = f"backup {one.backup_release_number}" if one.backup_release_number else ""
-    remarks = "; ".join(part for part in (one.reason, backup) if part)
+    overridden = f"freeze overridden: {one.override_freeze}" if one.override_freeze else ""
+    remarks = "; ".join(part for part in (one.reason, backup, overridden) if part)
     way = f"{one.from_release_number or 'none'} → {one.to_release_number or '?'}"
     return way, "rollback", "", "", age(one.created_at, now), one_line(one.rolled_back_by, 20), one_line(remarks, 400)
 
@@ -192,4 +193,6 @@ def rollback_line(rollback: "RollbackMention") -> str:
         text += f", backup {rollback.backup_release_number}"
     if rollback.reason:
         text += f" ({one_line(rollback.reason, 300)})"
+    if rollback.override_freeze:
+        text += f", freeze overridden: {one_line(rollback.override_freeze, 300)}"
     return text

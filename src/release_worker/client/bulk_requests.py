@@ -39,6 +39,7 @@ class BulkRequests(Asking):
         actor: str,
         notes: str | None = None,
         labels: Mapping[str, Any] | None = None,
+        override_freeze: str | None = None,
         idempotency_key: str | None = None,
     ) -> dict[str, RequestHandle[CreateReleaseResult]]:
         """Ask for a release of each live toolset of a project (`organization/project`) or an organization (a slug or an
@@ -55,6 +56,7 @@ class BulkRequests(Asking):
             "notes": notes,
             "labels": None if labels is None else dict(labels),
             "only_if_changed": True,
+            "override_freeze": override_freeze,
             "idempotency_key": idempotency_key,
         }
         ids: dict[Any, str] = {}  # by toolset; what did arrive is found under its id

@@ -23,6 +23,7 @@ class BundleRequests(Asking):
         labels: Mapping[str, Any] | None = None,
         allow_shared_impact: bool = False,
         expected_current_release: int | None = None,
+        override_freeze: str | None = None,
         idempotency_key: str | None = None,
         organization: str | None = None,
     ) -> RequestHandle[ImportBundleResult]:
@@ -51,6 +52,7 @@ class BundleRequests(Asking):
             "labels": None if labels is None else dict(labels),
             "allow_shared_impact": allow_shared_impact,
             "expected_current_release": expected_current_release,
+            "override_freeze": override_freeze,
             "idempotency_key": idempotency_key,
             "organization": organization,
         }

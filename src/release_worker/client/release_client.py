@@ -6,6 +6,7 @@ from release_worker.broker.publishing import message_again, message_of, publish
 from release_worker.client.asking import Handle
 from release_worker.client.bulk_requests import BulkRequests
 from release_worker.client.bundle_requests import BundleRequests
+from release_worker.client.freezing import Freezing
 from release_worker.client.reading_requests import ReadingRequests
 from release_worker.client.release_requests import ReleaseRequests
 from release_worker.client.staging_requests import StagingRequests
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from release_worker.operations.sweep import Swept
 
 
-class ReleaseClient(ReleaseRequests, ReadingRequests, BulkRequests, StagingRequests, BundleRequests):
+class ReleaseClient(ReleaseRequests, ReadingRequests, BulkRequests, StagingRequests, BundleRequests, Freezing):
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
     ones in a process that was forked meanwhile."""
 

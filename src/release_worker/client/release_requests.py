@@ -30,6 +30,7 @@ class ReleaseRequests(Asking):
         labels: Mapping[str, Any] | None = None,
         only_if_changed: bool = False,
         expected_current_release: int | None = None,
+        override_freeze: str | None = None,
         idempotency_key: str | None = None,
         organization: str | None = None,
         session: "Session | None" = None,
@@ -37,6 +38,7 @@ class ReleaseRequests(Asking):
         """Ask for a release of `toolset`, a UUID or `organization/project/toolset`.
 
         `organization`, a slug or an id, says whose toolset it must be: another's is treated as missing.
+        `override_freeze`, a reason, lets it be done during a freeze, which refuses it with Frozen otherwise.
         With `session`, the request joins the caller's transaction and is published after its commit. Raises
         InvalidRequest, IdempotencyConflict and BrokerUnavailable; in the last, `request_id` says that it was kept.
         """
@@ -47,6 +49,7 @@ class ReleaseRequests(Asking):
             "labels": None if labels is None else dict(labels),
             "only_if_changed": only_if_changed,
             "expected_current_release": expected_current_release,
+            "override_freeze": override_freeze,
             "idempotency_key": idempotency_key,
             "organization": organization,
         }
@@ -65,6 +68,7 @@ class ReleaseRequests(Asking):
         allow_shared_impact: bool = False,
         allow_bad: bool = False,
         expected_current_release: int | None = None,
+        override_freeze: str | None = None,
         dry_run: bool = False,
         idempotency_key: str | None = None,
         organization: str | None = None,
@@ -87,6 +91,7 @@ class ReleaseRequests(Asking):
             "allow_shared_impact": allow_shared_impact,
             "allow_bad": allow_bad,
             "expected_current_release": expected_current_release,
+            "override_freeze": override_freeze,
             "dry_run": dry_run,
             "idempotency_key": idempotency_key,
             "organization": organization,
@@ -100,6 +105,7 @@ class ReleaseRequests(Asking):
         *,
         actor: str,
         reason: str | None = None,
+        override_freeze: str | None = None,
         idempotency_key: str | None = None,
         organization: str | None = None,
         session: "Session | None" = None,
@@ -110,6 +116,7 @@ class ReleaseRequests(Asking):
             "plan_id": plan_id,
             "actor": actor,
             "reason": reason,
+            "override_freeze": override_freeze,
             "idempotency_key": idempotency_key,
             "organization": organization,
         }
@@ -124,6 +131,7 @@ class ReleaseRequests(Asking):
         components: Sequence[str] | None = None,
         on_missing: OnMissing = "fail",
         allow_shared_impact: bool = False,
+        override_freeze: str | None = None,
         idempotency_key: str | None = None,
         organization: str | None = None,
         session: "Session | None" = None,
@@ -136,6 +144,7 @@ class ReleaseRequests(Asking):
             "components": _names(components),
             "on_missing": on_missing,
             "allow_shared_impact": allow_shared_impact,
+            "override_freeze": override_freeze,
             "idempotency_key": idempotency_key,
             "organization": organization,
         }

@@ -26,6 +26,7 @@ class StagingRequests(Asking):
         notes: str | None = None,
         labels: Mapping[str, Any] | None = None,
         expected_current_release: int | None = None,
+        override_freeze: str | None = None,
         idempotency_key: str | None = None,
         organization: str | None = None,
     ) -> RequestHandle[PublishResult]:
@@ -36,6 +37,7 @@ class StagingRequests(Asking):
             "notes": notes,
             "labels": None if labels is None else dict(labels),
             "expected_current_release": expected_current_release,
+            "override_freeze": override_freeze,
             "idempotency_key": idempotency_key,
             "organization": organization,
         }

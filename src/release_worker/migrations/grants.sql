@@ -20,7 +20,7 @@ GRANT SELECT ON
     toolset_tools, toolset_resources, prompt_templates, system_configs, variations,
     toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components,
     release_marks, toolset_rollbacks, release_requests, release_bundles, release_worker_alembic_version,
-    release_events, release_event_deliveries
+    release_events, release_event_deliveries, release_freezes
 TO release_worker_app, release_worker_worker, release_worker_reader;
 -- But the secrets that sign events are for the worker alone.
 GRANT SELECT (id, organization_id, project_id, types, url, secret_fingerprint, task, queue, after_seq, enabled,
@@ -39,6 +39,10 @@ GRANT DELETE,
 ON toolsets TO release_worker_app;
 GRANT INSERT (id, kind, toolset_id, idempotency_key, payload, requested_by) ON release_requests TO release_worker_app;
 GRANT INSERT (digest, document), UPDATE (document, created_at) ON release_bundles TO release_worker_app;
+
+-- (whoever may release may say when nobody should)
+GRANT DELETE, INSERT (id, organization_id, project_id, starts_at, ends_at, reason, created_by)
+ON release_freezes TO release_worker_app;
 
 -- The worker writes what a restore touches, and holds what it decides from
 GRANT UPDATE (name) ON organizations TO release_worker_worker;

@@ -4,7 +4,7 @@ from pydantic import ValidationError
 
 from release_worker.domain.requests.apply_plan import ApplyPlan, ApplyPlanResult
 from release_worker.domain.requests.rollback import Rollback, RollbackResult
-from release_worker.errors import InvalidRequest, RequestNotFound, StaleState
+from release_worker.errors import Frozen, InvalidRequest, RequestNotFound, StaleState
 from release_worker.operations.rollback.plan import RollbackPlan
 from release_worker.operations.rollback.results import plan_result
 from release_worker.operations.rollback.rollback import carry_through
@@ -14,6 +14,8 @@ from release_worker.store.requests import get_request
 
 def apply_plan(work: Work, request: ApplyPlan) -> ApplyPlanResult:
     """Plan again, with everything held, and go on only if this plan is that one.
+
+    A freeze counts as it is now, whatever the plan said of one: time has passed, and nothing has moved.
 
     Raises RequestNotFound if the toolset has no such plan, InvalidRequest if it is no plan, StaleState, and what a
     rollback raises.
@@ -44,7 +46,12 @@ def _planned(work: Work, request: ApplyPlan) -> tuple[Rollback, RollbackResult]:
         planned = RollbackResult.model_validate(record.result)
     except ValidationError:  # somebody else wrote it
         raise InvalidRequest(f"request {request.plan_id} has no answer of a plan", problems=[]) from None
-    changes = {"dry_run": False, "actor": request.actor, "reason": request.reason or asked.reason}
+    changes = {
+        "dry_run": False,
+        "actor": request.actor,
+        "reason": request.reason or asked.reason,
+        "override_freeze": request.override_freeze,
+    }
     return asked.at(planned.to_release_number).model_copy(update=changes), planned
 
 
@@ -53,13 +60,15 @@ def _moved(planned: RollbackResult, plan: RollbackPlan) -> list[str]:
     now = plan_result(plan, planned.plan_id)
     before, live = planned.live_digests or {}, now.live_digests or {}
     moved = [name for name in {**before, **live} if before.get(name) != live.get(name)]
-    others = {
+    others: dict[str, tuple[object, object]] = {
         "the current release": (planned.from_release_number, now.from_release_number),
         "the affected toolsets": (_jsonlike(planned.affected), _jsonlike(now.affected)),
         "what is missing": (planned.missing, now.missing),
         "the components": (planned.components, now.components),
-        "the reason to refuse it": ((planned.refused or {}).get("type"), (now.refused or {}).get("type")),
     }
+    refused = [(one.refused or {}).get("type") for one in (planned, now)]
+    if Frozen.__name__ not in refused:
+        others["the reason to refuse it"] = refused[0], refused[1]
     return [*moved, *(name for name, (then, today) in others.items() if then != today)]
 
 

@@ -2,18 +2,17 @@
 
 from sqlalchemy import Connection
 
-from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.state.registry import Registry
-from release_worker.store.capturing import Predecessor, Stamp, capture_release, capture_statement
+from release_worker.store.capturing import Captured, Predecessor, Stamp, capture_release, capture_statement
 
 
 def capture(
     connection: Connection, subject: Subject, registry: Registry, *, predecessor: Predecessor, stamp: Stamp
-) -> Release | None:
+) -> Captured:
     """A new release of live state, in the transaction's snapshot. The toolset must be locked.
 
-    One of kind `release` becomes the current one. Returns None if live state is what `predecessor` says that its
+    One of kind `release` becomes the current one. There is none if live state is what `predecessor` says that its
     release holds.
     """
     contents = {component.name: component.capture() for component in registry}

@@ -1,7 +1,8 @@
 """What a caller may demand of the state that it thinks it knows."""
 
+from release_worker.domain.freeze import Freeze
 from release_worker.domain.release import Release
-from release_worker.errors import StaleState
+from release_worker.errors import Frozen, StaleState
 
 
 def stale_state(expected: int | None, current: Release | None) -> StaleState | None:
@@ -20,6 +21,17 @@ def check_expected_release(expected: int | None, current: Release | None) -> Non
     """Raises StaleState if release `expected` (0: none, None: any) is not the current one."""
     if (stale := stale_state(expected, current)) is not None:
         raise stale
+
+
+def frozen(freeze: Freeze | None, override: str | None) -> Frozen | None:
+    """The error if a freeze is in force and the request gives no reason to override it."""
+    return None if freeze is None or override is not None else freeze.refusal
+
+
+def check_not_frozen(freeze: Freeze | None, override: str | None) -> None:
+    """Raises Frozen if a freeze is in force and the request gives no reason to override it."""
+    if (refusal := frozen(freeze, override)) is not None:
+        raise refusal
 
 
 def _named(number: int) -> str:

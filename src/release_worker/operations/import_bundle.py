@@ -9,7 +9,7 @@ from release_worker.domain.requests.import_bundle import ImportBundle, ImportBun
 from release_worker.domain.subject import ALL_SCOPES
 from release_worker.domain.text import printable
 from release_worker.errors import ComponentFailed, IntegrityMismatch, SharedStateImpact, UnsupportedContent
-from release_worker.operations.expectations import check_expected_release
+from release_worker.operations.expectations import check_expected_release, check_not_frozen
 from release_worker.operations.restoring import hold_live_rows
 from release_worker.operations.rollback.shared_impact import reach, shared_impact
 from release_worker.operations.taking_over import Incoming, TakenOver, TakeOver, plan_take_over, take_over
@@ -28,7 +28,7 @@ def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
 
     The digest of the release is that of the exported one, unless parts of the bundle have an older form. Raises
     ToolsetNotFound, InvalidRequest for a bundle that is not there, IntegrityMismatch, UnsupportedContent,
-    ComponentFailed for plug-ins that are only here or only in the bundle, StaleState, SharedStateImpact and
+    ComponentFailed for plug-ins that are only here or only in the bundle, StaleState, Frozen, SharedStateImpact and
     VersionConflict.
     """
     connection, registry = work.connection, work.registry
@@ -40,6 +40,7 @@ def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
     with refusing_what_does_not_fit():
         plan = plan_take_over(connection, registry, subject, Incoming(bundled, f"the import of {origin}"))
     check_expected_release(request.expected_current_release, plan.current)
+    check_not_frozen(plan.freeze, request.override_freeze)
     _refuse_what_would_stay(plan, manifest, registry)
     with refusing_what_does_not_fit():
         warnings = _refuse_shared_impact(connection, registry, plan, request)

@@ -18,6 +18,7 @@ def repair(work: Work, request: Repair) -> RepairResult:
         on_missing=request.on_missing,
         allow_shared_impact=request.allow_shared_impact,
         allow_bad=True,
+        override_freeze=request.override_freeze,
     )
     done = carry_through(work, asked)
     return RepairResult.model_construct(done.model_fields_set, **dict(done))

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.changes import ComponentChanges
 from release_worker.domain.digests import StateDigests
+from release_worker.domain.freeze import Freeze
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.errors import VersionConflict
@@ -22,7 +23,7 @@ from release_worker.state.states import State, live_state
 from release_worker.store.captured import digest_today
 from release_worker.store.capturing import Predecessor, Stamp
 from release_worker.store.owners.holding import touch_owners
-from release_worker.store.releases import current_release
+from release_worker.store.releases import current_release_and_freeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,12 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """What is to be done, decided. `before` and `expected`: all digests of live state now and afterwards; `differing`:
-    from live state to the outcome."""
+    """What is to be done, decided. `freeze`: the one in force, if any; `before` and `expected`: all digests of live
+    state now and afterwards; `differing`: from live state to the outcome."""
 
     subject: Subject
     current: Release | None
+    freeze: Freeze | None
     incoming: Incoming
     before: StateDigests
     expected: StateDigests
@@ -65,10 +67,12 @@ def plan_take_over(connection: Connection, registry: Registry, subject: Subject,
     """Decide it, with everything held that it may change."""
     live, wanted = live_state(registry, subject), incoming.state
     before, taken = live.digests(connection), wanted.digests(connection)
+    current, freeze = current_release_and_freeze(connection, subject)
     unequal = [name for name in wanted.contents if before[name] != taken[name]]
     return TakeOver(
         subject=subject,
-        current=current_release(connection, subject),
+        current=current,
+        freeze=freeze,
         incoming=incoming,
         before=before,
         expected=StateDigests({**before.components, **taken.components}),
@@ -85,10 +89,10 @@ def take_over(connection: Connection, registry: Registry, plan: TakeOver, stamp:
     backup = None
     if plan.differing:
         kept = replace(stamp, kind="backup", notes=f"live state before {plan.incoming.event}", labels=None)
-        backup = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=kept)
+        backup = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=kept).release
         _restore(connection, registry, plan)
     _read_back(connection, registry, plan)
-    release = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=stamp)
+    release = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=stamp).release
     if release is not None and release.digest != plan.expected.release:
         raise VersionConflict(reason="live state was changed meanwhile")
     outcome = release or plan.current

@@ -12,6 +12,7 @@ from release_worker.queries.releases import (
     RollbackMention,
     latest_rollback,
     marks_of,
+    override_of,
     release_number,
     release_parts,
     rollbacks_of,
@@ -41,6 +42,7 @@ class ReleaseDescription:
     parts: ReleaseParts
     rollbacks: tuple[RollbackMention, ...]
     marks: tuple[MarkMention, ...]
+    override_freeze: str | None
 
 
 def release_history(
@@ -69,4 +71,5 @@ def describe_release(
         parts=release_parts(connection, release),
         rollbacks=tuple(rollbacks_of(connection, release)),
         marks=tuple(marks_of(connection, release)),
+        override_freeze=override_of(connection, release),
     )

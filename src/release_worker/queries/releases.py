@@ -16,7 +16,8 @@ from release_worker.store.statements import parsed
 MENTIONS = """
     SELECT r.id, f.release_number AS from_release_number, t.release_number AS to_release_number,
            b.release_number AS backup_release_number, r.components, r.reason, r.rolled_back_by, r.request_id,
-           r.created_at
+           r.created_at, (
+               SELECT payload ->> 'override_freeze' FROM release_requests WHERE id = r.request_id) AS override_freeze
     FROM toolset_rollbacks r
     LEFT JOIN toolset_releases f ON f.id = r.from_release_id
     LEFT JOIN toolset_releases t ON t.id = r.to_release_id
@@ -43,7 +44,8 @@ class ReleaseParts:
 
 @dataclass(frozen=True, slots=True)
 class RollbackMention:
-    """A rollback that left, restored or backed up to a release; by release numbers."""
+    """A rollback that left, restored or backed up to a release; by release numbers. `override_freeze`: why it was done
+    during a freeze, if that was said."""
 
     id: UUID
     from_release_number: int | None
@@ -54,6 +56,7 @@ class RollbackMention:
     rolled_back_by: str
     request_id: str | None
     created_at: datetime
+    override_freeze: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,13 @@ def marks_of(connection: Connection, release: Release) -> list[MarkMention]:
         WHERE release_id = :release_id ORDER BY created_at DESC, id DESC
     """
     return [MarkMention(*row) for row in connection.execute(parsed(query), {"release_id": release.id})]
+
+
+def override_of(connection: Connection, release: Release) -> str | None:
+    """Why the release was made although there might be a freeze, if its request said so."""
+    query = "SELECT payload ->> 'override_freeze' FROM release_requests WHERE id = :id"
+    said: str | None = connection.execute(parsed(query), {"id": release.request_id}).scalar()
+    return said
 
 
 def latest_rollback(connection: Connection, subject: Subject) -> RollbackMention | None:

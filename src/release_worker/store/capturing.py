@@ -7,14 +7,16 @@ already, the release refers to that row; otherwise a new row is written. No such
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
+from release_worker.domain.freeze import Freeze
 from release_worker.domain.release import Release, ReleaseKind
 from release_worker.domain.subject import Subject
+from release_worker.store.freezes import FREEZE_IN_FORCE, freeze_read
 from release_worker.store.owners.pointing import POINT_AT_NEW_RELEASE
 from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT
 from release_worker.store.parts import BUILT_IN_PARTS, ComponentState
@@ -22,6 +24,14 @@ from release_worker.store.parts.part import object_in_sql
 from release_worker.store.statements import parsed
 
 Contents = Mapping[str, str]
+# SQL: the fields of a Release, in their order; no row if none was written.
+_WRITTEN = """
+    SELECT release.id, release.toolset_id, release.release_number, release.kind, release.toolset_version_id,
+           toolset_version.version AS toolset_version, release.source_state_id, release.global_variations_version_id,
+           release.toolset_variations_version_id, release.digest, release.predecessor_id, release.notes, release.labels,
+           release.released_by, release.request_id, release.created_at
+    FROM release, toolset_version
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +54,22 @@ class Predecessor:
     digest: str | None = None
 
 
+class Captured(NamedTuple):
+    """The release, None if live state is what the predecessor holds; and the freeze in force at that moment, if any."""
+
+    release: Release | None
+    freeze: Freeze | None
+
+
 def capture_release(
     connection: Connection, statement: str, subject: Subject, *, predecessor: Predecessor, stamp: Stamp
-) -> Release | None:
+) -> Captured:
     """Write live state down as the toolset's next release; one of kind `release` becomes the current one.
 
-    `statement` is a `capture_statement`. Returns None, and has written nothing, if the release would have the digest of
-    its predecessor. Numbers start at 1 and have no gaps: the toolset must be locked, and the number is unique, so that
-    of two transactions that chose the same one the later gets a VersionConflict.
+    `statement` is a `capture_statement`. Nothing is written if the release would have the digest of its predecessor.
+    Numbers start at 1 and have no gaps: the toolset must be locked, and the number is unique, so that of two
+    transactions that chose the same one the later gets a VersionConflict. A freeze is told, and left to the caller: it
+    is seen in the snapshot from which the release is made.
     """
     parameters = {
         **subject.parameters,
@@ -64,13 +82,13 @@ def capture_release(
         "make_current": stamp.kind == "release",
         "unless": predecessor.digest,
     }
-    row = connection.execute(parsed(statement), parameters).one_or_none()
-    return None if row is None else Release(**row._mapping)
+    freeze, *release = connection.execute(parsed(statement), parameters).one()
+    return Captured(None if release[0] is None else Release(*release), freeze_read(freeze))
 
 
 def capture_statement(contents: Contents, plug_ins: Sequence[ComponentState]) -> str:
-    """SQL: the whole of it, a row of the release that was written, or none. `contents` are SQL expressions by component
-    name."""
+    """SQL: the whole of it, one row: the freeze in force, and the release that was written, if one was. `contents` are
+    SQL expressions by component name."""
     steps = [
         *_state(contents, plug_ins),
         *(step for part in BUILT_IN_PARTS for step in part.steps()),
@@ -79,7 +97,8 @@ def capture_statement(contents: Contents, plug_ins: Sequence[ComponentState]) ->
     ]
     return f"""
         WITH {", ".join(steps)}
-        SELECT release.*, toolset_version.version AS toolset_version FROM release, toolset_version
+        SELECT {FREEZE_IN_FORCE} AS freeze, written.*
+        FROM (VALUES (1)) AS always LEFT JOIN ({_WRITTEN}) AS written ON true
     """
 
 

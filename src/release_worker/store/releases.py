@@ -6,9 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from release_worker.domain.freeze import Freeze
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.errors import ReleaseNotFound, VersionConflict
+from release_worker.store.freezes import FREEZE_IN_FORCE, freeze_read
 from release_worker.store.marks import said_of
 from release_worker.store.owners.holding import held_count, held_steps, holding_toolset
 from release_worker.store.owners.naming import toolset_of_id
@@ -49,6 +51,16 @@ def current_release(connection: Connection, subject: Subject) -> Release | None:
     return None if row is None else Release(**row._mapping)
 
 
+def current_release_and_freeze(connection: Connection, subject: Subject) -> tuple[Release | None, Freeze | None]:
+    """As `current_release`, with the freeze in force for the toolset, if any, in the same round trip."""
+    query = f"""
+        SELECT {FREEZE_IN_FORCE} AS freeze, found.*
+        FROM (VALUES (1)) AS always LEFT JOIN ({_SELECT} WHERE r.id = {CURRENT_RELEASE}) AS found ON true
+    """
+    freeze, *release = connection.execute(parsed(query), subject.parameters).one()
+    return None if release[0] is None else Release(*release), freeze_read(freeze)
+
+
 def look_for(connection: Connection, toolset_id: UUID, number: int) -> tuple[Subject, Release] | None:
     """The live toolset of this id and its release of this number, in one round trip and held by nobody; None if either
     is not there."""
@@ -66,12 +78,13 @@ def look_for(connection: Connection, toolset_id: UUID, number: int) -> tuple[Sub
 class RollbackReleases(NamedTuple):
     """Between which releases a rollback goes. `current`: None if there is none; `original_deployment`: the one that was
     active at the target, or if that is gone the one that its content was captured from first, which may be gone too.
-    `said`: what people said last of the target, `{mark, reason, marked_by}`."""
+    `said`: what people said last of the target, `{mark, reason, marked_by}`. `freeze`: the one in force, if any."""
 
     current: Release | None
     target: Release
     original_deployment: UUID | None
     said: Mapping[str, Any] | None = None
+    freeze: Freeze | None = None
 
 
 def releases_of_rollback(
@@ -88,7 +101,7 @@ def releases_of_rollback(
     held = "WITH " + ", ".join(held_steps(holding)) if holding else ""
     more = f"""
         r.created_at, r.id = {CURRENT_RELEASE} AS current, found.original, {said_of("r.id")} AS said,
-        {held_count(holding)} AS held
+        {FREEZE_IN_FORCE} AS freeze, {held_count(holding)} AS held
     """
     original = f"""
         LEFT JOIN source_states s ON s.id = r.source_state_id
@@ -97,12 +110,12 @@ def releases_of_rollback(
     """
     query = held + _SELECT.replace("r.created_at", more) + original + where
     current, numbered = None, None
-    for *fields, is_current, deployment, said, _held in connection.execute(
+    for *fields, is_current, deployment, said, freeze, _held in connection.execute(
         parsed(query), {**subject.parameters, "number": number}
     ):
         release = Release(*fields)
         current = release if is_current else current
-        numbered = (release, deployment, said) if release.release_number == number else numbered
+        numbered = (release, deployment, said, freeze_read(freeze)) if release.release_number == number else numbered
     if numbered is None:
         raise ReleaseNotFound(toolset=subject.path, release_number=number)
     return RollbackReleases(current, *numbered)

@@ -19,6 +19,7 @@ from release_worker.store.tables import metadata
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import INVOICE, REFUND, a_full_toolset, active_deployment, edit_everything
 from tests.support.bundles import exported, keep
+from tests.support.freezes import from_now
 from tests.support.ledger import ask, claim, end_leases, mailbox
 from tests.support.live_state import live_state
 from tests.support.operations import ACTOR
@@ -129,6 +130,18 @@ def test_an_app_asks_and_waits_for_the_result(servers: Servers, users: Users, *,
             client.cancel(queued.id, actor=ACTOR)
 
 
+def test_an_app_freezes_what_a_worker_then_refuses_and_takes_the_freeze_back(servers: Servers, users: Users) -> None:
+    billing = a_full_toolset(users.app)
+    url = users.app.url.render_as_string(hide_password=False)
+    with ReleaseClient(broker_url=servers.broker_url, database_url=url) as client:
+        made = client.add_freeze(project="acme/payments", ends_at=from_now(1), reason="x", actor=ACTOR)
+        refused = mailbox(users.worker).work_until_done(ask(users.app, billing))
+        assert refused.error is not None
+        assert refused.error["type"] == "Frozen"
+        client.remove_freeze(made.id)
+    assert mailbox(users.worker).work_until_done(ask(users.app, billing)).status == "succeeded"
+
+
 def test_who_has_the_workers_rights_cancels_a_request(servers: Servers, users: Users) -> None:
     asked = ask(users.app, a_full_toolset(users.app))
     url = users.worker.url.render_as_string(hide_password=False)
@@ -145,6 +158,7 @@ NOT_FOR_APPS_AND_READERS = (
     "UPDATE release_requests SET status = 'succeeded'",
     "UPDATE release_requests SET payload = '{}'",
     "UPDATE release_bundles SET digest = 'x'",
+    "UPDATE release_freezes SET reason = 'x'",
     "DELETE FROM release_bundles",
     "DELETE FROM release_requests",
     "INSERT INTO release_requests (id, kind, requested_by, status) VALUES ('x', 'prune', 'x', 'succeeded')",
@@ -292,6 +306,8 @@ NOT_FOR_WORKERS = (
     "UPDATE toolsets SET organization_id = organization_id",
     "INSERT INTO organizations (slug, name) VALUES ('other', 'Other')",
     "DELETE FROM tool_definitions",
+    "DELETE FROM release_freezes",
+    "UPDATE release_freezes SET ends_at = now()",
     "UPDATE tool_definitions SET definition = '{}'",
     "DELETE FROM release_requests",
     "DELETE FROM toolset_rollbacks",

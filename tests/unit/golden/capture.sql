@@ -379,5 +379,55 @@ linked_plug_in_0 AS (
     FROM release
     CROSS JOIN (SELECT id FROM new_plug_in_0 UNION ALL SELECT id FROM same_plug_in_0) AS state
 )
-SELECT release.*, toolset_version.version AS toolset_version
-FROM release, toolset_version
+SELECT (
+    SELECT to_jsonb(
+        found
+    ) || jsonb_build_object(
+        'starts_at', found.starts_at AT TIME ZONE 'UTC',
+        'ends_at', found.ends_at AT TIME ZONE 'UTC',
+        'created_at', found.created_at AT TIME ZONE 'UTC'
+    )
+    FROM (
+        SELECT f.id,
+            f.organization_id,
+            f.project_id,
+            (
+                SELECT concat_ws('/', o.slug, (SELECT p.slug FROM projects p WHERE p.id = f.project_id))
+                FROM organizations o
+                WHERE o.id = f.organization_id
+            ) AS scope,
+            f.starts_at,
+            f.ends_at,
+            f.reason,
+            f.created_by,
+            f.created_at
+        FROM release_freezes f
+        WHERE f.organization_id = :organization_id
+          AND (f.project_id IS NULL OR f.project_id = CAST(:project_id AS uuid))
+          AND f.starts_at <= statement_timestamp()
+          AND statement_timestamp() < f.ends_at
+        ORDER BY f.ends_at DESC, f.id
+        LIMIT 1
+    ) AS found
+) AS freeze,
+    written.*
+FROM (VALUES (1)) AS always
+LEFT JOIN (
+    SELECT release.id,
+        release.toolset_id,
+        release.release_number,
+        release.kind,
+        release.toolset_version_id,
+        toolset_version.version AS toolset_version,
+        release.source_state_id,
+        release.global_variations_version_id,
+        release.toolset_variations_version_id,
+        release.digest,
+        release.predecessor_id,
+        release.notes,
+        release.labels,
+        release.released_by,
+        release.request_id,
+        release.created_at
+    FROM release, toolset_version
+) AS written ON true

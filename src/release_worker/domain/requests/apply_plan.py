@@ -1,6 +1,6 @@
 """Do a rollback that was planned."""
 
-from release_worker.domain.requests.fields import RequestId, Text
+from release_worker.domain.requests.fields import Reason, RequestId, Text
 from release_worker.domain.requests.request import Request
 from release_worker.domain.requests.rollback import RollbackResult
 
@@ -18,6 +18,8 @@ class ApplyPlan(Request):
     queue = "rollbacks"
     result = ApplyPlanResult
     positional = ("toolset", "plan_id", "actor", "reason")
+    later = ("override_freeze",)
 
     plan_id: RequestId
     reason: Text | None = None
+    override_freeze: Reason | None = None

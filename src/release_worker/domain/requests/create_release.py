@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from release_worker.domain.requests.fields import ExpectedRelease, Labels, Text
+from release_worker.domain.requests.fields import ExpectedRelease, Labels, Reason, Text
 from release_worker.domain.requests.request import Request, Result
 
 
@@ -33,8 +33,10 @@ class CreateRelease(Request):
     )
 
     names_releases = ("expected_current_release",)
+    later = ("override_freeze",)
 
     notes: Text | None = None
     labels: Labels = None
     only_if_changed: bool = False
     expected_current_release: ExpectedRelease | None = None
+    override_freeze: Reason | None = None

@@ -36,6 +36,12 @@ def _several_lines(text: str) -> str:
     return _encodable(text)
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
 def _toolset_reference(text: str) -> str:
     if _PATH.fullmatch(text):
         return text
@@ -68,6 +74,10 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_single_line)]
 RequestId = Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(_single_line)]
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT), AfterValidator(_several_lines)]
+# A text that says something.
+Reason = Annotated[
+    str, StringConstraints(max_length=LONGEST_TEXT), AfterValidator(_several_lines), AfterValidator(_not_blank)
+]
 Toolset = Annotated[
     str, StringConstraints(max_length=LONGEST_PATH), AfterValidator(_single_line), AfterValidator(_toolset_reference)
 ]

@@ -6,7 +6,7 @@ from pydantic import StringConstraints
 
 from release_worker.domain.changes import ComponentChanges
 from release_worker.domain.requests.create_release import CreateReleaseResult
-from release_worker.domain.requests.fields import ExpectedRelease, Labels, Text
+from release_worker.domain.requests.fields import ExpectedRelease, Labels, Reason, Text
 from release_worker.domain.requests.request import Request
 
 BundleDigest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
@@ -41,9 +41,11 @@ class ImportBundle(Request):
         "idempotency_key",
     )
     names_releases = ("expected_current_release",)
+    later = ("override_freeze",)
 
     bundle: BundleDigest
     notes: Text | None = None
     labels: Labels = None
     allow_shared_impact: bool = False
     expected_current_release: ExpectedRelease | None = None
+    override_freeze: Reason | None = None

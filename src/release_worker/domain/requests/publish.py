@@ -4,7 +4,7 @@ from uuid import UUID
 
 from release_worker.domain.changes import ComponentChanges
 from release_worker.domain.requests.create_release import CreateReleaseResult
-from release_worker.domain.requests.fields import ExpectedRelease, Labels, Text
+from release_worker.domain.requests.fields import ExpectedRelease, Labels, Reason, Text
 from release_worker.domain.requests.request import Request
 
 
@@ -30,7 +30,9 @@ class Publish(Request):
     result = PublishResult
     positional = ("toolset", "actor", "notes", "labels", "expected_current_release", "idempotency_key")
     names_releases = ("expected_current_release",)
+    later = ("override_freeze",)
 
     notes: Text | None = None
     labels: Labels = None
     expected_current_release: ExpectedRelease | None = None
+    override_freeze: Reason | None = None

@@ -1,6 +1,6 @@
 """Put live state back to the current release."""
 
-from release_worker.domain.requests.fields import ComponentNames, Text
+from release_worker.domain.requests.fields import ComponentNames, Reason, Text
 from release_worker.domain.requests.request import Request
 from release_worker.domain.requests.rollback import OnMissing, RollbackResult
 
@@ -19,8 +19,10 @@ class Repair(Request):
     queue = "rollbacks"
     result = RepairResult
     positional = ("toolset", "actor", "reason", "components", "on_missing", "allow_shared_impact")
+    later = ("override_freeze",)
 
     reason: Text | None = None
     components: ComponentNames | None = None
     on_missing: OnMissing = "fail"
     allow_shared_impact: bool = False
+    override_freeze: Reason | None = None

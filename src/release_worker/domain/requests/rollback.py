@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, ValidationInfo, field_validator
 
 from release_worker.domain.changes import ComponentChanges
-from release_worker.domain.requests.fields import ComponentNames, ExpectedRelease, ReleaseNumber, Text
+from release_worker.domain.requests.fields import ComponentNames, ExpectedRelease, Reason, ReleaseNumber, Text
 from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.text import printable
 from release_worker.errors import InvalidRequest
@@ -75,7 +75,7 @@ class Rollback(Request):
     )
 
     names_releases = ("release_number", "expected_current_release")
-    later = ("to", "allow_bad")
+    later = ("to", "allow_bad", "override_freeze")
 
     to: Destination | None = None
     release_number: Annotated[ReleaseNumber | None, Field(validate_default=True)] = None
@@ -86,6 +86,7 @@ class Rollback(Request):
     allow_bad: bool = False
     expected_current_release: ExpectedRelease | None = None
     dry_run: bool = False
+    override_freeze: Reason | None = None
 
     @field_validator("release_number")
     @classmethod

@@ -103,7 +103,7 @@ def _settle(
 
 def _capture(connection: Connection, plan: RollbackPlan, registry: Registry, stamp: Stamp) -> Release:
     predecessor = Predecessor(None if plan.current is None else plan.current.id)
-    release = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=stamp)
+    release = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=stamp).release
     assert release is not None, "a capture without a condition"
     return release
 

@@ -12,7 +12,7 @@ from release_worker.domain.release import Release
 from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope, Subject
 from release_worker.errors import PermanentError, ReleaseMarkedBad, SharedStateImpact
-from release_worker.operations.expectations import stale_state
+from release_worker.operations.expectations import frozen, stale_state
 from release_worker.operations.rollback.dependencies import Dependencies, settle_dependencies
 from release_worker.operations.rollback.shared_impact import reach, shared_impact
 from release_worker.state.differences import differences
@@ -81,10 +81,10 @@ def plan_rollback(
     """Decide a rollback between these releases: in a snapshot, or with everything held that it may change.
 
     Live state is digested by the first statement: whoever digests it again later knows whether all of this was decided
-    from the same state. The plan's refusal, if any, is the first of StaleState, ReleaseMarkedBad, MissingDependencies
-    and SharedStateImpact. Raises IntegrityMismatch and UnsupportedContent.
+    from the same state. The plan's refusal, if any, is the first of StaleState, Frozen, ReleaseMarkedBad,
+    MissingDependencies and SharedStateImpact. Raises IntegrityMismatch and UnsupportedContent.
     """
-    current, target, original_deployment, _ = releases
+    current, target, original_deployment = releases[:3]
     live = live_state(registry, subject)
     integrity = check_integrity(connection, target, registry.parts, live=live.contents, parameters=live.parameters)
     before = integrity.live
@@ -138,6 +138,7 @@ def _refusal(
     """The first of all that stand in the way."""
     return (
         stale_state(request.expected_current_release, releases.current)
+        or frozen(releases.freeze, request.override_freeze)
         or _marked_bad(request, subject, releases)
         or dependencies.refusal
         or _impact(request, affected)

@@ -1,7 +1,7 @@
 """Make what is staged live, and release it."""
 
 from release_worker.domain.requests.publish import Publish, PublishResult
-from release_worker.operations.expectations import check_expected_release
+from release_worker.operations.expectations import check_expected_release, check_not_frozen
 from release_worker.operations.restoring import Seen, hold_live_rows
 from release_worker.operations.staging.pair import OWN, hold_pair
 from release_worker.operations.taking_over import Incoming, plan_take_over, take_over
@@ -15,7 +15,7 @@ def publish(work: Work, request: Publish) -> PublishResult:
     """Give the toolset all that its copy has of its own, and release it; in iteration mode, the copy has served then.
 
     Raises ToolsetNotFound, also if there is no copy, InvalidRequest for a toolset that is a copy itself, StaleState,
-    IntegrityMismatch and VersionConflict.
+    Frozen, IntegrityMismatch and VersionConflict.
     """
     connection, registry = work.connection, work.registry
     parent, copy = hold_pair(connection, work.toolset_id)
@@ -27,6 +27,7 @@ def publish(work: Work, request: Publish) -> PublishResult:
     incoming = Incoming(staged, f"publishing {copy.path}", (seen,))
     plan = plan_take_over(connection, registry, parent, incoming)
     check_expected_release(request.expected_current_release, plan.current)
+    check_not_frozen(plan.freeze, request.override_freeze)
     stamp = Stamp(
         "release",
         request.actor,

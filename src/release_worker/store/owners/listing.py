@@ -43,3 +43,12 @@ def find_owner(connection: Connection, owner: OwnerName) -> tuple[Scope, UUID]:
     if found is None:
         raise OwnerNotFound(scope=scope, name=name)
     return scope, found
+
+
+def find_owner_ids(connection: Connection, owner: OwnerName) -> tuple[UUID, UUID | None]:
+    """The ids of an organization and of the project, None if the organization itself is meant. Raises OwnerNotFound."""
+    scope, owner_id = find_owner(connection, owner)
+    if scope == "organization":
+        return owner_id, None
+    query = "SELECT organization_id FROM projects WHERE id = :project_id"
+    return connection.execute(parsed(query), {"project_id": owner_id}).scalar_one(), owner_id

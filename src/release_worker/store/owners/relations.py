@@ -43,6 +43,13 @@ def deployment_if_kept(deployment_id: str, otherwise: str) -> str:
     return f"coalesce((SELECT id FROM deployments WHERE id = {deployment_id}), {otherwise})"
 
 
+def path_of_owner(organization_id: str, project_id: str) -> str:
+    """SQL: the path of a project; of the organization if the project's id is NULL."""
+    return f"""(
+        SELECT concat_ws('/', o.slug, (SELECT p.slug FROM projects p WHERE p.id = {project_id}))
+        FROM organizations o WHERE o.id = {organization_id})"""
+
+
 def organization_of(toolset_id: str) -> str:
     """SQL: the id of the organization of a toolset, live or deleted."""
     return f"(SELECT toolsets.organization_id FROM toolsets WHERE toolsets.id = {toolset_id})"

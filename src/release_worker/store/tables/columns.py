@@ -36,6 +36,11 @@ def time_column(name: str, *, nullable: bool = False) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=nullable, server_default=None if nullable else _NOW)
 
 
+def required_time_column(name: str) -> Column[object]:
+    """A time that whoever inserts the row must say."""
+    return Column(name, DateTime(timezone=True), nullable=False)
+
+
 def reference(name: str, target: str, *, nullable: bool = False, cascade: bool = False) -> Column[object]:
     key = ForeignKey(f"{target}.id", ondelete="CASCADE" if cascade else None)
     return Column(name, Uuid, key, nullable=nullable)

@@ -1,0 +1,97 @@
+"""Freezes: written down, taken back, listed, and the one in force.
+
+An operation asks for the freeze in force in a statement that it sends in any case, with what it decides from already
+held: whoever committed a freeze before that statement began is heard. What counts is PostgreSQL's clock.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from release_worker.domain.freeze import Freeze
+from release_worker.store.owners.relations import path_of_owner
+from release_worker.store.statements import parsed
+
+_COLUMNS = f"""
+    f.id, f.organization_id, f.project_id, {path_of_owner("f.organization_id", "f.project_id")} AS scope,
+    f.starts_at, f.ends_at, f.reason, f.created_by, f.created_at
+"""
+
+
+def _in_force(at: str) -> str:
+    """SQL: a query of the columns of a Freeze, one row or none."""
+    return f"""
+        SELECT {_COLUMNS} FROM release_freezes f
+        WHERE f.organization_id = :organization_id
+          AND (f.project_id IS NULL OR f.project_id = CAST(:project_id AS uuid))
+          AND f.starts_at <= {at} AND {at} < f.ends_at
+        ORDER BY f.ends_at DESC, f.id LIMIT 1"""
+
+
+# SQL: the freeze in force for `:project_id` of `:organization_id` when the statement begins, as `freeze_read` takes it;
+# NULL if there is none.
+FREEZE_IN_FORCE = f"""(
+    SELECT to_jsonb(found) || jsonb_build_object(
+        'starts_at', found.starts_at AT TIME ZONE 'UTC', 'ends_at', found.ends_at AT TIME ZONE 'UTC',
+        'created_at', found.created_at AT TIME ZONE 'UTC')
+    FROM ({_in_force("statement_timestamp()")}) AS found)"""
+
+
+def freeze_read(found: Mapping[str, Any] | None) -> Freeze | None:
+    """What `FREEZE_IN_FORCE` gave."""
+    return None if found is None else Freeze.from_json(found)
+
+
+def freeze_at(
+    connection: Connection, *, organization_id: UUID, project_id: UUID | None, at: datetime | None = None
+) -> Freeze | None:
+    """The freeze in force for a project at a moment, by default when the statement begins; of several, the one that
+    ends last. Without a project, only those of the whole organization count. None if there is none."""
+    query = _in_force("coalesce(CAST(:at AS timestamptz), statement_timestamp())")
+    parameters = {"organization_id": organization_id, "project_id": project_id, "at": at}
+    row = connection.execute(parsed(query), parameters).one_or_none()
+    return None if row is None else Freeze(**row._mapping)
+
+
+def insert_freeze(connection: Connection, window: Mapping[str, Any]) -> Freeze:
+    """Write a freeze down; `window` has the columns that it is given."""
+    insert = f"""
+        WITH f AS (
+            INSERT INTO release_freezes (organization_id, project_id, starts_at, ends_at, reason, created_by)
+            VALUES (:organization_id, :project_id, :starts_at, :ends_at, :reason, :created_by)
+            RETURNING *)
+        SELECT {_COLUMNS} FROM f
+    """
+    return Freeze(**connection.execute(parsed(insert), window).one()._mapping)
+
+
+def list_freezes(
+    connection: Connection, *, organization_id: UUID | None, project_id: UUID | None, past: bool
+) -> Sequence[Freeze]:
+    """In the order in which they start: all of an organization, or those that hold for a project, or all there are;
+    those that are over only if `past`."""
+    query = f"""
+        SELECT {_COLUMNS} FROM release_freezes f
+        WHERE (CAST(:organization_id AS uuid) IS NULL OR f.organization_id = :organization_id)
+          AND (CAST(:project_id AS uuid) IS NULL OR f.project_id IS NULL OR f.project_id = :project_id)
+          AND (:past OR f.ends_at > statement_timestamp())
+        ORDER BY f.starts_at, f.id
+    """
+    parameters = {"organization_id": organization_id, "project_id": project_id, "past": past}
+    return [Freeze(**row._mapping) for row in connection.execute(parsed(query), parameters)]
+
+
+def delete_freeze(connection: Connection, freeze_id: UUID, *, organization_id: UUID | None) -> Freeze | None:
+    """Take a freeze back, of this organization if one is given. None if there is no such freeze."""
+    delete = f"""
+        WITH f AS (
+            DELETE FROM release_freezes
+            WHERE id = :id AND (CAST(:organization_id AS uuid) IS NULL OR organization_id = :organization_id)
+            RETURNING *)
+        SELECT {_COLUMNS} FROM f
+    """
+    row = connection.execute(parsed(delete), {"id": freeze_id, "organization_id": organization_id}).one_or_none()
+    return None if row is None else Freeze(**row._mapping)
