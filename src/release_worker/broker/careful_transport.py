@@ -10,10 +10,10 @@ from queue import Empty
 from typing import Annotated, Any
 
 import structlog
-from celery.app.amqp import AMQP
 from kombu.transport import redis
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from release_worker.broker.readable_messages import ReadableAMQP
 from release_worker.broker.routing import QUEUE_NAMES
 from release_worker.broker.sharing_transport import SharingChannel, SharingConnection, SharingTransport
 
@@ -111,7 +111,7 @@ class CarefulConnection(SharingConnection):
     redis_transport = CarefulTransport
 
 
-class CarefulAMQP(AMQP):
-    """Celery's maker of connections."""
+class CarefulAMQP(ReadableAMQP):
+    """Celery's maker of connections and messages."""
 
     Connection = CarefulConnection

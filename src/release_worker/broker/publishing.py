@@ -34,9 +34,9 @@ def publish(app: Celery, message: Mapping[str, Any], *, kept: bool) -> None:
         ) from error
 
 
-def message_of(record: RequestRecord, *, behind_others: bool = False) -> dict[str, Any]:
-    """The message of a request that was just written into the ledger."""
-    return envelope(record.kind, record.id, record.arguments, Row(record.toolset_id, behind_others))
+def message_of(record: RequestRecord, *, behind_others: bool = False, path: str | None = None) -> dict[str, Any]:
+    """The message of a request that was just written into the ledger; `path` is that of a toolset named by its id."""
+    return envelope(record.kind, record.id, record.arguments, Row(record.toolset_id, behind_others, path))
 
 
 def message_again(record: RequestRecord) -> dict[str, Any]:

@@ -73,20 +73,24 @@ IN_LEDGER = "release_worker_in_ledger"
 # A header with the id of the toolset whose mailbox the row lies in, so that the worker need not look. A toolset that
 # has others waiting is likely to be busy, and the request done by whoever is at work there: then a look comes first.
 TOOLSET = "release_worker_toolset"
+# A header with the path of a toolset that the request names by its id, for people who look at the message.
+TOOLSET_PATH = "release_worker_toolset_path"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a message says of its request's row: in whose mailbox it lies, if that is said, and whether others were
-    waiting there already."""
+    """What a message says of its request's row: in whose mailbox it lies, if that is said, whether others were
+    waiting there already, and the toolset's path if the request names its id."""
 
     toolset_id: UUID | None = None
     behind_others: bool = False
+    path: str | None = None
 
     @property
     def headers(self) -> dict[str, str]:
         said = self.toolset_id is not None and not self.behind_others
-        return {TOOLSET: str(self.toolset_id)} if said else {}
+        path = {TOOLSET_PATH: self.path} if self.path is not None else {}
+        return {TOOLSET: str(self.toolset_id), **path} if said else path
 
 
 def envelope(kind: str, request_id: str, arguments: Mapping[str, Any], row: Row | None = None) -> dict[str, Any]:

@@ -8,9 +8,10 @@ Remove when kombu keeps the client of a channel's pool.
 
 from typing import Any
 
-from celery.app.amqp import AMQP
 from kombu import Connection
 from kombu.transport import redis
+
+from release_worker.broker.readable_messages import ReadableAMQP
 
 
 class SharingChannel(redis.Channel):
@@ -43,7 +44,7 @@ class SharingConnection(Connection):
         return self.redis_transport if found is redis.Transport else found
 
 
-class SharingAMQP(AMQP):
-    """Celery's maker of connections."""
+class SharingAMQP(ReadableAMQP):
+    """Celery's maker of connections and messages."""
 
     Connection = SharingConnection

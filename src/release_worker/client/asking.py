@@ -103,7 +103,7 @@ class Asking:
         accepted = twice(lambda: self._write_down(request, request_id))  # what did arrive is found under its id
         handle = self._handle_of(accepted)
         if not accepted.record.finished:
-            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
+            self._publish(handle, _message_of(accepted), kept=True)
         return handle
 
     def _write_down(self, request: Request, request_id: str) -> "Accepted":
@@ -122,7 +122,7 @@ class Asking:
         handle = self._handle_of(accepted, made_in=OpenTransaction(connection))
 
         def publish_kept() -> None:
-            self._publish(handle, message_of(accepted.record, behind_others=accepted.behind_others), kept=True)
+            self._publish(handle, _message_of(accepted), kept=True)
 
         if not accepted.record.finished:
             after_commit(session, publish_kept)
@@ -163,3 +163,7 @@ class Asking:
 
     def _engine(self) -> "Engine":
         return self._connections.own().engine()
+
+
+def _message_of(accepted: "Accepted") -> dict[str, Any]:
+    return message_of(accepted.record, behind_others=accepted.behind_others, path=accepted.path)

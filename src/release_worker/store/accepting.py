@@ -21,6 +21,7 @@ from release_worker.errors import (
     VersionConflict,
 )
 from release_worker.store.owners.naming import toolset_named
+from release_worker.store.owners.relations import OWNED, PATH_OF
 from release_worker.store.requests import COLUMNS, get_request, record_of
 from release_worker.store.statements import duration, parsed
 
@@ -30,10 +31,12 @@ KEY_WAIT = duration(DEFAULTS.ledger_lock_timeout)
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A request that is in the ledger; `behind_others` if its toolset had unfinished ones before."""
+    """A request that is in the ledger; `behind_others` if its toolset had unfinished ones before; `path` is that of a
+    toolset that it names by its id."""
 
     record: RequestRecord
     behind_others: bool = False
+    path: str | None = None
 
 
 def accept_request(
@@ -56,7 +59,8 @@ def accept_request(
         ON CONFLICT DO NOTHING
         RETURNING {COLUMNS}, EXISTS (
             SELECT FROM release_requests AS other
-            WHERE other.toolset_id = (SELECT id FROM named) AND other.status IN ('queued', 'running')) AS behind_others
+            WHERE other.toolset_id = (SELECT id FROM named) AND other.status IN ('queued', 'running')) AS behind_others,
+            {_path_if_named_by_id(request)} AS path
     """
     parameters = {
         "id": request_id,
@@ -70,13 +74,20 @@ def accept_request(
     if row is None:
         return Accepted(_earlier(connection, request, parameters))
     fields = dict(row._mapping)
-    behind_others = fields.pop("behind_others")
-    return Accepted(RequestRecord(**fields), behind_others)
+    behind_others, path = fields.pop("behind_others"), fields.pop("path")
+    return Accepted(RequestRecord(**fields), behind_others, path)
 
 
 def _named(request: Request) -> tuple[str, dict[str, object]]:
     """SQL: the id of the toolset that a request names, none if there is no such toolset; and its parameters."""
     return toolset_named(request.toolset, request.organization)
+
+
+def _path_if_named_by_id(request: Request) -> str:
+    """SQL: the path of the request's toolset if the request has only its id, else NULL."""
+    if "/" in request.toolset:
+        return "NULL"
+    return f"(SELECT {PATH_OF} FROM {OWNED} WHERE t.id = release_requests.toolset_id)"
 
 
 def _earlier(connection: Connection, request: Request, parameters: Mapping[str, Any]) -> RequestRecord:

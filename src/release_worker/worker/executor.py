@@ -59,7 +59,9 @@ class Executor:
         except Exception as error:  # a defect, perhaps of a plug-in: it fails this request, not the worker
             shown = without_values(error)
             logger.exception("request_broke", exc_info=shown, request_id=claim.id, **_about(claim))
-            return Failed(UnexpectedFailure(reason=f"{type(shown).__name__}: {words_of(shown)}"))
+            failure = UnexpectedFailure(reason=f"{type(shown).__name__}: {words_of(shown)}")
+            failure.__cause__ = shown  # the task's traceback then shows where it broke
+            return Failed(failure)
 
     def _again(self, claim: Claim, error: TransientError) -> Failed | Postponed:
         """Failed, if its attempts are used up."""

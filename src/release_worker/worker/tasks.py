@@ -10,13 +10,15 @@ import structlog
 from celery import Celery, Task
 from celery.exceptions import Retry
 
-from release_worker.broker.routing import IN_LEDGER, TASKS, TOOLSET
+from release_worker.broker.readable import toolset_line
+from release_worker.broker.routing import IN_LEDGER, TASKS, TOOLSET, TOOLSET_PATH
 from release_worker.domain import canonical_json
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.outcomes import Failed, Succeeded
 from release_worker.domain.requests.kinds import describe_kind
 from release_worker.errors import ReleaseWorkerError, TransientError
 from release_worker.worker.inbox import Message
+from release_worker.worker.readable_result import ReadableResult
 from release_worker.worker.runtime import runtime_of
 
 
@@ -29,13 +31,14 @@ def register_tasks(app: Celery) -> None:
             bind=True,
             typing=False,
             throws=(ReleaseWorkerError,),
+            Request="release_worker.broker.readable_request:ReadableRequest",
             max_retries=DEFAULTS.retries,
             default_retry_delay=DEFAULTS.delay_after_loss,
         )
 
 
 def _entry(kind: str) -> Any:
-    def entry(task: Task, /, *positional: Any, **keywords: Any) -> dict[str, Any]:
+    def entry(task: Task, /, *positional: Any, **keywords: Any) -> ReadableResult:
         return wake_up(task, kind, positional, keywords)
 
     entry.__name__ = kind
@@ -43,7 +46,7 @@ def _entry(kind: str) -> Any:
     return entry
 
 
-def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[str, Any]) -> dict[str, Any]:
+def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[str, Any]) -> ReadableResult:
     """Write the request down, work its toolset's mailbox until it is done, and return its stored result.
 
     Raises the stored error of a request that failed, and Celery's Retry for what may succeed later.
@@ -65,8 +68,8 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
             case Failed(reason):
                 raise reason
             case Succeeded(result):
-                plain: dict[str, Any] = canonical_json.as_plain(result)
-                return plain
+                named = toolset_line(kind, positional, keywords, headers.get(TOOLSET_PATH))
+                return ReadableResult(kind, named, canonical_json.as_plain(result))
             case _:
                 assert_never(outcome)
 
