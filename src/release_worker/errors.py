@@ -249,3 +249,7 @@ def from_record(record: Mapping[str, Any]) -> ReleaseWorkerError:
 def _subclasses(error_class: type[ReleaseWorkerError]) -> list[type[ReleaseWorkerError]]:
     direct = error_class.__subclasses__()
     return direct + [deeper for one in direct for deeper in _subclasses(one)]
+
+
+# The names of all errors of this tree; those of plug-ins are not among them.
+ERROR_NAMES = tuple(sorted(one.__name__ for one in _subclasses(ReleaseWorkerError)))

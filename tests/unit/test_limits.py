@@ -53,7 +53,7 @@ CHANGES: list[tuple[str, float, str]] = [
     ("restore_mutex", 296, "another visibility timeout"),
 ]
 # They depend on no other limit: a handful of tries within milliseconds.
-FREE = {"immediate_tries", "immediate_delay"}
+FREE = {"immediate_tries", "immediate_delay", "fold_interval"}
 
 
 def changed(name: str, value: float) -> Limits:

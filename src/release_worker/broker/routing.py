@@ -13,8 +13,9 @@ TASKS: Mapping[str, str] = {kind: f"release_worker.{kind}" for kind in KINDS}
 QUEUES: Mapping[str, Queue] = {kind: model.queue for kind, model in KINDS.items()}
 MAINTENANCE: Queue = "maintenance"
 SWEEP = "release_worker.sweep"
+FOLD_MEASUREMENTS = "release_worker.fold_measurements"
 # What the worker does by the clock, and the limit that says how often. Beat sends each; any number of beats may.
-CHORES: Mapping[str, str] = {SWEEP: "sweep_interval"}
+CHORES: Mapping[str, str] = {SWEEP: "sweep_interval", FOLD_MEASUREMENTS: "fold_interval"}
 # The order in which a worker looks at them: a rollback goes before the releases that wait.
 QUEUE_NAMES: Sequence[Queue] = get_args(Queue)
 

@@ -57,6 +57,9 @@ class Limits:
     sign_interval: float = 5.0  # of a worker; a beat gives one with each of its ticks
     sign_lapse: float = 30.0  # then a process that gave no further sign counts as stuck
 
+    # What metrics count: how long it may wait to be added to the totals, which changes no number that is shown.
+    fold_interval: float = 15.0
+
     # TERM and QUIT let what runs finish, for so long.
     soft_shutdown_timeout: float = 60
 

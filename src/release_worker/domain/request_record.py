@@ -1,7 +1,7 @@
 """A request as the ledger holds it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -10,6 +10,7 @@ from release_worker.domain.canonical_json import as_plain
 from release_worker.domain.outcomes import Failed, Succeeded
 from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.requests.request import Request, Result
+from release_worker.domain.timings import Timings
 from release_worker.errors import InvalidRequest, ReleaseWorkerError, from_record
 
 Status = Literal["queued", "running", "succeeded", "failed"]
@@ -88,7 +89,7 @@ class Ticket:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A worker's hold on one attempt at a request. `attempt` is the fence: a later claim has a higher one. `tries` are
-    those since the request was asked or brought back."""
+    those since the request was asked or brought back. `timings` are written down with the attempt's end."""
 
     id: str
     kind: str
@@ -96,6 +97,7 @@ class Claim:
     payload: dict[str, Any]
     toolset_id: UUID
     tries: int = 1
+    timings: Timings = field(default_factory=Timings, compare=False, repr=False)
 
     def request(self) -> Request:
         """The request that the row asks for, with defaults filled in. Raises InvalidRequest if it asks for none."""

@@ -20,7 +20,8 @@ GRANT SELECT ON
     toolset_tools, toolset_resources, prompt_templates, system_configs, variations,
     toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components,
     release_marks, toolset_rollbacks, release_requests, release_bundles, release_worker_alembic_version,
-    release_events, release_event_deliveries, release_freezes
+    release_events, release_event_deliveries, release_freezes, release_measurements,
+    release_totals
 TO release_worker_app, release_worker_worker, release_worker_reader;
 -- But the secrets that sign events are for the worker alone.
 GRANT SELECT (id, organization_id, project_id, types, url, secret_fingerprint, task, queue, after_seq, enabled,
@@ -72,3 +73,6 @@ GRANT DELETE, UPDATE (created_at) ON release_bundles TO release_worker_worker;
 -- Events of requests are written by a trigger, others by the worker, which delivers all of them.
 GRANT INSERT, UPDATE (dispatched_at), DELETE ON release_events TO release_worker_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON release_event_subscriptions, release_event_deliveries TO release_worker_worker;
+-- Triggers write what is measured, with their owner's rights; the worker only adds it up.
+GRANT DELETE ON release_measurements TO release_worker_worker;
+GRANT INSERT, UPDATE ON release_totals TO release_worker_worker;

@@ -16,11 +16,13 @@ def create_release(work: Work, request: CreateRelease) -> CreateReleaseResult:
     With `only_if_changed`, the current release is the answer if live state equals it. Never commits. Raises
     ToolsetNotFound, StaleState, Frozen and, if another transaction was first, VersionConflict.
     """
-    subject, current = hold_for_release(work.connection, work.toolset_id)
+    with work.timings.step("hold"):
+        subject, current = hold_for_release(work.connection, work.toolset_id)
     check_expected_release(request.expected_current_release, current)
     stamp = Stamp("release", request.actor, request_id=work.request_id, notes=request.notes, labels=request.labels)
     predecessor = _predecessor(work, current, if_changed=request.only_if_changed)
-    release, freeze = capture(work.connection, subject, work.registry, predecessor=predecessor, stamp=stamp)
+    with work.timings.step("capture"):
+        release, freeze = capture(work.connection, subject, work.registry, predecessor=predecessor, stamp=stamp)
     check_not_frozen(freeze, request.override_freeze)
     if release is None:
         assert current is not None, "live state is what the current release holds"

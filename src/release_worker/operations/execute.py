@@ -12,6 +12,7 @@ from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.request_record import Claim
 from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.subject import Scope
+from release_worker.domain.timings import Timings
 from release_worker.errors import VersionConflict
 from release_worker.operations.performing import perform
 from release_worker.operations.restoring import MoreToHold
@@ -54,13 +55,14 @@ def carry_out(engine: Engine, addressed: Addressed, registry: Registry, claim: C
     """
     request, toolset_id = addressed.request, addressed.toolset_id
     written: frozenset[Scope] = frozenset()
+    timings = Timings() if claim is None else claim.timings
     begin = snapshot_transaction if request.only_reads() else locking_transaction
     while True:
         try:
             with blaming(engine, registry, str(toolset_id)), begin(engine) as connection:
                 if claim is not None:
                     hold(connection, claim)
-                work = Work(connection, toolset_id, registry, request_id=addressed.request_id, written=written)
+                work = Work(connection, toolset_id, registry, addressed.request_id, written, timings)
                 result = perform(work, request)
                 if claim is not None:
                     succeed(connection, claim, storable(result))

@@ -32,13 +32,14 @@ def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
     VersionConflict.
     """
     connection, registry = work.connection, work.registry
-    subject = hold_owners(connection, work.toolset_id, written=ALL_SCOPES)
-    hold_live_rows(connection, registry, subject, written=ALL_SCOPES)
+    with work.timings.step("hold"):
+        subject = hold_owners(connection, work.toolset_id, written=ALL_SCOPES)
+        hold_live_rows(connection, registry, subject, written=ALL_SCOPES)
     manifest = find_manifest(connection, request.bundle)
     bundled = _bundled_state(connection, manifest, registry, request.bundle)
     origin = f"release {manifest.release.release_number} of {printable(manifest.release.toolset, LONGEST_PATH)}"
     with refusing_what_does_not_fit():
-        plan = plan_take_over(connection, registry, subject, Incoming(bundled, f"the import of {origin}"))
+        plan = plan_take_over(work, subject, Incoming(bundled, f"the import of {origin}"))
     check_expected_release(request.expected_current_release, plan.current)
     check_not_frozen(plan.freeze, request.override_freeze)
     _refuse_what_would_stay(plan, manifest, registry)
@@ -52,7 +53,7 @@ def import_bundle(work: Work, request: ImportBundle) -> ImportBundleResult:
         labels=request.labels,
     )
     with refusing_what_does_not_fit():
-        done = take_over(connection, registry, plan, stamp)
+        done = take_over(work, plan, stamp)
     return _result(plan, done, warnings)
 
 

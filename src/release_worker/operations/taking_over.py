@@ -20,6 +20,7 @@ from release_worker.operations.restoring import Seen, fire_triggers, refuse_what
 from release_worker.state.differences import Difference, differences
 from release_worker.state.registry import Registry
 from release_worker.state.states import State, live_state
+from release_worker.state.work import Work
 from release_worker.store.captured import digest_today
 from release_worker.store.capturing import Predecessor, Stamp
 from release_worker.store.owners.holding import touch_owners
@@ -63,8 +64,13 @@ class TakenOver:
     backup: Release | None
 
 
-def plan_take_over(connection: Connection, registry: Registry, subject: Subject, incoming: Incoming) -> TakeOver:
+def plan_take_over(work: Work, subject: Subject, incoming: Incoming) -> TakeOver:
     """Decide it, with everything held that it may change."""
+    with work.timings.step("plan"):
+        return _plan(work.connection, work.registry, subject, incoming)
+
+
+def _plan(connection: Connection, registry: Registry, subject: Subject, incoming: Incoming) -> TakeOver:
     live, wanted = live_state(registry, subject), incoming.state
     before, taken = live.digests(connection), wanted.digests(connection)
     current, freeze = current_release_and_freeze(connection, subject)
@@ -80,19 +86,24 @@ def plan_take_over(connection: Connection, registry: Registry, subject: Subject,
     )
 
 
-def take_over(connection: Connection, registry: Registry, plan: TakeOver, stamp: Stamp) -> TakenOver:
+def take_over(work: Work, plan: TakeOver, stamp: Stamp) -> TakenOver:
     """Back up what no release holds, restore, read back, release. Raises VersionConflict, and IntegrityMismatch if the
     outcome is not as planned."""
+    connection, registry, step = work.connection, work.registry, work.timings.step
     predecessor = Predecessor(None)
     if plan.current is not None:
         predecessor = Predecessor(plan.current.id, digest_today(connection, plan.current, registry.parts))
     backup = None
     if plan.differing:
         kept = replace(stamp, kind="backup", notes=f"live state before {plan.incoming.event}", labels=None)
-        backup = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=kept).release
-        _restore(connection, registry, plan)
-    _read_back(connection, registry, plan)
-    release = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=stamp).release
+        with step("capture"):
+            backup = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=kept).release
+        with step("restore"):
+            _restore(connection, registry, plan)
+    with step("read_back"):
+        _read_back(connection, registry, plan)
+    with step("capture"):
+        release = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=stamp).release
     if release is not None and release.digest != plan.expected.release:
         raise VersionConflict(reason="live state was changed meanwhile")
     outcome = release or plan.current

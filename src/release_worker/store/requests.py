@@ -10,6 +10,7 @@ transaction of an operation holds its request's row, which says "at work" better
 passes by.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -194,8 +195,17 @@ def abandon(connection: Connection, request_id: str, error: ReleaseWorkerError) 
 def _finish(
     connection: Connection, claim: Claim, changes: str, *, value: Mapping[str, Any], **parameters: object
 ) -> bool:
-    finish = f"UPDATE release_requests SET {changes} WHERE id = :id AND status = 'running' AND attempts = :attempt"
-    given = {"id": claim.id, "attempt": claim.attempt, "value": canonical_json.dumps(value), **parameters}
+    finish = f"""
+        UPDATE release_requests SET {changes}, timings = CAST(:timings AS jsonb)
+        WHERE id = :id AND status = 'running' AND attempts = :attempt
+    """
+    given = {
+        "id": claim.id,
+        "attempt": claim.attempt,
+        "value": canonical_json.dumps(value),
+        "timings": json.dumps(claim.timings.so_far()),
+        **parameters,
+    }
     return connection.execute(parsed(finish), given).rowcount == 1
 
 

@@ -35,11 +35,13 @@ def fail_exhausted(
     connection: Connection, *, attempts: int, error: ReleaseWorkerError, toolset_id: UUID | None = None
 ) -> list[str]:
     """Mark those requests failed whose last worker went silent and which have no attempts left, with their last error,
-    or `error` if they had none; of one toolset, if it is given. Returns their ids."""
+    or `error` if they had none; of one toolset, if it is given. Their lease is taken away, which says how they ended.
+    Returns their ids."""
     mailbox = "true" if toolset_id is None else "toolset_id = :toolset_id"
     exhaust = f"""
         UPDATE release_requests
-        SET status = 'failed', error = coalesce(error, CAST(:error AS jsonb)), finished_at = clock_timestamp()
+        SET status = 'failed', error = coalesce(error, CAST(:error AS jsonb)), finished_at = clock_timestamp(),
+            lease_until = NULL
         WHERE id IN (
             SELECT id FROM release_requests
             WHERE {mailbox} AND status = 'running' AND lease_until < now()

@@ -9,7 +9,7 @@ import structlog
 from celery import Celery, Task
 
 from release_worker.broker.publishing import message_again, publish
-from release_worker.broker.routing import CHORES, SWEEP
+from release_worker.broker.routing import CHORES, FOLD_MEASUREMENTS, SWEEP
 from release_worker.domain.outcomes import Failed
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import WorkerLost
@@ -38,4 +38,9 @@ def sweep(task: Task) -> None:
         logger.warning("requests_swept", published=swept.published, exhausted=swept.exhausted, refused=swept.refused)
 
 
-_CHORES: Mapping[str, Callable[[Task], None]] = {SWEEP: sweep}
+def fold_measurements(task: Task) -> None:
+    """Add what was measured to the totals that metrics show."""
+    runtime_of(task.app).fold_measurements()
+
+
+_CHORES: Mapping[str, Callable[[Task], None]] = {SWEEP: sweep, FOLD_MEASUREMENTS: fold_measurements}

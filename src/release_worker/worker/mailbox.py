@@ -1,6 +1,5 @@
 """A toolset's mailbox: its requests, worked one at a time in the order in which they were asked."""
 
-import time
 from contextlib import ExitStack
 from typing import assert_never
 
@@ -16,6 +15,7 @@ from release_worker.worker.executor import Executor
 from release_worker.worker.policy import LeasePolicy
 from release_worker.worker.telling import tell
 from release_worker.worker.toolset_lock import MakeLock, ToolsetLock
+from release_worker.worker.turn import Turn
 
 
 class Mailbox:
@@ -39,20 +39,24 @@ class Mailbox:
         if record.finished:
             return record.outcome
         ticket = record.ticket
+        turn = Turn(self._leases.turn)
         with self._lock(ticket, wait=self._leases.lock_wait) as lock:
+            turn.has_lock()
             claim = self._claim(ticket)
-            return self._look(ticket).outcome if claim is None else self._work_on(claim, ticket, lock)
+            return self._look(ticket).outcome if claim is None else self._work_on(claim, ticket, lock, turn)
 
     def work_unseen(self, ticket: Ticket) -> Succeeded | Failed | None:
         """As `work`, without a look at the request's row before. Returns None if there is something to look at: the
         toolset is busy, the request is done already, or it is not in this mailbox."""
+        turn = Turn(self._leases.turn)
         with ExitStack() as stack:
             try:
                 lock = stack.enter_context(self._lock(ticket, wait=0))
             except LockUnavailable:
                 return None
+            turn.has_lock()
             claim = self._claim_next(ticket)
-            return None if claim is None else self._work_on(claim, ticket, lock)
+            return None if claim is None else self._work_on(claim, ticket, lock, turn)
 
     def abandon(self, request_id: str, error: ReleaseWorkerError) -> None:
         """Mark a request failed that waited in vain."""
@@ -60,15 +64,16 @@ class Mailbox:
             abandon(connection, request_id, error)
         tell(Failed(error), request_id=request_id)
 
-    def _work_on(self, claim: Claim, ticket: Ticket, lock: ToolsetLock) -> Succeeded | Failed:
+    def _work_on(self, claim: Claim, ticket: Ticket, lock: ToolsetLock, turn: Turn) -> Succeeded | Failed:
         """Work from this claim on, until the ticket's request is done."""
-        turn_ends = time.monotonic() + self._leases.turn
         following: Claim | None = claim
         while following is not None:
+            turn.measures(following)
             outcome = self._executor.attempt(following, lock)
+            turn.goes_on()
             if following.id == ticket.id:
                 return self._final(ticket, outcome)
-            if time.monotonic() > turn_ends:
+            if turn.is_over:
                 raise LockUnavailable(f"requests before {ticket.id} took this worker's turn", request_id=ticket.id)
             following = self._claim(ticket)
         return self._look(ticket).outcome

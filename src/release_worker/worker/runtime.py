@@ -12,6 +12,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from release_worker.domain.request_record import RequestRecord
+from release_worker.operations.fold_measurements import fold_measurements
 from release_worker.operations.sweep import SweepPolicy, Swept, sweep
 from release_worker.settings import Settings, read_settings
 from release_worker.state.registry import installed_components
@@ -79,6 +80,10 @@ class Runtime:
     def sweep(self, publish: Callable[[RequestRecord], None]) -> Swept:
         """Publish again what the broker has lost."""
         return sweep(self._engine, publish, attempts=self.retry.attempts, policy=self._sweeping)
+
+    def fold_measurements(self) -> None:
+        """Add what was measured to the totals."""
+        fold_measurements(self._engine)
 
     def close(self) -> None:
         """Close what was opened."""

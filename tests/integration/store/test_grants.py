@@ -22,6 +22,7 @@ from tests.support.bundles import exported, keep
 from tests.support.freezes import from_now
 from tests.support.ledger import ask, claim, end_leases, mailbox
 from tests.support.live_state import live_state
+from tests.support.metrics import counted, fold
 from tests.support.operations import ACTOR
 from tests.support.records import RECORDS, number_of_rows, releases_of
 from tests.support.servers import Servers
@@ -166,6 +167,10 @@ NOT_FOR_APPS_AND_READERS = (
     "UPDATE toolset_releases SET labels = '{}'",
     "UPDATE toolset_releases SET notes = 'other'",
     "SELECT FROM release_requests FOR UPDATE",
+    "INSERT INTO release_measurements (kind) VALUES ('rollback')",
+    "DELETE FROM release_measurements",
+    "INSERT INTO release_totals VALUES ('requests', 'rollback', 'failed', 1, 1, 1)",
+    "CREATE TRIGGER mine AFTER INSERT ON toolset_tools EXECUTE FUNCTION release_worker_measure_release()",
     "ALTER TABLE toolset_releases DISABLE TRIGGER ALL",
     "SET session_replication_role = replica",
     "CREATE TABLE mine (id int)",
@@ -257,6 +262,24 @@ def test_a_worker_does_every_operation(users: Users) -> None:
     assert newest - 2 not in {row.release_number for row in releases_of(users.reader, billing)}
 
 
+def test_what_an_app_asks_for_is_counted_and_only_a_worker_adds_it_up(users: Users) -> None:
+    a_done_toolset(users)
+    ask(users.app, "acme/nothing/here")
+    before = counted(users.reader)
+    assert before["failures ToolsetNotFound"] == before["requests create_release succeeded"] == 1
+    assert fold(users.worker) == 3
+    assert counted(users.reader) == before
+    with pytest.raises(DatabaseUnavailable, match="lacks a privilege"):
+        fold(users.reader)
+
+
+def test_nobody_else_can_have_functions_called_that_write_with_their_owners_rights(users: Users) -> None:
+    with users.owner.connect() as connection:
+        callable_by = "SELECT proname FROM pg_proc WHERE prosecdef AND has_function_privilege(:role, oid, 'EXECUTE')"
+        for role in GROUPS:
+            assert connection.execute(text(callable_by), {"role": role}).all() == []
+
+
 def test_a_worker_stages_publishes_discards_and_imports(users: Users) -> None:
     billing = a_done_toolset(users)
     worker = mailbox(users.worker)
@@ -313,6 +336,9 @@ NOT_FOR_WORKERS = (
     "DELETE FROM toolset_rollbacks",
     "UPDATE toolset_rollbacks SET reason = 'other'",
     "TRUNCATE toolset_releases CASCADE",
+    "INSERT INTO release_measurements (kind) VALUES ('rollback')",
+    "UPDATE release_measurements SET kind = 'rollback'",
+    "DELETE FROM release_totals",
     "ALTER TABLE toolset_releases DISABLE TRIGGER ALL",
     "SET session_replication_role = replica",
 )

@@ -4,7 +4,7 @@ from sqlalchemy import CheckConstraint, Column, Table, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import DefaultClause
 
-from release_worker.store.tables import events, freezes, live, metadata, records
+from release_worker.store.tables import events, freezes, live, measurements, metadata, records
 from tests.support.reference.markdown import code, document, paragraphs, table
 
 ABOUT = """
@@ -16,8 +16,15 @@ DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 def page() -> str:
+    groups = {
+        "Live state": live,
+        "Records": records,
+        "Freezes": freezes,
+        "Events": events,
+        "Measurements": measurements,
+    }
     sections = []
-    for title, module in (("Live state", live), ("Records", records), ("Freezes", freezes), ("Events", events)):
+    for title, module in groups.items():
         named = {name for name, value in vars(module).items() if isinstance(value, Table)}
         sections += [f"## {title}", paragraphs(module.__doc__)]
         sections += [_table(one) for one in metadata.tables.values() if one.name in named]

@@ -38,7 +38,7 @@ def apply(work: Work, request: Rollback, plan: RollbackPlan, *, held: frozenset[
     Raises the plan's refusal; IntegrityMismatch if live state, read back, is not what was to be restored;
     VersionConflict if another transaction was first; MoreToHold.
     """
-    connection, registry = work.connection, work.registry
+    connection, registry, step = work.connection, work.registry, work.timings.step
     if plan.refusal is not None:
         raise plan.refusal
     if plan.noop:
@@ -46,22 +46,26 @@ def apply(work: Work, request: Rollback, plan: RollbackPlan, *, held: frozenset[
     if more := plan.scopes - held:
         raise MoreToHold(more)
     stamp = Stamp("backup", request.actor, request_id=work.request_id)
-    backup = _back_up(connection, plan, registry, stamp)
-    _restore(connection, plan, registry)
-    touch_owners(connection, plan.subject, plan.scopes)
-    rollback_id = record_rollback(connection, _record(plan, request, backup, work.request_id))
-    fire_triggers(connection)
-    after = _read_back(connection, plan, registry)
-    outcome = _settle(connection, plan, registry, after, stamp)
+    backup = _back_up(work, plan, stamp)
+    with step("restore"):
+        _restore(connection, plan, registry)
+        touch_owners(connection, plan.subject, plan.scopes)
+        rollback_id = record_rollback(connection, _record(plan, request, backup, work.request_id))
+        fire_triggers(connection)
+    with step("read_back"):
+        after = _read_back(connection, plan, registry)
+    with step("settle"):
+        outcome = _settle(connection, plan, registry, after, stamp)
     return result_of(plan, request, backup=backup, outcome=outcome, rollback_id=rollback_id)
 
 
-def _back_up(connection: Connection, plan: RollbackPlan, registry: Registry, stamp: Stamp) -> Release | None:
+def _back_up(work: Work, plan: RollbackPlan, stamp: Stamp) -> Release | None:
     """Keep live state that no release holds and that is about to be overwritten, so that this can be undone."""
     if not plan.backs_up:
         return None
     notes = f"live state before the rollback to release {plan.target.release_number}"
-    return _capture(connection, plan, registry, replace(stamp, notes=notes))
+    with work.timings.step("capture"):
+        return _capture(work.connection, plan, work.registry, replace(stamp, notes=notes))
 
 
 def _restore(connection: Connection, plan: RollbackPlan, registry: Registry) -> None:

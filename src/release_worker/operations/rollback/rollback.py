@@ -27,9 +27,11 @@ def carry_through(
     work: Work, request: Rollback, *, check: Callable[[RollbackPlan], None] = lambda _: None
 ) -> RollbackResult:
     """Roll back; `check` may refuse the plan by raising an error. Raises the same errors."""
-    held = hold_for_rollback(work, request)
-    plan = plan_rollback(work.connection, held.request, work.registry, subject=held.subject, releases=held.releases)
-    plan = with_warning(plan, beyond_the_rollback(work, request))
+    with work.timings.step("hold"):
+        held = hold_for_rollback(work, request)
+    with work.timings.step("plan"):
+        plan = plan_rollback(work.connection, held.request, work.registry, subject=held.subject, releases=held.releases)
+        plan = with_warning(plan, beyond_the_rollback(work, request))
     check(plan)
     return apply(work, held.request, plan, held=held.scopes)
 
@@ -39,5 +41,7 @@ def _plan(work: Work, request: Rollback) -> RollbackResult:
     subject = toolset_of_id(connection, work.toolset_id)
     numbered = with_its_number(connection, subject.toolset_id, request)
     releases = releases_of_rollback(connection, subject, numbered.number)
-    plan = plan_rollback(connection, numbered, work.registry, subject=subject, releases=releases)
-    return plan_result(with_warning(plan, beyond_the_rollback(work, request)), work.request_id)
+    with work.timings.step("plan"):
+        plan = plan_rollback(connection, numbered, work.registry, subject=subject, releases=releases)
+        plan = with_warning(plan, beyond_the_rollback(work, request))
+    return plan_result(plan, work.request_id)

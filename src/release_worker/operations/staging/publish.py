@@ -18,14 +18,15 @@ def publish(work: Work, request: Publish) -> PublishResult:
     Frozen, IntegrityMismatch and VersionConflict.
     """
     connection, registry = work.connection, work.registry
-    parent, copy = hold_pair(connection, work.toolset_id)
-    for one in (parent, copy):
-        hold_live_rows(connection, registry, one, written=OWN)
+    with work.timings.step("hold"):
+        parent, copy = hold_pair(connection, work.toolset_id)
+        for one in (parent, copy):
+            hold_live_rows(connection, registry, one, written=OWN)
     own = registry.of_scope("toolset")
     seen = Seen(copy, live_state(own, copy).digests(connection))
     staged = live_state_as(own, copy, role="copy")
     incoming = Incoming(staged, f"publishing {copy.path}", (seen,))
-    plan = plan_take_over(connection, registry, parent, incoming)
+    plan = plan_take_over(work, parent, incoming)
     check_expected_release(request.expected_current_release, plan.current)
     check_not_frozen(plan.freeze, request.override_freeze)
     stamp = Stamp(
@@ -35,7 +36,7 @@ def publish(work: Work, request: Publish) -> PublishResult:
         notes=f"published from {copy.path}" if request.notes is None else request.notes,
         labels=request.labels,
     )
-    done = take_over(connection, registry, plan, stamp)
+    done = take_over(work, plan, stamp)
     over = editing_mode(connection, parent) == "iteration"
     if over:
         delete_copy(connection, parent, copy)

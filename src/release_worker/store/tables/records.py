@@ -207,6 +207,8 @@ release_requests = Table(
     time_column("lease_until", nullable=True),
     Column("result", JSONB(none_as_null=True), nullable=True),
     Column("error", JSONB(none_as_null=True), nullable=True),
+    # Seconds of the last attempt that its worker measured, by name.
+    Column("timings", JSONB(none_as_null=True), nullable=True),
     text_column("requested_by"),
     time_column("created_at"),
     time_column("started_at", nullable=True),
