@@ -25,7 +25,7 @@ DOCS_VENV  := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit integration test interleavings kills faults bench mutants docs check dev clean
+.PHONY: help demo unit integration test browser interleavings kills faults bench mutants docs check dev clean
 
 help:  ## these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -46,8 +46,12 @@ unit: $(READY)  ## the tests that need no server, in seconds
 integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' processes; TESTS="-k mailbox" for some
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration $(TESTS)
 
-test: $(READY)  ## all tests but those of kills, faults and docs, and a selection of the interleavings
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) tests/pages)
+test: $(READY)  ## all tests but those of kills, faults, docs and browser, and a selection of the interleavings
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) tests/pages tests/browser)
+
+browser: $(READY)  ## what Flower shows, in a real browser; installs Debian's chromium if it may, and is skipped without one
+	-tests/browser/install
+	$(BIN)/python -m pytest -n 0 tests/browser
 
 interleavings: $(READY)  ## each pair of operations and edits, stopped at each statement; PAIRS="-k 'prune and deploy'" for some
 	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal tests/interleavings --every-pair $(PAIRS)

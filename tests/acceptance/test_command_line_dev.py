@@ -106,6 +106,7 @@ on_linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="r
 def test_dev_is_all_that_a_newcomer_needs_and_keeps_the_data_and_ends_with_its_processes(directory: Path) -> None:
     with running_dev(directory) as dev:
         assert f"data is kept in {directory}, logs in {directory / 'logs'}" in dev.printed
+        assert "FLOWER_BASIC_AUTH" in dev.printed
         [flower] = re.findall(r"http://127\.0\.0\.1:\d+/", dev.printed)
         assert eventually(lambda: answers(flower), within=30)
         run = dev.elsewhere

@@ -53,17 +53,17 @@ def test_what_is_asked_and_what_it_came_to_are_lines_that_begin_with_toolset_and
 
     task = watched.task(made.id, "SUCCESS")
     assert task.name == "release_worker.create_release"
-    assert task.kwargs == f'toolset={billing.path}, actor=ci, notes="build 7", labels={{api_token, team}}'
+    assert task.kwargs == f'{billing.path}, actor=ci, notes="build 7", labels={{api_token, team}}'
     assert task.result == (
-        f"create_release: release_number=1, toolset={billing.path}, created=true, toolset_version=1, "
+        f"release_number=1, {billing.path}, create_release, created=true, toolset_version=1, "
         f"digest={release.digest[:12]}, release_id={release.release_id}, toolset_id={billing.id}"
     )
 
     task = watched.task(undone.id, "SUCCESS")
-    named = f"toolset={billing.id} ({billing.path})"
+    named = f"{billing.path} ({billing.id})"
     assert task.kwargs == f'{named}, release_number=1, actor=oncall, reason="bad prompt"'
-    numbers = "from_release_number=1, to_release_number=1, current_release_number=1, backup_release_number=2"
-    assert task.result.startswith(f"rollback: {numbers}, {named}, ")
+    numbers = "to_release_number=1, from_release_number=1, current_release_number=1, backup_release_number=2"
+    assert task.result.startswith(f"{numbers}, {named}, rollback, ")
     assert "changes={settings: ~1}" in task.result
     assert SECRET not in repr(vars(task))
 
@@ -82,7 +82,7 @@ def test_arguments_of_any_celery_app_read_as_well_and_show_no_secret(
     task = watched.task(by_position.id, "SUCCESS")
     assert (task.args, task.kwargs) == (
         "()",
-        f'toolset={billing.path}, actor=ci, notes="by hand", labels={{password}}',
+        f'{billing.path}, actor=ci, notes="by hand", labels={{password}}',
     )
     task = watched.task(refused.id, "FAILURE")
     assert task.kwargs == "password=…"

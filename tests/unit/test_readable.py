@@ -30,23 +30,23 @@ anything = st.recursive(
             "rollback",
             (),
             {"actor": "oncall", "reason": "bad prompt", "release_number": 41, "toolset": PATH, "on_missing": "fail"},
-            f'toolset={PATH}, release_number=41, actor=oncall, reason="bad prompt"',
+            f'{PATH}, release_number=41, actor=oncall, reason="bad prompt"',
         ),
         (
             "rollback",
             (PATH, 41, "oncall"),
             {"components": ["tools", "settings"], "dry_run": True, "allow_bad": None},
-            f"toolset={PATH}, release_number=41, actor=oncall, components=[tools, settings], dry_run=true",
+            f"{PATH}, release_number=41, actor=oncall, components=[tools, settings], dry_run=true",
         ),
         (
             "create_release",
             (),
             {"toolset": PATH, "actor": "ci", "labels": {"team": SECRET, "api_key": {"deep": SECRET}}},
-            f"toolset={PATH}, actor=ci, labels={{api_key, team}}",
+            f"{PATH}, actor=ci, labels={{api_key, team}}",
         ),
-        ("mark", (PATH, 3, "bad", "ops"), {}, f"toolset={PATH}, release_number=3, mark=bad, actor=ops"),
-        ("import_bundle", (), {"bundle": SECRET, "toolset": PATH}, f"toolset={PATH}, bundle=…"),
-        ("create_release", (), {"toolset": PATH, "password": SECRET}, f"toolset={PATH}, password=…"),
+        ("mark", (PATH, 3, "bad", "ops"), {}, f"{PATH}, release_number=3, mark=bad, actor=ops"),
+        ("import_bundle", (), {"bundle": SECRET, "toolset": PATH}, f"{PATH}, bundle=…"),
+        ("create_release", (), {"toolset": PATH, "password": SECRET}, f"{PATH}, password=…"),
         ("no_kind", (PATH,), {"secret": SECRET}, "secret=…"),
     ],
 )
@@ -58,10 +58,10 @@ def test_arguments_are_named_and_those_that_matter_come_first(
 
 def test_a_toolset_that_is_named_by_its_id_has_its_path_beside_it_if_it_is_known() -> None:
     task = "release_worker.pin"
-    assert arguments_line(task, (), {"toolset": ID}, PATH) == f"toolset={ID} ({PATH})"
-    assert arguments_line(task, (), {"toolset": ID}, 5) == f"toolset={ID}"
-    assert arguments_line(task, (), {"toolset": PATH}, PATH) == f"toolset={PATH}"
-    assert toolset_line("pin", (ID,), {}, PATH) == f"{ID} ({PATH})"
+    assert arguments_line(task, (), {"toolset": ID}, PATH) == f"{PATH} ({ID})"
+    assert arguments_line(task, (), {"toolset": ID}, 5) == ID
+    assert arguments_line(task, (), {"toolset": PATH}, PATH) == PATH
+    assert toolset_line("pin", (ID,), {}, PATH) == f"{PATH} ({ID})"
 
 
 @given(st.sampled_from([*TASKS.values(), "nothing"]), anything, anything, anything)
@@ -96,7 +96,7 @@ def test_a_result_begins_with_its_numbers_and_counts_what_changed() -> None:
         "affected": [{"path": PATH}],
     }
     assert result_line("rollback", PATH, result) == (
-        f"rollback: to_release_number=1, toolset={PATH}, affected=[1], changes={{tools: +4 -2, settings: ~1}}, "
+        f"to_release_number=1, {PATH}, rollback, affected=[1], changes={{tools: +4 -2, settings: ~1}}, "
         f'noop=false, refused="StaleState: it moved", digest=c0c2ed22c6b4, toolset_id={ID}'
     )
 

@@ -1,13 +1,14 @@
 """What people read of a request and of its end, in Flower and wherever else Celery shows a task: one line each.
 
-A line has what its reader looks for first, and a bounded length. Of values that a caller is free to nest, such as
+A line has what its reader looks for first, because Flower's list shows some forty characters of it, and a bounded
+length. Of values that a caller is free to nest, such as
 labels, it has the keys alone; of fields that no request has, the names: so no line can have a secret in it that
 somebody put under a key.
 """
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from release_worker.domain.requests.kinds import KINDS
@@ -18,14 +19,14 @@ LONGEST = 1000  # characters of a line, as much as Celery would show
 _LONGEST_VALUE = 160
 _MOST_ITEMS = 20
 
-_FIRST = ("toolset", "release_number", "to", "plan_id", "mark", "mode", "actor", "reason", "notes")
+_FIRST = ("release_number", "to", "plan_id", "mark", "mode", "actor", "reason", "notes")
 _BULKY = frozenset({"bundle"})
 _PLAIN = re.compile(r"[\w./:@+-]+")
 _SIGNS = (("added", "+"), ("removed", "-"), ("changed", "~"))
 _NUMBERS = (
     "release_number",
-    "from_release_number",
     "to_release_number",
+    "from_release_number",
     "current_release_number",
     "backup_release_number",
 )
@@ -33,40 +34,40 @@ _SHORT_DIGEST = 12
 
 
 def arguments_line(task: str, positional: object, keywords: object, path: object = None) -> str:
-    """What a task is called with, `toolset=acme/payments/billing, release_number=41, actor=oncall`: the toolset and the
-    numbers first, and nothing that has its default. `path` is that of a toolset that was named by its id, if it is
-    known. Never raises, whatever was sent."""
+    """What a task is called with, `acme/payments/billing, release_number=41, actor=oncall`: the toolset and the numbers
+    first, and nothing that has its default. `path` is that of a toolset that was named by its id, if it is known. Never
+    raises, whatever was sent."""
     model = KINDS.get(task.removeprefix("release_worker."))
     arguments = _named(() if model is None else model.positional, positional, keywords)
     fields = {} if model is None else model.model_fields
-    pairs = ((name, arguments[name]) for name in sorted(arguments, key=_place))
-    return _joined(
-        (name, _with_path(value, path) if name == "toolset" else _shown(value))
-        if name in fields and name not in _BULKY
-        else (name, "…")
-        for name, value in pairs
-        if name not in fields or value not in (None, fields[name].default)
+    first = [_toolset(arguments, path)] if model is not None and "toolset" in arguments else []
+    others = (
+        f"{printable(name, _LONGEST_VALUE)}={_shown(value) if name in fields and name not in _BULKY else '…'}"
+        for name, value in sorted(arguments.items(), key=_place)
+        if name not in fields or (name != "toolset" and value not in (None, fields[name].default))
     )
+    return _joined([*first, *others])
 
 
-def toolset_line(task: str, positional: object, keywords: object, path: object = None) -> str:
-    """How a task names its toolset: `acme/payments/billing`, or an id and its path if that is known."""
-    model = KINDS.get(task.removeprefix("release_worker."))
-    return _with_path(_named(() if model is None else model.positional, positional, keywords).get("toolset"), path)
+def toolset_line(kind: str, positional: object, keywords: object, path: object = None) -> str:
+    """How a request names its toolset: `acme/payments/billing`, or its id, after its path if that is known."""
+    return _toolset(_named(KINDS[kind].positional, positional, keywords), path)
 
 
 def result_line(kind: str, toolset: str, result: Mapping[str, Any]) -> str:
-    """What a request came to, `rollback: to_release_number=41, …, toolset=acme/payments/billing, changes={tools: +2}`:
-    the numbers of releases first, ids and digests last; of nested values how many there are."""
+    """What a request came to, `release_number=4, acme/payments/billing, create_release, created=true, …`: numbers of
+    releases first, ids and digests last; of nested values how many there are."""
     told = {name: value for name, value in result.items() if value is not None and value not in ([], (), {})}
     names = sorted(told, key=_place_in_result)
     numbers = [name for name in names if name in _NUMBERS]
-    pairs = [
-        *((name, _shown(told[name])) for name in numbers),
-        ("toolset", toolset),
-        *((name, _SPECIAL.get(name, _shown)(told[name])) for name in names if name not in numbers),
-    ]
-    return printable(f"{kind}: {_joined(iter(pairs))}", LONGEST)
+    return _joined(
+        [
+            *(f"{name}={_shown(told[name])}" for name in numbers),
+            toolset,
+            kind,
+            *(f"{name}={_SPECIAL.get(name, _shown)(told[name])}" for name in names if name not in numbers),
+        ]
+    )
 
 
 def error_line(error: ReleaseWorkerError) -> str:
@@ -81,7 +82,8 @@ def _named(names: Sequence[str], positional: object, keywords: object) -> dict[s
     return {**dict(zip(names, values, strict=False)), **{str(name): value for name, value in by_name.items()}}
 
 
-def _place(name: str) -> tuple[int, str]:
+def _place(argument: tuple[str, Any]) -> tuple[int, str]:
+    name = argument[0]
     return (_FIRST.index(name), "") if name in _FIRST else (len(_FIRST), name)
 
 
@@ -91,14 +93,14 @@ def _place_in_result(name: str) -> tuple[int, int, str]:
     return 1, int(name == "digest" or name.endswith("_id")), name
 
 
-def _joined(pairs: Iterator[tuple[str, str]]) -> str:
-    line = ", ".join(f"{printable(name, _LONGEST_VALUE)}={value}" for name, value in pairs)
+def _joined(parts: Iterable[str]) -> str:
+    line = ", ".join(parts)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
-def _with_path(toolset: object, path: object) -> str:
-    shown = _shown(toolset)
-    return f"{shown} ({_shown(path)})" if isinstance(path, str) and path != toolset else shown
+def _toolset(arguments: Mapping[str, Any], path: object) -> str:
+    named = _shown(arguments.get("toolset"))
+    return f"{_shown(path)} ({named})" if isinstance(path, str) and _shown(path) != named else named
 
 
 def _shown(value: object) -> str:

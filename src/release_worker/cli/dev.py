@@ -170,7 +170,7 @@ def _introduce(servers: Servers, *, sample: str | None, flower: int | None) -> N
     if flower is None:
         say("Flower is not installed: pip install 'release-worker[flower]' and start again, to watch the tasks.")
     else:
-        say(f"Flower, to watch the tasks: http://127.0.0.1:{flower}/")
+        say(f"Flower, to watch the tasks: http://127.0.0.1:{flower}/ (FLOWER_BASIC_AUTH=NAME:PASSWORD protects it)")
     if not servers.own:
         say("The servers are those that RELEASE_WORKER_… name; in another terminal, set the same.")
         return

@@ -8,6 +8,7 @@ from celery import Celery
 from celery.signals import (
     beat_init,
     celeryd_after_setup,
+    import_modules,
     setup_logging,
     worker_process_shutdown,
     worker_ready,
@@ -20,6 +21,7 @@ from release_worker.errors import NotConfigured
 from release_worker.worker.chores import register_chores
 from release_worker.worker.config import defaults
 from release_worker.worker.deployment import on_top_of
+from release_worker.worker.flower import show_what_is_asked
 from release_worker.worker.logs import configure_logs
 from release_worker.worker.readiness import Readiness
 from release_worker.worker.runtime import close_runtime
@@ -68,6 +70,7 @@ def _on_process_shutdown(**_: Any) -> None:
 app = make_app()
 _readiness = Readiness()
 setup_logging.connect(_on_setup_logging)
+import_modules.connect(show_what_is_asked)
 celeryd_after_setup.connect(_on_worker_setup)
 worker_ready.connect(_on_worker_ready)
 worker_shutting_down.connect(_on_worker_shutting_down)

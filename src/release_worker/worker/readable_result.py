@@ -8,7 +8,7 @@ from release_worker.broker.readable import result_line
 
 class ReadableResult(Mapping[str, Any]):
     """The result of a request of this kind for a toolset, as it was named. Celery's JSON has the fields, as of any
-    mapping; the events of Celery, and so Flower, have its representation: `create_release: release_number=4, …`."""
+    mapping; its events, and so Flower, have the representation, `release_number=4, acme/payments/billing, …`."""
 
     def __init__(self, kind: str, toolset: str, fields: dict[str, Any]) -> None:
         self._kind = kind
