@@ -10,6 +10,9 @@
     │   ├── RequestNotFound
     │   ├── RequestNotQueued
     │   ├── RequestCancelled
+    │   ├── ScheduleNotFound
+    │   ├── ScheduleExists
+    │   ├── ScheduleMissed
     │   ├── IdempotencyConflict
     │   ├── StaleState
     │   ├── ReleaseMarkedBad
@@ -117,6 +120,26 @@ class RequestCancelled(PermanentError):
     """Request `request_id` was cancelled while it was queued, by `cancelled_by`, who may have given a `reason`."""
 
     sentence = "request {request_id} was cancelled by {cancelled_by}"
+
+
+class ScheduleNotFound(PermanentError):
+    """There is no schedule of this name (`schedule`) in the organization, or in any if none was named."""
+
+    sentence = "there is no schedule {schedule}"
+
+
+class ScheduleExists(PermanentError):
+    """The organization (`organization`) has a schedule of this name (`schedule`)."""
+
+    sentence = "organization {organization} has a schedule {schedule} already"
+
+
+class ScheduleMissed(PermanentError):
+    """The only instant of a schedule (`instant`) came when no worker was there, and is too long ago to be caught up.
+
+    It is the reason of a suspended schedule, and never raised to a caller."""
+
+    sentence = "its instant {instant} was missed: no worker was there, and it is too long ago to be caught up"
 
 
 class IdempotencyConflict(PermanentError):

@@ -22,6 +22,9 @@ FIELDS: dict[type[ReleaseWorkerError], dict[str, Any]] = {
     errors.RequestNotFound: {"request_id": "r-1"},
     errors.RequestNotQueued: {"request_id": "r-1", "status": "running"},
     errors.RequestCancelled: {"request_id": "r-1", "cancelled_by": "alice", "reason": None},
+    errors.ScheduleNotFound: {"schedule": "nightly"},
+    errors.ScheduleExists: {"schedule": "nightly", "organization": "acme"},
+    errors.ScheduleMissed: {"name": "once", "instant": "2026-03-29T01:00:00+00:00"},
     errors.IdempotencyConflict: {"idempotency_key": "build-1", "request_id": "r-1", "differing": ["notes"]},
     errors.StaleState: {"expected_current_release": 3, "current_release_number": None},
     errors.ReleaseMarkedBad: {

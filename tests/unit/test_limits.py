@@ -48,6 +48,8 @@ CHANGES: list[tuple[str, float, str]] = [
     ("sweep_interval", 16, "as often as requests become overdue"),
     ("sign_interval", 10.1, "late with a sign of life"),
     ("sign_lapse", 14, "late with a tick"),
+    ("tick_interval", 31, "must not miss an instant"),
+    ("on_time", 9, "must not miss an instant"),
     ("patience", 296, "notice a lost message"),
     ("restore_interval", 241, "another visibility timeout"),
     ("restore_mutex", 296, "another visibility timeout"),
@@ -121,6 +123,7 @@ def test_the_worker_goes_by_the_defaults_if_its_deployment_sets_none() -> None:
     assert celery["broker_transport_options"]["visibility_timeout"] == 300
     assert celery["worker_soft_shutdown_timeout"] == DEFAULTS.soft_shutdown_timeout
     assert celery["beat_schedule"]["sweep"]["schedule"] == DEFAULTS.sweep_interval
+    assert celery["beat_schedule"]["tick"]["schedule"] == DEFAULTS.tick_interval
     assert RetryPolicy.within(DEFAULTS) == RetryPolicy()
     assert LeasePolicy.within(DEFAULTS) == LeasePolicy()
 

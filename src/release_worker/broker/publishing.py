@@ -8,6 +8,7 @@ from kombu.exceptions import OperationalError
 
 from release_worker.broker.routing import Row, envelope
 from release_worker.domain.request_record import RequestRecord
+from release_worker.domain.schedules.made import ScheduledRequest
 from release_worker.errors import BrokerUnavailable
 
 # Publishing tries for some seconds and then says that it could not, rather than hang in a caller's request.
@@ -37,6 +38,12 @@ def publish(app: Celery, message: Mapping[str, Any], *, kept: bool) -> None:
 def message_of(record: RequestRecord, *, behind_others: bool = False, path: str | None = None) -> dict[str, Any]:
     """The message of a request that was just written into the ledger; `path` is that of a toolset named by its id."""
     return envelope(record.kind, record.id, record.arguments, Row(record.toolset_id, behind_others, path))
+
+
+def message_of_scheduled(made: ScheduledRequest) -> dict[str, Any]:
+    """The message of a request that a schedule has just made."""
+    row = Row(made.toolset_id, made.behind_others)
+    return envelope(made.request.kind, made.id, made.request.arguments(), row)
 
 
 def message_again(record: RequestRecord) -> dict[str, Any]:

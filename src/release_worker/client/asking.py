@@ -1,8 +1,8 @@
 """How a client asks: a request is checked, written down if there is a database, published, and waited for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from celery.exceptions import BackendError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
@@ -19,12 +19,13 @@ from release_worker.errors import NotConfigured, ResultTimeout, ResultUnavailabl
 from release_worker.settings import given_settings, read_settings
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.orm import Session
 
     from release_worker.client.writing_down import OpenTransaction
     from release_worker.store.accepting import Accepted
 
+T = TypeVar("T")
 Handle = RequestHandle[Any]
 
 # What Celery raises if it cannot reach the result backend, or loses it while it waits.
@@ -160,6 +161,21 @@ class Asking:
             reason = " ".join(str(error).split())
             raise ResultUnavailable(request_id=request_id, reason=f"the result backend is away: {reason}") from error
         return KINDS[kind].result.model_validate(fields)
+
+    def _at_once(self, work: "Callable[[Connection], T]", session: "Session | None") -> T:
+        """Do what needs no worker: in the session's transaction, or in one of its own."""
+        if session is not None:
+            from release_worker.client.writing_down import joined
+
+            return work(joined(session))
+        engine = self._engine()
+        from release_worker.store.engine import ledger_transaction
+
+        def in_a_transaction() -> T:
+            with ledger_transaction(engine) as connection:
+                return work(connection)
+
+        return twice(in_a_transaction)
 
     def _engine(self) -> "Engine":
         return self._connections.own().engine()

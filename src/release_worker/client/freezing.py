@@ -1,19 +1,17 @@
 """Freezing projects and organizations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from release_worker.client.asking import Asking
-from release_worker.client.connections import twice
 from release_worker.domain.freeze import Freeze, NewFreeze
 from release_worker.domain.owner_name import OwnerName
 from release_worker.domain.requests.kinds import validated
 from release_worker.errors import FreezeNotFound
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
 T = TypeVar("T")
@@ -79,20 +77,6 @@ class Freezing(Asking):
             raise FreezeNotFound(freeze=str(freeze_id)) from None
         owner = _owner(None, organization)
         return self._at_once(lambda connection: remove_freeze(connection, known, owner), session)
-
-    def _at_once(self, work: "Callable[[Connection], T]", session: "Session | None") -> T:
-        if session is not None:
-            from release_worker.client.writing_down import joined
-
-            return work(joined(session))
-        engine = self._engine()
-        from release_worker.store.engine import ledger_transaction
-
-        def in_a_transaction() -> T:
-            with ledger_transaction(engine) as connection:
-                return work(connection)
-
-        return twice(in_a_transaction)
 
 
 def _owner(project: str | None, organization: str | None) -> OwnerName | None:

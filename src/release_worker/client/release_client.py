@@ -9,6 +9,7 @@ from release_worker.client.bundle_requests import BundleRequests
 from release_worker.client.freezing import Freezing
 from release_worker.client.reading_requests import ReadingRequests
 from release_worker.client.release_requests import ReleaseRequests
+from release_worker.client.scheduling import Scheduling
 from release_worker.client.staging_requests import StagingRequests
 from release_worker.domain.cancellation import Cancellation
 from release_worker.domain.limits import DEFAULTS
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from release_worker.operations.sweep import Swept
 
 
-class ReleaseClient(ReleaseRequests, ReadingRequests, BulkRequests, StagingRequests, BundleRequests, Freezing):
+class ReleaseClient(
+    ReleaseRequests, ReadingRequests, BulkRequests, StagingRequests, BundleRequests, Freezing, Scheduling
+):
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
     ones in a process that was forked meanwhile."""
 

@@ -60,6 +60,10 @@ class Limits:
     # What metrics count: how long it may wait to be added to the totals, which changes no number that is shown.
     fold_interval: float = 15.0
 
+    # Schedules.
+    tick_interval: float = 5.0
+    on_time: float = 60.0  # for which an instant may be late and is not missed
+
     # TERM and QUIT let what runs finish, for so long.
     soft_shutdown_timeout: float = 60
 
@@ -173,6 +177,10 @@ RULES = (
     Rule(
         ("sweep_interval",), "sign_lapse", times=3,
         reason="a beat that is late with a tick must not count as stuck",
+    ),
+    Rule(
+        ("tick_interval",), "on_time", times=2,
+        reason="a worker that looks at schedules as often as it should must not miss an instant",
     ),
     Rule(
         ("patience", "sweep_interval"), "visibility_timeout",

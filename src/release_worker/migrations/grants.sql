@@ -21,7 +21,7 @@ GRANT SELECT ON
     toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components,
     release_marks, toolset_rollbacks, release_requests, release_bundles, release_worker_alembic_version,
     release_events, release_event_deliveries, release_freezes, release_measurements,
-    release_totals
+    release_totals, release_schedules
 TO release_worker_app, release_worker_worker, release_worker_reader;
 -- But the secrets that sign events are for the worker alone.
 GRANT SELECT (id, organization_id, project_id, types, url, secret_fingerprint, task, queue, after_seq, enabled,
@@ -40,6 +40,7 @@ GRANT DELETE,
 ON toolsets TO release_worker_app;
 GRANT INSERT (id, kind, toolset_id, idempotency_key, payload, requested_by) ON release_requests TO release_worker_app;
 GRANT INSERT (digest, document), UPDATE (document, created_at) ON release_bundles TO release_worker_app;
+GRANT INSERT, UPDATE, DELETE ON release_schedules TO release_worker_app;
 
 -- (whoever may release may say when nobody should)
 GRANT DELETE, INSERT (id, organization_id, project_id, starts_at, ends_at, reason, created_by)
@@ -76,3 +77,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON release_event_subscriptions, release_eve
 -- Triggers write what is measured, with their owner's rights; the worker only adds it up.
 GRANT DELETE ON release_measurements TO release_worker_worker;
 GRANT INSERT, UPDATE ON release_totals TO release_worker_worker;
+-- Schedules are the apps'; the worker moves them along, and suspends what cannot fire.
+GRANT UPDATE (enabled, next_fire_at, last_fire_at, held_fire_at, held_until, suspended_reason)
+ON release_schedules TO release_worker_worker;

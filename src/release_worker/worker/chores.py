@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 import structlog
 from celery import Celery, Task
 
-from release_worker.broker.publishing import message_again, publish
-from release_worker.broker.routing import CHORES, FOLD_MEASUREMENTS, SWEEP
+from release_worker.broker.publishing import message_again, message_of_scheduled, publish
+from release_worker.broker.routing import CHORES, FOLD_MEASUREMENTS, SWEEP, TICK
 from release_worker.domain.outcomes import Failed
 from release_worker.domain.request_record import RequestRecord
+from release_worker.domain.schedules.made import ScheduledRequest
 from release_worker.errors import WorkerLost
 from release_worker.worker.runtime import runtime_of
 from release_worker.worker.telling import tell
@@ -43,4 +44,30 @@ def fold_measurements(task: Task) -> None:
     runtime_of(task.app).fold_measurements()
 
 
-_CHORES: Mapping[str, Callable[[Task], None]] = {SWEEP: sweep, FOLD_MEASUREMENTS: fold_measurements}
+def tick(task: Task) -> None:
+    """Fire the schedules that are due."""
+
+    def publish_made(made: ScheduledRequest) -> None:
+        publish(task.app, message_of_scheduled(made), kept=True)
+
+    ticked = runtime_of(task.app).tick(publish_made)
+    for fired in ticked.fired:
+        about = {"schedule_id": str(fired.schedule_id), "schedule": fired.name}
+        instants = [instant.isoformat() for instant in fired.instants]
+        if instants:
+            logger.info("schedule_fired", instants=instants, requests=len(fired.requests), **about)
+        if fired.missed:
+            logger.warning("schedule_missed", **about)
+    for stopped in ticked.suspended:
+        logger.warning(
+            "schedule_suspended", schedule_id=str(stopped.schedule_id), schedule=stopped.name, reason=stopped.reason
+        )
+    if ticked.unpublished:
+        logger.warning("scheduled_requests_not_published", requests=ticked.unpublished)
+
+
+_CHORES: Mapping[str, Callable[[Task], None]] = {
+    SWEEP: sweep,
+    FOLD_MEASUREMENTS: fold_measurements,
+    TICK: tick,
+}

@@ -12,7 +12,9 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from release_worker.domain.request_record import RequestRecord
+from release_worker.domain.schedules.made import ScheduledRequest
 from release_worker.operations.fold_measurements import fold_measurements
+from release_worker.operations.schedules.tick import Ticked, TickPolicy, tick
 from release_worker.operations.sweep import SweepPolicy, Swept, sweep
 from release_worker.settings import Settings, read_settings
 from release_worker.state.registry import installed_components
@@ -62,11 +64,13 @@ class Runtime:
             statement_timeout=limits.statement_timeout,
         )
         self._sweeping = SweepPolicy(patience=limits.patience)
+        self._ticking = TickPolicy(on_time=limits.on_time)
+        self._registry = installed_components(settings.secrets)
         self._redis: Redis | None = toolset_lock_client(settings.lock_url) if settings.lock_url else None
         self.inbox = Inbox(self._engine)
         self.mailbox = Mailbox(
             self._engine,
-            Executor(self._engine, installed_components(settings.secrets), retry=self.retry, leases=leases),
+            Executor(self._engine, self._registry, retry=self.retry, leases=leases),
             partial(_lock, self._redis, leases) if self._redis else _no_lock,
             worker=f"{socket.gethostname()} pid {self._process_id}",
             leases=leases,
@@ -84,6 +88,10 @@ class Runtime:
     def fold_measurements(self) -> None:
         """Add what was measured to the totals."""
         fold_measurements(self._engine)
+
+    def tick(self, publish: Callable[[ScheduledRequest], None]) -> Ticked:
+        """Fire the schedules that are due."""
+        return tick(self._engine, self._registry, publish, self._ticking)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -25,6 +25,7 @@ from tests.support.live_state import live_state
 from tests.support.metrics import counted, fold
 from tests.support.operations import ACTOR
 from tests.support.records import RECORDS, number_of_rows, releases_of
+from tests.support.schedules import NOON, change, due_at, ticked
 from tests.support.servers import Servers
 from tests.support.world import Toolset, World
 
@@ -306,6 +307,23 @@ def test_a_worker_stages_publishes_discards_and_imports(users: Users) -> None:
     assert number_of_rows(users.reader, "release_bundles") == 0
 
 
+def test_an_app_manages_schedules_and_a_worker_fires_and_suspends_them(servers: Servers, users: Users) -> None:
+    billing = a_full_toolset(users.app)
+    broker = servers.broker(5)
+    with ReleaseClient(broker_url=broker, database_url=users.app.url.render_as_string(hide_password=False)) as client:
+        nightly = client.add_schedule("nightly", toolset=billing.path, cron="0 3 * * *", actor="app")
+        broken = client.add_schedule("broken", organization="acme", cron="0 3 * * *", actor="app")
+        client.pause_schedule("nightly")
+        client.resume_schedule("nightly")
+        assert len(client.run_schedule_now("nightly")) == 1
+        due_at(users.app, nightly, NOON)
+        change(users.app, broken.id, next_fire_at=NOON, timezone="Nowhere/Land")
+        done = ticked(users.worker)
+        assert [len(done.fired), len(done.suspended)] == [1, 1]
+        client.remove_schedule("broken")
+    assert number_of_rows(users.reader, "release_schedules") == 1
+
+
 def test_a_worker_sweeps_refuses_and_retries(users: Users) -> None:
     billing = a_full_toolset(users.app)
     claim(users.worker, ask(users.app, billing))
@@ -333,6 +351,8 @@ NOT_FOR_WORKERS = (
     "UPDATE release_freezes SET ends_at = now()",
     "UPDATE tool_definitions SET definition = '{}'",
     "DELETE FROM release_requests",
+    "DELETE FROM release_schedules",
+    "UPDATE release_schedules SET arguments = '{}'",
     "DELETE FROM toolset_rollbacks",
     "UPDATE toolset_rollbacks SET reason = 'other'",
     "TRUNCATE toolset_releases CASCADE",

@@ -4,13 +4,13 @@ from sqlalchemy import CheckConstraint, Column, Table, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import DefaultClause
 
-from release_worker.store.tables import events, freezes, live, measurements, metadata, records
+from release_worker.store.tables import events, freezes, live, measurements, metadata, records, schedules
 from tests.support.reference.markdown import code, document, paragraphs, table
 
 ABOUT = """
-Apps write live state. Only the worker writes release records; the client adds rows to `release_requests`.
-`release-worker db grants` prints what each role may do. README says [which row to hold](../../README.md#the-tables)
-while you edit a table.
+Apps write live state. Only the worker writes release records; the client adds rows to `release_requests`, and writes
+`release_schedules`. `release-worker db grants` prints what each role may do. README says
+[which row to hold](../../README.md#the-tables) while you edit a table.
 """
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -19,6 +19,7 @@ def page() -> str:
     groups = {
         "Live state": live,
         "Records": records,
+        "Schedules": schedules,
         "Freezes": freezes,
         "Events": events,
         "Measurements": measurements,

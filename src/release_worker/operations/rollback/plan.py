@@ -139,13 +139,14 @@ def _refusal(
     return (
         stale_state(request.expected_current_release, releases.current)
         or frozen(releases.freeze, request.override_freeze)
-        or _marked_bad(request, subject, releases)
+        or marked_bad(request, subject, releases)
         or dependencies.refusal
         or _impact(request, affected)
     )
 
 
-def _marked_bad(request: Rollback, subject: Subject, releases: RollbackReleases) -> ReleaseMarkedBad | None:
+def marked_bad(request: Rollback, subject: Subject, releases: RollbackReleases) -> ReleaseMarkedBad | None:
+    """The refusal of a target that is marked bad; None if it is not, or if that is allowed."""
     said = releases.said
     if request.allow_bad or said is None or said["mark"] != "bad":
         return None

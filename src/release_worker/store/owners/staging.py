@@ -22,6 +22,12 @@ COPY = f"""
     AND t.organization_id = :organization_id
 """
 
+# SQL: the toolset `t` is a staged copy, or was until its parent was deleted.
+IS_COPY = """EXISTS (
+    SELECT FROM toolsets parent
+    WHERE parent.id = t.parent_toolset_id
+      AND (parent.project_id, parent.organization_id) = (t.project_id, t.organization_id))"""
+
 
 def find_copy(connection: Connection, parent: Subject) -> Subject | None:
     """The toolset's staged copy, held by nobody; None if it has none."""
@@ -42,13 +48,8 @@ def copy_of(connection: Connection, parent: Subject) -> Subject:
 
 def refuse_a_copy(connection: Connection, subject: Subject) -> None:
     """Raises InvalidRequest for a toolset that is a copy itself, or was until its parent was deleted."""
-    query = """
-        SELECT EXISTS (
-            SELECT FROM toolsets copy JOIN toolsets parent ON parent.id = copy.parent_toolset_id
-            WHERE copy.id = :toolset_id AND (copy.project_id, copy.organization_id)
-                  = (parent.project_id, parent.organization_id))
-    """
-    if connection.execute(parsed(query), {"toolset_id": subject.toolset_id}).scalar_one():
+    query = f"SELECT {IS_COPY} FROM toolsets t WHERE t.id = :toolset_id"
+    if connection.execute(parsed(query), {"toolset_id": subject.toolset_id}).scalar():
         problem = f"toolset {subject.path} is a staged copy itself; name the toolset that it is a copy of"
         raise InvalidRequest(problem, problems=[{"field": "toolset", "problem": problem}])
 

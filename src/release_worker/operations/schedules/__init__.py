@@ -1,0 +1,1 @@
+"""Schedules: added and steered by people, fired by the worker's tick."""
