@@ -13,6 +13,8 @@
     │   ├── ScheduleNotFound
     │   ├── ScheduleExists
     │   ├── ScheduleMissed
+    │   ├── EventNotFound
+    │   ├── SubscriptionNotFound
     │   ├── IdempotencyConflict
     │   ├── StaleState
     │   ├── ReleaseMarkedBad
@@ -140,6 +142,18 @@ class ScheduleMissed(PermanentError):
     It is the reason of a suspended schedule, and never raised to a caller."""
 
     sentence = "its instant {instant} was missed: no worker was there, and it is too long ago to be caught up"
+
+
+class EventNotFound(PermanentError):
+    """There is no event of this id (`event_id`), or none any more."""
+
+    sentence = "there is no event {event_id}"
+
+
+class SubscriptionNotFound(PermanentError):
+    """There is no subscription of this id (`subscription_id`)."""
+
+    sentence = "there is no subscription {subscription_id}"
 
 
 class IdempotencyConflict(PermanentError):

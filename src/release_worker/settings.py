@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from release_worker.domain.limits import Limits, broken_rules, limits_for
 from release_worker.domain.secrets import DEFAULT_SECRET_KEYS, SecretKeys
+from release_worker.domain.webhook_rules import WebhookRules
 from release_worker.errors import NotConfigured
 
 PREFIX = "RELEASE_WORKER_"
@@ -96,6 +97,17 @@ class Settings(BaseSettings):
         ),
     )
 
+    webhooks_private: bool = Field(
+        default=False,
+        description=(
+            "whether events may be posted to addresses that are not public: `127.0.0.1`, `10.0.0.0/8`, "
+            "`169.254.0.0/16` and the like. Whoever may subscribe can then reach what the worker can reach"
+        ),
+    )
+    webhooks_http: bool = Field(
+        default=False, description="whether events may be posted over `http://`, so that others can read them"
+    )
+
     @field_validator("database_url")
     @classmethod
     def _with_driver(cls, url: str | None) -> str | None:
@@ -146,6 +158,11 @@ class Settings(BaseSettings):
     def queues_beside_ours(self) -> list[str]:
         """The names of the extra queues."""
         return [name.strip() for name in (self.extra_queues or "").split(",") if name.strip()]
+
+    @property
+    def webhook_rules(self) -> WebhookRules:
+        """Where events may be posted to."""
+        return WebhookRules(private=self.webhooks_private, http=self.webhooks_http)
 
     def require(self, name: str) -> str:
         """The value of a setting that must be there. Raises NotConfigured."""

@@ -20,6 +20,8 @@ FIELDS: dict[type[ReleaseWorkerError], dict[str, Any]] = {
     errors.OwnerNotFound: {"scope": "project", "name": "acme/payments"},
     errors.ReleaseNotFound: {"toolset": "acme/payments/billing", "release_number": 7},
     errors.RequestNotFound: {"request_id": "r-1"},
+    errors.EventNotFound: {"event_id": "e-1"},
+    errors.SubscriptionNotFound: {"subscription_id": "s-1"},
     errors.RequestNotQueued: {"request_id": "r-1", "status": "running"},
     errors.RequestCancelled: {"request_id": "r-1", "cancelled_by": "alice", "reason": None},
     errors.ScheduleNotFound: {"schedule": "nightly"},

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any, get_args
 from uuid import UUID
 
+from kombu import Queue as KombuQueue
+
 from release_worker.domain.limits import DEFAULTS, Limits
 from release_worker.domain.requests.kinds import KINDS
 from release_worker.domain.requests.request import Queue
@@ -15,8 +17,14 @@ MAINTENANCE: Queue = "maintenance"
 SWEEP = "release_worker.sweep"
 FOLD_MEASUREMENTS = "release_worker.fold_measurements"
 TICK = "release_worker.tick"
+DELIVER = "release_worker.deliver"
 # What the worker does by the clock, and the limit that says how often. Beat sends each; any number of beats may.
-CHORES: Mapping[str, str] = {SWEEP: "sweep_interval", FOLD_MEASUREMENTS: "fold_interval", TICK: "tick_interval"}
+CHORES: Mapping[str, str] = {
+    SWEEP: "sweep_interval",
+    FOLD_MEASUREMENTS: "fold_interval",
+    TICK: "tick_interval",
+    DELIVER: "deliver_interval",
+}
 # The order in which a worker looks at them: a rollback goes before the releases that wait.
 QUEUE_NAMES: Sequence[Queue] = get_args(Queue)
 
@@ -106,4 +114,20 @@ def envelope(kind: str, request_id: str, arguments: Mapping[str, Any], row: Row 
         "queue": QUEUES[kind],
         "headers": {IN_LEDGER: row is not None, **(row.headers if row else {})},
         **({"priority": BEHIND_OTHERS} if behind else {}),
+    }
+
+
+def event_message(task: str, queue: str, event: Mapping[str, Any], *, task_id: str) -> dict[str, Any]:
+    """The arguments of Celery's `send_task` for an event, to a task of somebody else's.
+
+    The queue is theirs, too: it is not among those that our app knows, and they declare it. The message goes to it by
+    its name, which every broker understands.
+    """
+    return {
+        "name": task,
+        "kwargs": {"event": dict(event)},
+        "task_id": task_id,
+        "queue": KombuQueue(queue),
+        "declare": [],
+        "ignore_result": True,
     }

@@ -15,6 +15,7 @@ from release_worker.cli import (
     bundles,
     comparing,
     database,
+    events,
     freezing,
     overview,
     releases,
@@ -93,6 +94,7 @@ app.add_typer(staging.app, name="staging")
 app.add_typer(freezing.app, name="freeze")
 app.add_typer(requests.app, name="requests")
 app.command(short_help="Say in one line whether this host's worker can work and does.")(healthcheck)
+app.add_typer(events.app, name="events")
 app.add_typer(database.app, name="db")
 
 

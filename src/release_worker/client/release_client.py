@@ -6,6 +6,7 @@ from release_worker.broker.publishing import message_again, message_of, publish
 from release_worker.client.asking import Handle
 from release_worker.client.bulk_requests import BulkRequests
 from release_worker.client.bundle_requests import BundleRequests
+from release_worker.client.event_requests import EventRequests
 from release_worker.client.freezing import Freezing
 from release_worker.client.reading_requests import ReadingRequests
 from release_worker.client.release_requests import ReleaseRequests
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ReleaseClient(
-    ReleaseRequests, ReadingRequests, BulkRequests, StagingRequests, BundleRequests, Freezing, Scheduling
+    ReleaseRequests, ReadingRequests, BulkRequests, StagingRequests, BundleRequests, Freezing, Scheduling, EventRequests
 ):
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
     ones in a process that was forked meanwhile."""

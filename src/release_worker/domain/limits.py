@@ -64,6 +64,12 @@ class Limits:
     tick_interval: float = 5.0
     on_time: float = 60.0  # for which an instant may be late and is not missed
 
+    # Events: how often there is a look for what is to be told.
+    deliver_interval: float = 2.0
+    deliver_run: float = 8.0  # for which a run of the deliverer begins attempts
+    deliver_attempt: float = 10.0  # for which one receiver has time to answer
+    deliver_lease: float = 40.0  # for which a run that went silent keeps its receivers
+
     # TERM and QUIT let what runs finish, for so long.
     soft_shutdown_timeout: float = 60
 
@@ -185,6 +191,18 @@ RULES = (
     Rule(
         ("patience", "sweep_interval"), "visibility_timeout",
         reason="the ledger must notice a lost message before the broker delivers it again",
+    ),
+    Rule(
+        ("deliver_run", "deliver_attempt"), "deliver_lease", times=2,
+        reason="a run of the deliverer must have ended before the next one sends to the same receivers",
+    ),
+    Rule(
+        ("deliver_interval",), "deliver_run",
+        reason="what becomes due must not wait for longer than it would during a run",
+    ),
+    Rule(
+        ("deliver_run", "deliver_attempt"), "soft_time_limit",
+        reason="a run of the deliverer must end by itself",
     ),
     Rule(
         ("restore_interval", "restore_mutex"), "visibility_timeout",

@@ -23,9 +23,10 @@ GRANT SELECT ON
     release_events, release_event_deliveries, release_freezes, release_measurements,
     release_totals, release_schedules
 TO release_worker_app, release_worker_worker, release_worker_reader;
--- But the secrets that sign events are for the worker alone.
-GRANT SELECT (id, organization_id, project_id, types, url, secret_fingerprint, task, queue, after_seq, enabled,
-              disabled_reason, failures, failing_since, paused_until, leased_by, lease_until, created_by, created_at)
+-- But the secrets that sign events, and addresses that may hold others, are for the worker alone.
+GRANT SELECT (id, organization_id, project_id, types, receiver, secret_fingerprint, task, queue, after_seq, enabled,
+              disabled_reason, failures, failing_since, paused_until, last_delivered_at, last_error, leased_by,
+              lease_until, created_by, created_at)
 ON release_event_subscriptions TO release_worker_app, release_worker_reader;
 
 -- The apps write live state, but not which release is current; and they ask.

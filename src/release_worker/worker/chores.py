@@ -9,11 +9,12 @@ import structlog
 from celery import Celery, Task
 
 from release_worker.broker.publishing import message_again, message_of_scheduled, publish
-from release_worker.broker.routing import CHORES, FOLD_MEASUREMENTS, SWEEP, TICK
+from release_worker.broker.routing import CHORES, DELIVER, FOLD_MEASUREMENTS, SWEEP, TICK
 from release_worker.domain.outcomes import Failed
 from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.schedules.made import ScheduledRequest
 from release_worker.errors import WorkerLost
+from release_worker.worker.delivering import sender
 from release_worker.worker.runtime import runtime_of
 from release_worker.worker.telling import tell
 
@@ -66,8 +67,24 @@ def tick(task: Task) -> None:
         logger.warning("scheduled_requests_not_published", requests=ticked.unpublished)
 
 
+def deliver(task: Task) -> None:
+    """Tell those who subscribed what has happened."""
+    runtime = runtime_of(task.app)
+    attempts = runtime.deliver(sender(task.app, runtime.poster))
+    for attempt in attempts:
+        about = {"event_id": str(attempt.event_id), "subscription_id": str(attempt.subscription_id)}
+        if attempt.failed is not None:
+            logger.warning("event_not_delivered", reason=attempt.failed, given_up=attempt.given_up, **about)
+        if attempt.disabled is not None:
+            logger.error("subscription_disabled", reason=attempt.disabled, subscription_id=about["subscription_id"])
+    arrived = sum(attempt.failed is None for attempt in attempts)
+    if arrived:
+        logger.info("events_delivered", count=arrived)
+
+
 _CHORES: Mapping[str, Callable[[Task], None]] = {
     SWEEP: sweep,
     FOLD_MEASUREMENTS: fold_measurements,
     TICK: tick,
+    DELIVER: deliver,
 }

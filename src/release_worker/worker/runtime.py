@@ -11,8 +11,10 @@ from celery import Celery
 from redis import Redis
 from sqlalchemy import Engine
 
+from release_worker.domain.deliveries import DeliveryPolicy, Send
 from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.schedules.made import ScheduledRequest
+from release_worker.operations.deliver_events import Attempt, deliver_events
 from release_worker.operations.fold_measurements import fold_measurements
 from release_worker.operations.schedules.tick import Ticked, TickPolicy, tick
 from release_worker.operations.sweep import SweepPolicy, Swept, sweep
@@ -25,6 +27,7 @@ from release_worker.worker.lock import RedisToolsetLock, toolset_lock_client
 from release_worker.worker.mailbox import Mailbox
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
 from release_worker.worker.toolset_lock import NoLock, ToolsetLock
+from release_worker.worker.webhooks import WebhookPoster
 
 _ATTRIBUTE = "release_worker_runtime"
 _making = threading.Lock()
@@ -67,6 +70,8 @@ class Runtime:
         self._ticking = TickPolicy(on_time=limits.on_time)
         self._registry = installed_components(settings.secrets)
         self._redis: Redis | None = toolset_lock_client(settings.lock_url) if settings.lock_url else None
+        self._delivering = DeliveryPolicy()
+        self.poster = WebhookPoster(settings.webhook_rules, seconds=self._delivering.attempt)
         self.inbox = Inbox(self._engine)
         self.mailbox = Mailbox(
             self._engine,
@@ -92,6 +97,10 @@ class Runtime:
     def tick(self, publish: Callable[[ScheduledRequest], None]) -> Ticked:
         """Fire the schedules that are due."""
         return tick(self._engine, self._registry, publish, self._ticking)
+
+    def deliver(self, send: Send) -> list[Attempt]:
+        """Tell those who subscribed what has happened."""
+        return deliver_events(self._engine, send, self._delivering)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -215,7 +215,7 @@ def test_only_the_worker_reads_the_secrets_that_sign_events(users: Users) -> Non
     columns = [column.name for column in metadata.tables["release_event_subscriptions"].columns]
     for user in (users.app, users.reader):
         for column in columns:
-            refused = INSUFFICIENT_PRIVILEGE if column == "secret" else None
+            refused = INSUFFICIENT_PRIVILEGE if column in ("secret", "url") else None
             assert refusal(user, f"SELECT {column} FROM release_event_subscriptions") == refused, column
     assert refusal(users.worker, "SELECT * FROM release_event_subscriptions") is None
 

@@ -55,6 +55,11 @@ def organization_of(toolset_id: str) -> str:
     return f"(SELECT toolsets.organization_id FROM toolsets WHERE toolsets.id = {toolset_id})"
 
 
+def organization_of_project(project_id: str) -> str:
+    """SQL: the id of the organization of a project."""
+    return f"(SELECT projects.organization_id FROM projects WHERE projects.id = {project_id})"
+
+
 def is_current(release_id: str) -> str:
     """SQL: whether any toolset points at a release."""
     return f"EXISTS (SELECT FROM toolsets WHERE toolsets.current_release_id = {release_id})"

@@ -52,6 +52,8 @@ release_event_subscriptions = Table(
     reference("project_id", "projects", nullable=True, cascade=True),
     # None of them means all of them.
     Column("types", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
+    # What may be shown of the following: addresses may hold secrets behind their question mark.
+    text_column("receiver"),
     # An address to which events are posted, with the secret that signs them; or a Celery task, and its queue.
     text_column("url", nullable=True),
     text_column("secret", nullable=True),
@@ -66,6 +68,8 @@ release_event_subscriptions = Table(
     Column("failures", Integer, nullable=False, server_default=text("0")),
     time_column("failing_since", nullable=True),
     time_column("paused_until", nullable=True),
+    time_column("last_delivered_at", nullable=True),
+    text_column("last_error", nullable=True),
     # Who delivers to it now, and until when that is believed.
     Column("leased_by", Uuid, nullable=True),
     time_column("lease_until", nullable=True),
