@@ -120,6 +120,27 @@ def test_a_defect_keeps_the_traceback_of_its_place(served: Service, billing: Too
     assert "in create_release\n" in task.traceback
 
 
+def test_a_long_operation_says_which_step_it_is_at(served: Service, billing: Toolset, watched: Watched) -> None:
+    with served.engine.begin() as connection:
+        connection.execute(
+            text("""
+            CREATE FUNCTION lingers() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN IF NEW.notes = 'linger' THEN PERFORM pg_sleep(3); END IF; RETURN NEW; END $$;
+            CREATE TRIGGER lingers BEFORE INSERT ON toolset_releases FOR EACH ROW EXECUTE FUNCTION lingers()
+            """)
+        )
+    with served.client() as client:
+        lingers = client.create_release(billing.path, actor="ci", notes="linger")
+        assert watched.task(lingers.id, "CAPTURING").worker.hostname.startswith("acceptance@")
+        assert lingers.result(LONG).release_number == 1
+        watched.task(lingers.id, "SUCCESS")
+        quick = client.create_release(billing.path, actor="ci")
+        quick.result(LONG)
+        watched.task(quick.id, "SUCCESS")
+    assert watched.states[lingers.id][-1] == "SUCCESS"
+    assert set(watched.states[quick.id]) <= {"PENDING", "RECEIVED", "STARTED", "SUCCESS"}, "no event of its steps"
+
+
 def test_a_retry_says_its_reason_in_a_sentence(served: Service, billing: Toolset, watched: Watched) -> None:
     busy = ask(served.engine, billing)
     assert claim(served.engine, busy)

@@ -53,6 +53,9 @@ class Limits:
     patience: float = 15.0  # for which a request may wait before its message counts as lost
     sweep_interval: float = 5.0
 
+    # Watching: after which an operation says which step it is at, and then at each step that lasts as long.
+    progress_interval: float = 1.0
+
     # Signs of life, for probes.
     sign_interval: float = 5.0  # of a worker; a beat gives one with each of its ticks
     sign_lapse: float = 30.0  # then a process that gave no further sign counts as stuck

@@ -1,8 +1,8 @@
 """What is measured of one attempt at a request: seconds, by a clock that never goes back."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 # Until the toolset's lock was there; since then, or since the request before in the same turn; since the claim. The
 # last two go on until the end of the attempt is written down.
@@ -13,9 +13,14 @@ STEPS: Sequence[str] = ("hold", "plan", "capture", "restore", "read_back", "sett
 
 
 class Timings:
-    """Adds up the seconds of each step. A step that is taken again, after a conflict, counts again."""
+    """Adds up the seconds of each step. A step that is taken again, after a conflict, counts again.
+
+    `step_now` is the step that is being taken, for who looks from another thread. `around` is entered for each step.
+    """
 
     def __init__(self) -> None:
+        self.step_now: str | None = None
+        self.around: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext()
         self._seconds: dict[str, float] = {}
         self._since: dict[str, float] = {ATTEMPT: time.monotonic()}
 
@@ -31,9 +36,12 @@ class Timings:
     def step(self, name: str) -> Iterator[None]:
         """Measure what is done inside, also if it ends with an error."""
         began = time.monotonic()
+        self.step_now = name
         try:
-            yield
+            with self.around(name):
+                yield
         finally:
+            self.step_now = None
             self.add(name, time.monotonic() - began)
 
     def so_far(self) -> Mapping[str, float]:

@@ -18,6 +18,7 @@ from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import fail, postpone, renew_lease
 from release_worker.worker.heartbeat import Heartbeat
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
+from release_worker.worker.progress import Progress, TellState, tell_nobody
 from release_worker.worker.telling import about_request, tell
 from release_worker.worker.toolset_lock import ToolsetLock
 
@@ -27,11 +28,20 @@ logger = structlog.get_logger(__name__)
 class Executor:
     """Makes attempts on behalf of one worker process."""
 
-    def __init__(self, engine: Engine, registry: Registry, *, retry: RetryPolicy, leases: LeasePolicy) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        registry: Registry,
+        *,
+        retry: RetryPolicy,
+        leases: LeasePolicy,
+        tell_state: TellState = tell_nobody,
+    ) -> None:
         self._engine = engine
         self._registry = registry
         self._retry = retry
         self._leases = leases
+        self._tell_state = tell_state
 
     @property
     def attempts(self) -> int:
@@ -48,7 +58,10 @@ class Executor:
 
     def _carried_out(self, claim: Claim, lock: ToolsetLock) -> Succeeded | Failed | Postponed:
         try:
-            with Heartbeat(lambda: self._stay_alive(claim, lock), interval=self._leases.renew_every):
+            with (
+                Heartbeat(lambda: self._stay_alive(claim, lock), interval=self._leases.renew_every),
+                Heartbeat(Progress(claim.id, claim.timings, self._tell_state), interval=self._leases.progress_interval),
+            ):
                 return Succeeded(self._retry.at_once(lambda: execute(self._engine, claim, self._registry)))
         except PermanentError as error:
             return Failed(tellable(error))

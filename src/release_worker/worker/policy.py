@@ -56,6 +56,7 @@ class LeasePolicy:
     renew_every: float = DEFAULTS.renew_every
     lock_wait: float = DEFAULTS.lock_wait
     turn: float = DEFAULTS.turn
+    progress_interval: float = DEFAULTS.progress_interval
 
     @classmethod
     def within(cls, limits: Limits) -> Self:

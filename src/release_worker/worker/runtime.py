@@ -26,6 +26,7 @@ from release_worker.worker.inbox import Inbox
 from release_worker.worker.lock import RedisToolsetLock, toolset_lock_client
 from release_worker.worker.mailbox import Mailbox
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
+from release_worker.worker.progress import TellState, tell_by_events, tell_nobody
 from release_worker.worker.toolset_lock import NoLock, ToolsetLock
 from release_worker.worker.webhooks import WebhookPoster
 
@@ -38,7 +39,7 @@ def runtime_of(app: Celery) -> "Runtime":
     with _making:
         runtime: Runtime | None = getattr(app, _ATTRIBUTE, None)
         if runtime is None or not runtime.is_of_this_process:
-            runtime = Runtime(read_settings())
+            runtime = Runtime(read_settings(), tell_state=tell_by_events(app))
             setattr(app, _ATTRIBUTE, runtime)
     return runtime
 
@@ -54,7 +55,12 @@ class Runtime:
     """The composition root of a worker process. Raises NotConfigured if the database is not set."""
 
     def __init__(
-        self, settings: Settings, *, retry: RetryPolicy | None = None, leases: LeasePolicy | None = None
+        self,
+        settings: Settings,
+        *,
+        retry: RetryPolicy | None = None,
+        leases: LeasePolicy | None = None,
+        tell_state: TellState = tell_nobody,
     ) -> None:
         self._process_id = os.getpid()
         limits = settings.limits
@@ -75,7 +81,7 @@ class Runtime:
         self.inbox = Inbox(self._engine)
         self.mailbox = Mailbox(
             self._engine,
-            Executor(self._engine, self._registry, retry=self.retry, leases=leases),
+            Executor(self._engine, self._registry, retry=self.retry, leases=leases, tell_state=tell_state),
             partial(_lock, self._redis, leases) if self._redis else _no_lock,
             worker=f"{socket.gethostname()} pid {self._process_id}",
             leases=leases,
