@@ -18,6 +18,10 @@ JUDGE := tests/faults/test_verdict.py tests/faults/test_verdict_of_held_edits.py
 # What is systematic and takes minutes: run by `make kills`.
 KILLS := tests/integration/test_kill_points.py tests/upgrade
 
+# What an operator has, of Debian's packages.
+SERVERS := postgresql redis-server pgbouncer
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+
 MUTANTS_VENV  := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready
 
@@ -25,7 +29,7 @@ DOCS_VENV  := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit integration test browser interleavings kills faults bench mutants docs check dev clean
+.PHONY: help servers demo unit integration test browser interleavings kills faults bench mutants docs check dev clean
 
 help:  ## these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -36,6 +40,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		--editable '.[embedded,flower]' --group dev
 	@touch $@
+
+servers:  ## Debian's servers, for the tests that are skipped without them
+	$(AS_ROOT) apt-get update
+	$(AS_ROOT) apt-get install --yes --no-install-recommends $(SERVERS)
 
 demo: $(READY)  ## release and roll back a real toolset on embedded servers
 	$(BIN)/release-worker demo

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,6 +43,14 @@ class Settings(BaseSettings):
     )
     redis_url: str | None = Field(
         default=None, repr=False, description="the locks; by default the broker, if that is Redis"
+    )
+    broker_password: str | None = Field(
+        default=None,
+        repr=False,
+        description=(
+            "the broker's password, whatever its characters, for the URLs above that name the broker's host and no "
+            "password. PostgreSQL's may be in `PGPASSWORD` or `PGPASSFILE`"
+        ),
     )
     prepared_statements: bool = Field(
         default=True,
@@ -211,7 +219,27 @@ def _readable(make: Callable[[], Settings]) -> Settings:
         hint = "; in a password, write %40 for @ and %2F for /" if _SERVERS.intersection(wrong) else ""
         raise NotConfigured(f"cannot be read: {names}{hint}", setting=names) from None
     _check_limits(settings)
-    return settings
+    return _with_broker_password(settings)
+
+
+def _with_broker_password(settings: Settings) -> Settings:
+    """The password in the URLs that have none and name the broker's host, with its characters escaped."""
+    if settings.broker_password is None or settings.broker_url is None:
+        return settings
+    password = quote(settings.broker_password, safe="")
+    hosts = {urlsplit(one).hostname for one in settings.broker_url.split(";")} - {None}
+
+    def with_password(url: str) -> str:
+        parts = urlsplit(url)
+        if parts.password is not None or parts.hostname not in hosts:
+            return url
+        user, _, server = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{user}:{password}@{server}"))
+
+    urls = {name: getattr(settings, name) for name in ("broker_url", "result_backend", "redis_url")}
+    return settings.model_copy(
+        update={name: ";".join(map(with_password, url.split(";"))) for name, url in urls.items() if url is not None}
+    )
 
 
 def _check_limits(settings: Settings) -> None:
@@ -225,6 +253,11 @@ def _check_limits(settings: Settings) -> None:
 def environment_with(**values: str) -> dict[str, str]:
     """This process's environment with these settings in it, for a process that it starts."""
     return {**os.environ, **{f"{PREFIX}{name.upper()}": value for name, value in values.items()}}
+
+
+def watchdog_socket() -> str | None:
+    """Where systemd waits for signs of life of a service that it watches; it says so in NOTIFY_SOCKET."""
+    return os.environ.get("NOTIFY_SOCKET")
 
 
 def _check_url(url: str) -> None:

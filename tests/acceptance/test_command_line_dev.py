@@ -130,9 +130,23 @@ def test_dev_is_all_that_a_newcomer_needs_and_keeps_the_data_and_ends_with_its_p
         assert [(one["release_number"], one["kind"]) for one in kept["releases"]] == [(2, "backup"), (1, "release")]
         assert dev.elsewhere("release", SAMPLE, "--only-if-changed", "--json").document["release_number"] == 1
 
-        os.kill(dev.child("beat"), signal.SIGKILL)
-        assert dev.process.wait(60) == 1
-        assert f"error: beat stopped by itself with status -9; its log is {directory}/logs/beat.log\n" in dev.printed
+        assert dev.stop(signal.SIGTERM) == 0
+    assert processes_of(directory) == []
+
+
+@on_linux
+def test_dev_starts_again_what_ends_by_itself(directory: Path) -> None:
+    with running_dev(directory) as dev:
+        for name in ("beat", "worker"):
+            killed = dev.child(name)
+            os.kill(killed, signal.SIGKILL)
+            said = f"{name} ended by itself with status -9; its log is {directory}/logs/{name}.log. It is started again"
+            assert eventually(lambda: f"{said} in 1 s.\n" in dev.printed, within=30)  # noqa: B023
+            again = directory / "logs" / f"{name}.2.log"
+            assert eventually(lambda: again.exists() and dev.child(name) != killed, within=30)  # noqa: B023
+        assert eventually(lambda: " ready." in (directory / "logs/worker.2.log").read_text(), within=START_SECONDS)
+        assert dev.elsewhere("release", SAMPLE, "--json").status == 0
+        assert dev.stop(signal.SIGTERM) == 0
     assert processes_of(directory) == []
 
 

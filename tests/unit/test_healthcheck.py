@@ -157,3 +157,15 @@ def test_signs_are_younger_than_their_lapse_by_the_clock_of_the_host(signs: Path
     SignFile(signs, "worker", "celery@here").write("consuming")
     [sign] = signs_in(signs, "worker")
     assert before <= sign.at <= time.monotonic()
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_is_told_with_each_sign(signs: Path, tmp_path: Path, *, abstract: bool) -> None:
+    name = f"release-worker-{os.getpid()}" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(f"\0{name}" if abstract else name)
+        sign = SignFile(signs, "worker", "celery@here", watchdog=f"@{name}" if abstract else name)
+        for _ in range(2):
+            sign.write("waiting")
+            assert systemd.recv(64) == b"WATCHDOG=1"
+    sign.write("waiting")  # whoever listens or not

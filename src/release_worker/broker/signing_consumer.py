@@ -7,7 +7,7 @@ from typing import Any
 from release_worker.broker.signs import SignFile
 from release_worker.broker.steady_consumer import SteadyConsumer
 from release_worker.domain.limits import DEFAULTS
-from release_worker.settings import read_settings
+from release_worker.settings import read_settings, watchdog_socket
 
 
 class SigningConsumer(SteadyConsumer):
@@ -19,7 +19,7 @@ class SigningConsumer(SteadyConsumer):
 
     def __init__(self, *positional: Any, **keywords: Any) -> None:
         super().__init__(*positional, **keywords)
-        self._sign = SignFile(read_settings().signs_directory, "worker", self.hostname)
+        self._sign = SignFile(read_settings().signs_directory, "worker", self.hostname, watchdog=watchdog_socket())
         self._again: Any = None
         atexit.register(self._sign.remove)
 

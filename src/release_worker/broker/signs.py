@@ -4,6 +4,7 @@ are without asking over the network."""
 import json
 import os
 import re
+import socket
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -38,15 +39,19 @@ class Sign:
 
 
 class SignFile:
-    """The file of one process; the next process with the same name replaces it."""
+    """The file of one process; the next process with the same name replaces it. A `watchdog`, the path of systemd's
+    socket, is told too: it starts a process anew that gives no sign."""
 
-    def __init__(self, directory: Path, role: Role, name: str) -> None:
+    def __init__(self, directory: Path, role: Role, name: str, *, watchdog: str | None = None) -> None:
+        self._watchdog = watchdog
         self._path = directory / f"{role}-{re.sub(r'[^a-zA-Z0-9_.@-]', '_', name)}.json"
         self._role, self._name, self._pid = role, name, os.getpid()
         self._warned = False
 
     def write(self, state: State, queues: Sequence[str] = ()) -> None:
         """Say how it is, now. A worker that cannot write goes on with its work; the log has the reason once."""
+        if self._watchdog is not None:
+            _notify(self._watchdog)
         sign = Sign(self._role, self._name, state, list(queues), self._pid, time.monotonic())
         new = self._path.with_suffix(f".{self._pid}.new")
         try:
@@ -80,6 +85,13 @@ def signs_in(directory: Path, role: Role) -> list[Sign]:
             else:
                 file.unlink()
     return found
+
+
+def _notify(watchdog: str) -> None:
+    """https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html"""
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        connection.setblocking(False)
+        connection.sendto(b"WATCHDOG=1", f"\0{watchdog[1:]}" if watchdog.startswith("@") else watchdog)
 
 
 def _is_alive(pid: int) -> bool:

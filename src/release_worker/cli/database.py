@@ -1,7 +1,7 @@
 """`db upgrade|check|grants`: the tables in PostgreSQL."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,37 +10,63 @@ from release_worker.cli.options import AsJson
 from release_worker.cli.render import command_line, listed, print_json, say
 
 if TYPE_CHECKING:
-    from release_worker.operations.schema import SchemaState
+    from release_worker.operations.schema import SchemaState, SchemaUpgrade
 
 app = typer.Typer(help="Create, upgrade and check the tables in PostgreSQL.")
 
 
 @app.command()
-def upgrade(as_json: AsJson = False) -> None:
+def upgrade(
+    with_grants: Annotated[
+        bool,
+        typer.Option("--grants", help="Then also make roles for apps, worker and readers, as `db grants` has them."),
+    ] = False,
+    sample: Annotated[
+        bool,
+        typer.Option(
+            "--sample", help="Then also load a small toolset to try things on, if there is no organization yet."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Create the tables, or bring them to this version. Does nothing when they are there already.
 
     Ends with what `db check` finds: exit status 1 if the tables differ from what this version needs.
 
     Example: release-worker db upgrade
     """
-    from release_worker.operations.schema import check_schema, upgrade_schema
+    from release_worker.operations.schema import check_schema, grant_privileges, upgrade_schema
     from release_worker.settings import read_settings
 
     url = read_settings().require("database_url")
     done = upgrade_schema(url)
+    if with_grants:
+        grant_privileges(url)
+    loaded = _sample(url) if sample else None
     state = check_schema(url)
     if as_json:
-        print_json({"before": done.before, "after": done.after, "differences": state.differences})
-    elif done.before == done.after:
-        say(f"The database is at revision {done.after} already.")
-    elif done.before is None:
-        say(f"The tables are made: revision {done.after}.")
+        print_json({"before": done.before, "after": done.after, "differences": state.differences, "sample": loaded})
     else:
-        say(f"The database is upgraded from revision {done.before} to {done.after}.")
+        say(*_told(done), *([] if loaded is None else [f"The toolset {loaded} is there to try things on."]))
     if not state.ok:
         if not as_json:
             say(*_findings(state))
         raise typer.Exit(FAILED)
+
+
+def _told(done: "SchemaUpgrade") -> list[str]:
+    if done.before == done.after:
+        return [f"The database is at revision {done.after} already."]
+    if done.before is None:
+        return [f"The tables are made: revision {done.after}."]
+    return [f"The database is upgraded from revision {done.before} to {done.after}."]
+
+
+def _sample(url: str) -> str | None:
+    """The path of the toolset, if it was loaded now."""
+    from release_worker.cli.sample_toolset import SAMPLE, load_sample_toolset
+
+    return SAMPLE if load_sample_toolset(url) else None
 
 
 @app.command()

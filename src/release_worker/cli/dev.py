@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from release_worker.embedded.python_process import PythonProcess
 
 FLOWER_PORT = 5555
+# Seconds before a child that ended is started again; doubled each time, until it has run for the longest.
+SHORTEST_DELAY, LONGEST_DELAY = 1.0, 30.0
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -188,8 +190,35 @@ def _introduce(servers: Servers, *, sample: str | None, flower: int | None) -> N
 
 
 def _watch(children: Sequence["PythonProcess"]) -> None:
-    """Until a signal, or until a child stops by itself."""
+    """Until a signal. A child that ends by itself is started again: Celery ends a worker whose pool loses a process
+    while it starts, and leaves it to whoever runs it."""
+    supervised = [Supervised(child) for child in children]
     while True:
-        for child in children:
-            child.check()
+        for one in supervised:
+            one.look(time.monotonic())
         time.sleep(0.2)
+
+
+@dataclass
+class Supervised:
+    """A child that is started again if it ends, later and later if it ends again and again."""
+
+    child: "PythonProcess"
+    started_at: float = field(default_factory=time.monotonic)
+    delay: float = SHORTEST_DELAY
+    due: float | None = None
+
+    def look(self, now: float) -> None:
+        """Start it again if it has ended and its delay is over."""
+        if self.due is not None:
+            if now >= self.due:
+                self.due, self.started_at = None, now
+                self.child.start()
+        elif self.child.status is not None:
+            if now - self.started_at > LONGEST_DELAY:
+                self.delay = SHORTEST_DELAY
+            self.due = now + self.delay
+            ended = f"{self.child.name} ended by itself with status {self.child.status}; its log is {self.child.log}"
+            say(f"{ended}. It is started again in {self.delay:g} s.")
+            self.child.kill_all()
+            self.delay = min(2 * self.delay, LONGEST_DELAY)

@@ -77,6 +77,13 @@ def _in_the_way(found: list[str]) -> str:
     return f"{already} Use a database of its own."
 
 
+def grant_privileges(database_url: str) -> None:
+    """Make the roles of `db grants`, and give each what it needs. Raises NotConfigured and DatabaseUnavailable."""
+    with _connected(database_url) as connection:
+        connection.exec_driver_sql(migrations.grants(), execution_options={"no_parameters": True})
+        connection.commit()
+
+
 def check_schema(database_url: str) -> SchemaState:
     """Compare the database with the tables that this version uses. Raises NotConfigured and DatabaseUnavailable."""
     with _connected(database_url) as connection:
