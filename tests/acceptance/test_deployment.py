@@ -26,7 +26,7 @@ PASSWORD = "p/a@s%s:w'o\"r#d? \\$é"
 
 @pytest.fixture(scope="module")
 def installed() -> Iterator[Installed]:
-    options = COMPOSE["services"]["valkey"]["command"][1:5]
+    options = [word.replace("${VALKEY_PASSWORD:?}", PASSWORD) for word in COMPOSE["services"]["valkey"]["command"][1:]]
     with installed_servers(owner="release_worker", password=PASSWORD, redis_options=options) as running:
         yield running
 

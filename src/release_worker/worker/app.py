@@ -6,6 +6,7 @@ from typing import Any
 import click
 from celery import Celery
 from celery.signals import (
+    beat_embedded_init,
     beat_init,
     celeryd_after_setup,
     import_modules,
@@ -76,3 +77,4 @@ worker_ready.connect(_on_worker_ready)
 worker_shutting_down.connect(_on_worker_shutting_down)
 worker_process_shutdown.connect(_on_process_shutdown)
 beat_init.connect(give_signs)
+beat_embedded_init.connect(give_signs)  # `worker --beat`
