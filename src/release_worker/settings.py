@@ -4,6 +4,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
@@ -89,6 +90,15 @@ class Settings(BaseSettings):
     lease_seconds: _Seconds | None = Field(
         default=None, description="seconds for which a worker that has gone silent keeps its toolset; 15"
     )
+    keep_requests_days: int = Field(
+        default=90,
+        ge=0,
+        le=36_500,
+        description=(
+            "days for which a request stays in the ledger after its end, with its idempotency key; 90. 0 keeps all. "
+            "One that a release, a rollback or a mark names stays as long as that"
+        ),
+    )
     health_directory: Path | None = Field(
         default=None,
         description=(
@@ -156,6 +166,11 @@ class Settings(BaseSettings):
         if self.redis_url is None and self.broker_url and self.broker_url.startswith(_BROKER_WITH_LOCKS):
             return self.broker_url
         return self.redis_url
+
+    @property
+    def kept_for(self) -> timedelta | None:
+        """For how long requests stay in the ledger; None for ever."""
+        return timedelta(days=self.keep_requests_days) if self.keep_requests_days else None
 
     @property
     def secrets(self) -> SecretKeys:

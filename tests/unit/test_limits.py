@@ -59,8 +59,9 @@ CHANGES: list[tuple[str, float, str]] = [
     ("restore_interval", 241, "another visibility timeout"),
     ("restore_mutex", 296, "another visibility timeout"),
 ]
-# They depend on no other limit: a handful of tries within milliseconds, and what is only for who watches.
-FREE = {"immediate_tries", "immediate_delay", "fold_interval", "progress_interval"}
+# They depend on no other limit: a handful of tries within milliseconds, what is only for who watches, and what nobody
+# waits for.
+FREE = {"immediate_tries", "immediate_delay", "fold_interval", "progress_interval", "tidy_interval"}
 
 
 def changed(name: str, value: float) -> Limits:

@@ -56,6 +56,9 @@ class Limits:
     # Watching: after which an operation says which step it is at, and then at each step that lasts as long.
     progress_interval: float = 1.0
 
+    # Between two passes over the ledger that delete what is old.
+    tidy_interval: float = 900.0
+
     # Signs of life, for probes.
     sign_interval: float = 5.0  # of a worker; a beat gives one with each of its ticks
     sign_lapse: float = 30.0  # then a process that gave no further sign counts as stuck

@@ -69,7 +69,8 @@ TO release_worker_worker;
 GRANT UPDATE (predecessor_id) ON toolset_versions, variation_versions TO release_worker_worker;
 GRANT UPDATE (notes, labels, predecessor_id) ON toolset_releases TO release_worker_worker;
 GRANT INSERT ON toolset_rollbacks TO release_worker_worker;
-GRANT INSERT, UPDATE ON release_requests TO release_worker_worker;
+-- (requests that ended long ago are deleted)
+GRANT INSERT, UPDATE, DELETE ON release_requests TO release_worker_worker;
 -- To skip a bundle that is in use takes the right to update some column of it.
 GRANT DELETE, UPDATE (created_at) ON release_bundles TO release_worker_worker;
 -- Events of requests are written by a trigger, others by the worker, which delivers all of them.

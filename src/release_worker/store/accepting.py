@@ -27,6 +27,8 @@ from release_worker.store.statements import duration, parsed
 
 # For a transaction that uses the same idempotency key.
 KEY_WAIT = duration(DEFAULTS.ledger_lock_timeout)
+# To write a request down, or find the row that is in its place: that one may be deleted in between, when it is old.
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,16 @@ def accept_request(
         "requested_by": request.actor,
         **naming_parameters,
     }
-    row = connection.execute(parsed(insert), parameters).one_or_none()
-    if row is None:
-        return Accepted(_earlier(connection, request, parameters))
-    fields = dict(row._mapping)
-    behind_others, path = fields.pop("behind_others"), fields.pop("path")
-    return Accepted(RequestRecord(**fields), behind_others, path)
+    for _ in range(TRIES):
+        row = connection.execute(parsed(insert), parameters).one_or_none()
+        if row is not None:
+            fields = dict(row._mapping)
+            behind_others, path = fields.pop("behind_others"), fields.pop("path")
+            return Accepted(RequestRecord(**fields), behind_others, path)
+        earlier = _earlier(connection, request, parameters)
+        if earlier is not None:
+            return Accepted(earlier)
+    raise VersionConflict(reason="the earlier request was removed meanwhile")
 
 
 def _named(request: Request) -> tuple[str, dict[str, object]]:
@@ -90,9 +96,10 @@ def _path_if_named_by_id(request: Request) -> str:
     return f"(SELECT {PATH_OF} FROM {OWNED} WHERE t.id = release_requests.toolset_id)"
 
 
-def _earlier(connection: Connection, request: Request, parameters: Mapping[str, Any]) -> RequestRecord:
+def _earlier(connection: Connection, request: Request, parameters: Mapping[str, Any]) -> RequestRecord | None:
     """The row of this id, else of this toolset and key; it must ask for the same, perhaps of a toolset that it names in
-    another way. The row of this id belongs to its toolset also if the name means another one by now."""
+    another way. The row of this id belongs to its toolset also if the name means another one by now. None if there is
+    none any more: it was old, and has been deleted. Raises VersionConflict if the toolset is gone, too."""
     query = f"""
         WITH named AS MATERIALIZED ({_named(request)[0]})
         SELECT {COLUMNS}, coalesce(toolset_id = (SELECT id FROM named), false) AS named
@@ -102,15 +109,19 @@ def _earlier(connection: Connection, request: Request, parameters: Mapping[str, 
     """
     row = connection.execute(parsed(query), parameters).one_or_none()
     if row is None:
-        raise VersionConflict(reason="the toolset was renamed or deleted meanwhile")
+        if connection.execute(parsed(_named(request)[0]), parameters).one_or_none() is None:
+            raise VersionConflict(reason="the toolset was renamed or deleted meanwhile")
+        return None
     fields = dict(row._mapping)
     named = fields.pop("named")
     return _if_same(RequestRecord(**fields), request, parameters["id"], named=named)
 
 
-def earlier_request(connection: Connection, request: Request, *, request_id: str, toolset_id: UUID) -> RequestRecord:
-    """The row of this id, else of this toolset and the request's key, whatever the toolset is called now. Raises
-    IdempotencyConflict if it asks for something else, and VersionConflict if there is none any more."""
+def earlier_request(
+    connection: Connection, request: Request, *, request_id: str, toolset_id: UUID
+) -> RequestRecord | None:
+    """The row of this id, else of this toolset and the request's key, whatever the toolset is called now; None if there
+    is none any more. Raises IdempotencyConflict if it asks for something else."""
     query = f"""
         SELECT {COLUMNS} FROM release_requests
         WHERE id = :id OR toolset_id = :toolset_id AND idempotency_key = :idempotency_key
@@ -119,7 +130,7 @@ def earlier_request(connection: Connection, request: Request, *, request_id: str
     parameters = {"id": request_id, "toolset_id": toolset_id, "idempotency_key": request.idempotency_key}
     row = connection.execute(parsed(query), parameters).one_or_none()
     if row is None:
-        raise VersionConflict(reason="the earlier request was removed meanwhile")
+        return None
     record = record_of(row)
     return _if_same(record, request, request_id, named=record.toolset_id == toolset_id)
 

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from release_worker.domain import canonical_json
 from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.requests.request import Request
-from release_worker.store.accepting import earlier_request
+from release_worker.errors import VersionConflict
+from release_worker.store.accepting import TRIES, earlier_request
 from release_worker.store.requests import COLUMNS, record_of
 from release_worker.store.statements import parsed
 
@@ -28,8 +29,25 @@ def accept_together(connection: Connection, asked: Sequence[Asked]) -> list[Requ
     under its id or its toolset and key, that row.
 
     Two callers with the same requests in the same order wait for each other and do not deadlock. Raises
-    IdempotencyConflict and VersionConflict, as `earlier_request`.
+    IdempotencyConflict, as `earlier_request`, and VersionConflict.
     """
+    found: dict[str, RequestRecord] = {}
+    for _ in range(TRIES):
+        left = [one for one in asked if one.id not in found]
+        if not left:
+            break
+        found |= _inserted(connection, left)
+        for one in left:
+            if one.id not in found:
+                earlier = earlier_request(connection, one.request, request_id=one.id, toolset_id=one.toolset_id)
+                found |= {} if earlier is None else {one.id: earlier}
+    if len(found) < len(asked):
+        raise VersionConflict(reason="an earlier request was removed meanwhile")
+    return [found[one.id] for one in asked]
+
+
+def _inserted(connection: Connection, asked: Sequence[Asked]) -> dict[str, RequestRecord]:
+    """The new rows, by their ids."""
     insert = f"""
         INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
         SELECT asked.id, asked.kind, asked.toolset_id, asked.idempotency_key, asked.payload, asked.requested_by
@@ -49,8 +67,4 @@ def accept_together(connection: Connection, asked: Sequence[Asked]) -> list[Requ
         "payloads": [canonical_json.dumps(one.request.payload()) for one in asked],
         "requested_by": [one.request.actor for one in asked],
     }
-    new = {row.id: record_of(row) for row in connection.execute(parsed(insert), parameters)}
-    return [
-        new.get(one.id) or earlier_request(connection, one.request, request_id=one.id, toolset_id=one.toolset_id)
-        for one in asked
-    ]
+    return {row.id: record_of(row) for row in connection.execute(parsed(insert), parameters)}

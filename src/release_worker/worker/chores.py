@@ -9,7 +9,7 @@ import structlog
 from celery import Celery, Task
 
 from release_worker.broker.publishing import message_again, message_of_scheduled, publish
-from release_worker.broker.routing import CHORES, DELIVER, FOLD_MEASUREMENTS, SWEEP, TICK
+from release_worker.broker.routing import CHORES, DELIVER, FOLD_MEASUREMENTS, SWEEP, TICK, TIDY
 from release_worker.domain.outcomes import Failed
 from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.schedules.made import ScheduledRequest
@@ -82,9 +82,17 @@ def deliver(task: Task) -> None:
         logger.info("events_delivered", count=arrived)
 
 
+def tidy(task: Task) -> None:
+    """Delete requests that ended long ago and that nothing names."""
+    deleted = runtime_of(task.app).tidy()
+    if deleted:
+        logger.info("requests_deleted", **{f"{kind}_{status}": number for (kind, status), number in deleted.items()})
+
+
 _CHORES: Mapping[str, Callable[[Task], None]] = {
     SWEEP: sweep,
     FOLD_MEASUREMENTS: fold_measurements,
     TICK: tick,
     DELIVER: deliver,
+    TIDY: tidy,
 }

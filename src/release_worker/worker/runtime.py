@@ -3,7 +3,7 @@
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from release_worker.operations.deliver_events import Attempt, deliver_events
 from release_worker.operations.fold_measurements import fold_measurements
 from release_worker.operations.schedules.tick import Ticked, TickPolicy, tick
 from release_worker.operations.sweep import SweepPolicy, Swept, sweep
+from release_worker.operations.tidy import TidyPolicy, tidy
 from release_worker.settings import Settings, read_settings
 from release_worker.state.registry import installed_components
 from release_worker.store.engine import make_engine
@@ -75,6 +76,7 @@ class Runtime:
         self._sweeping = SweepPolicy(patience=limits.patience)
         self._ticking = TickPolicy(on_time=limits.on_time)
         self._registry = installed_components(settings.secrets)
+        self._tidying = TidyPolicy(keep=settings.kept_for)
         self._redis: Redis | None = toolset_lock_client(settings.lock_url) if settings.lock_url else None
         self._delivering = DeliveryPolicy()
         self.poster = WebhookPoster(settings.webhook_rules, seconds=self._delivering.attempt)
@@ -107,6 +109,10 @@ class Runtime:
     def deliver(self, send: Send) -> list[Attempt]:
         """Tell those who subscribed what has happened."""
         return deliver_events(self._engine, send, self._delivering)
+
+    def tidy(self) -> Mapping[tuple[str, str], int]:
+        """Delete old requests; how many, by kind and status."""
+        return tidy(self._engine, self._tidying)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -350,7 +350,6 @@ NOT_FOR_WORKERS = (
     "DELETE FROM release_freezes",
     "UPDATE release_freezes SET ends_at = now()",
     "UPDATE tool_definitions SET definition = '{}'",
-    "DELETE FROM release_requests",
     "DELETE FROM release_schedules",
     "UPDATE release_schedules SET arguments = '{}'",
     "DELETE FROM toolset_rollbacks",

@@ -60,6 +60,16 @@ def organization_of_project(project_id: str) -> str:
     return f"(SELECT projects.organization_id FROM projects WHERE projects.id = {project_id})"
 
 
+def is_live(toolset_id: str) -> str:
+    """SQL: whether a toolset is there and not deleted."""
+    return f"EXISTS (SELECT FROM toolsets AS t WHERE t.id = {toolset_id} AND {LIVE})"
+
+
+def current_release_of(toolset_id: str) -> str:
+    """SQL: the id of a toolset's current release; NULL if there is none."""
+    return f"(SELECT toolsets.current_release_id FROM toolsets WHERE toolsets.id = {toolset_id})"
+
+
 def is_current(release_id: str) -> str:
     """SQL: whether any toolset points at a release."""
     return f"EXISTS (SELECT FROM toolsets WHERE toolsets.current_release_id = {release_id})"

@@ -111,6 +111,7 @@ toolset_releases = Table(
     Index(None, "global_variations_version_id"),
     Index(None, "toolset_variations_version_id"),
     Index(None, "predecessor_id"),
+    Index(None, "request_id", postgresql_where=text("request_id IS NOT NULL")),
 )
 
 component_states = Table(
@@ -151,6 +152,7 @@ toolset_rollbacks = Table(
     text_column("request_id", nullable=True),
     time_column("created_at"),
     Index(None, "toolset_id", "created_at"),
+    Index(None, "request_id", postgresql_where=text("request_id IS NOT NULL")),
 )
 
 release_marks = Table(
@@ -165,6 +167,7 @@ release_marks = Table(
     time_column("created_at"),
     one_of("mark", "good", "bad"),
     Index(None, "release_id", "created_at"),
+    Index(None, "request_id", postgresql_where=text("request_id IS NOT NULL")),
 )
 
 # What is to be imported. The digest is the bundle's checksum.
