@@ -45,7 +45,7 @@ class _Deployment:
         self._locks = Locks(self._env)
         self._sweeping = SweepPolicy()
         self._history = History([Course(number, asked) for number, asked in enumerate(trace)])
-        self._seconds = [self._draw.choice(self._samples(asked)) for asked in trace]
+        self._work = [self._work_of(asked) for asked in trace]
         self._mailboxes: dict[int, deque[Course]] = defaultdict(deque)
         self._published: dict[int, float] = {}  # requests that wait, in the order of the ledger, and when for the last
         self._unfinished = len(trace)
@@ -61,24 +61,21 @@ class _Deployment:
         self._history.taken = self._queues.taken
         return self._history
 
-    def _samples(self, asked: Asked) -> Sequence[float]:
-        return self._times.rollback if asked.kind == "rollback" else self._times.release
+    def _work_of(self, asked: Asked) -> float:
+        if asked.work is not None:
+            return asked.work
+        samples = self._times.rollback if asked.kind == "rollback" else self._times.release
+        return max(0.0, self._draw.choice(samples) - self._times.look)
 
     def _ask(self) -> Steps:
         """Callers write each request into the ledger, and publish its message."""
         for course in self._history.courses:
             yield self._env.timeout(max(0.0, course.asked.at - self._env.now))
             mailbox = self._mailboxes[course.asked.toolset]
-            behind = bool(mailbox) and course.asked.kind != "rollback"
-            message = Message(
-                course.number,
-                "rollbacks" if course.asked.kind == "rollback" else "releases",
-                priority=BEHIND_OTHERS if behind else 0,
-                said=not mailbox,
-            )
+            behind = course.asked.bulk or len(mailbox) >= DEFAULTS.crowd
             mailbox.append(course)
             self._published[course.number] = self._env.now
-            self._after(self._times.travel, message)
+            self._after(self._times.travel, _message(course, behind=behind, said=not behind))
 
     def _after(self, seconds: float, message: Message) -> None:
         self._env.timeout(seconds).callbacks.append(lambda _: self._queues.put(message))
@@ -129,7 +126,7 @@ class _Deployment:
     def _operation(self, course: Course) -> Steps:
         course.started = self._env.now
         self._published.pop(course.number)
-        yield self._machine.work(max(0.0, self._seconds[course.number] - self._times.look))
+        yield self._machine.work(self._work[course.number])
         course.finished = self._env.now
         course.times_done += 1
         self._mailboxes[course.asked.toolset].popleft()
@@ -165,7 +162,16 @@ class _Deployment:
         yield self._machine.work(self._times.look)
         patient_since = self._env.now - self._sweeping.patience
         overdue = [number for number, at in self._published.items() if at < patient_since]
+        met: set[int] = set()
         for number in overdue[: self._sweeping.limit]:
+            course = self._history.courses[number]
             self._published[number] = self._env.now
-            kind = self._history.courses[number].asked.kind
-            self._queues.put(Message(number, "rollbacks" if kind == "rollback" else "releases", said=False))
+            self._queues.put(_message(course, behind=course.asked.toolset in met, said=False))
+            met.add(course.asked.toolset)
+
+
+def _message(course: Course, *, behind: bool, said: bool) -> Message:
+    """As `envelope` writes it: a rollback is never put behind."""
+    if course.asked.kind == "rollback":
+        return Message(course.number, "rollbacks", said=said)
+    return Message(course.number, "releases", priority=BEHIND_OTHERS if behind else 0, said=said)

@@ -1,7 +1,7 @@
 """What happened in a simulation: how long requests waited, and whether anything happened that must not."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -39,15 +39,12 @@ class History:
     taken: Sequence[Taken] = ()
     abandoned: list[int] = field(default_factory=list)
 
-    def waits(self, kind: Kind, *, toolset: int | None = None, other_than: int | None = None) -> list[float]:
-        """Of the requests of this kind; of one toolset, or of all others, if it is given."""
+    def waits(self, kind: Kind, among: Callable[[Asked], bool] = lambda _: True) -> list[float]:
+        """Of the requests of this kind; only of some of them, if it is said of which."""
         return [
             course.waited
             for course in self.courses
-            if course.asked.kind == kind
-            and course.started is not None
-            and toolset in (None, course.asked.toolset)
-            and course.asked.toolset != other_than
+            if course.asked.kind == kind and course.started is not None and among(course.asked)
         ]
 
     def faults(self) -> list[str]:

@@ -1,5 +1,6 @@
 """How long work takes, as measured. All times are seconds."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,3 +34,7 @@ class Times:
     def travel(self) -> float:
         """From a request to its task, if a process is free."""
         return max(0.0, self.lead - self.before_claim)
+
+    def mean(self, rollbacks: float) -> float:
+        """Of all tasks, if rollbacks have this share."""
+        return (1 - rollbacks) * statistics.mean(self.release) + rollbacks * statistics.mean(self.rollback)

@@ -11,11 +11,15 @@ Kind = Literal["release", "rollback"]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, `at` so many seconds after the beginning. Toolsets are numbers."""
+    """A request, `at` so many seconds after the beginning. Toolsets are numbers. `work`: for how long it will be at
+    work once it is claimed, if that is known. `bulk`: it is one of a release of all toolsets, which goes behind others.
+    """
 
     at: float
     toolset: int
     kind: Kind
+    work: float | None = None
+    bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,9 @@ class Load:
             at += draw.expovariate(self.per_second)
 
 
-def burst(at: float, toolsets: Sequence[int], kind: Kind = "release") -> list[Asked]:
+def burst(at: float, toolsets: Sequence[int], kind: Kind = "release", *, bulk: bool = False) -> list[Asked]:
     """A request for each of these toolsets, all of them in one moment."""
-    return [Asked(at, toolset, kind) for toolset in toolsets]
+    return [Asked(at, toolset, kind, bulk=bulk) for toolset in toolsets]
 
 
 def together(*parts: Sequence[Asked]) -> list[Asked]:

@@ -15,6 +15,7 @@ TIMES = Times(
     release=(0.012, 0.014, 0.02, 0.05), rollback=(0.03, 0.04, 0.09), look=0.004, lead=0.008, speeds=(1.0, 0.8, 0.6)
 )
 BUSY = Load(toolsets=50, per_second=60, seconds=20, skew=1.1, rollbacks=0.2)
+TIMES_APART = replace(TIMES, speeds=(1.0,) * 4)  # a core for each process
 LONG = replace(TIMES, release=(3.0,), rollback=(4.0,))
 
 
@@ -77,7 +78,26 @@ def test_a_rollback_does_not_wait_for_the_releases_of_other_toolsets() -> None:
 def test_the_first_request_of_a_toolset_passes_those_that_wait_behind_others_of_theirs() -> None:
     history = simulate(together(burst(0.0, [1] * 500), [Asked(1.0, 2, "release")]), TIMES, slots(2))
     [waited] = (course.waited for course in history.courses if course.asked.toolset == 2)
-    assert waited < statistics.median(history.waits("release", toolset=1)) / 20
+    assert waited < statistics.median(history.waits("release", lambda asked: asked.toolset == 1)) / 20
+
+
+def test_a_flood_on_one_toolset_hardly_delays_the_others_popular_ones_included() -> None:
+    """Also while the sweeper publishes again what waits for longer than patience."""
+    others = Load(toolsets=1_000, per_second=60, seconds=30, skew=1.0).requests(seed=1)
+
+    def p99(trace: Sequence[Asked]) -> float:
+        history = simulate(trace, TIMES_APART, slots(4))
+        assert history.faults() == []
+        return quantiles(history.waits("release", lambda asked: asked.toolset != 1_001))[2]
+
+    assert p99(together(others, burst(5.0, [1_001] * 1_000))) < 3 * p99(others)
+
+
+def test_a_bulk_hardly_delays_single_requests() -> None:
+    single = burst(1.0, [1_001, 1_002]) + burst(1.0, [1_003, 1_004], "rollback")
+    history = simulate(together(burst(0.0, range(1_000), bulk=True), single), TIMES, slots(2))
+    assert history.faults() == []
+    assert max(course.waited for course in history.courses if not course.asked.bulk) < 0.2
 
 
 def test_processes_for_rollbacks_alone_take_nothing_else() -> None:

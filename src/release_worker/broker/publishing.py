@@ -1,7 +1,8 @@
 """Publishing requests: what the client and the sweeper share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -46,9 +47,24 @@ def message_of_scheduled(made: ScheduledRequest) -> dict[str, Any]:
     return envelope(made.request.kind, made.id, made.request.arguments(), row)
 
 
-def message_again(record: RequestRecord) -> dict[str, Any]:
+def publisher_again(app: Celery) -> Callable[[RequestRecord], None]:
+    """What publishes the requests of one sweep, the oldest first, whose first messages may be lost. Of a toolset, all
+    but the first go behind others: what waits for long is most often a flood, and lets other toolsets pass again.
+
+    Raises BrokerUnavailable.
+    """
+    met: set[UUID | None] = set()
+
+    def publish_again(record: RequestRecord) -> None:
+        publish(app, message_again(record, behind_others=record.toolset_id in met), kept=True)
+        met.add(record.toolset_id)
+
+    return publish_again
+
+
+def message_again(record: RequestRecord, *, behind_others: bool = False) -> dict[str, Any]:
     """The message of a request whose first message may be lost. A worker looks at the row before it claims."""
-    return envelope(record.kind, record.id, record.arguments, Row())
+    return envelope(record.kind, record.id, record.arguments, Row(behind_others=behind_others))
 
 
 def _send(app: Celery, message: Mapping[str, Any]) -> None:

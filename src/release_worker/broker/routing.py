@@ -65,8 +65,8 @@ SHARED: Mapping[str, Any] = {
     "redis_socket_timeout": 15,
 }
 
-# The priority of a request whose toolset has others waiting already; 0, the default, is Redis's highest. So a flood on
-# one toolset lets another toolset's first request pass.
+# The priority of a request whose toolset has a crowd waiting already; 0, the default, is Redis's highest. So a flood on
+# one toolset lets another toolset's first requests pass.
 BEHIND_OTHERS = 6
 
 
@@ -83,7 +83,7 @@ def addresses(broker_url: str) -> dict[str, str]:
 # A header that says: the request's row was written first. A message that finds no row then stands for nothing.
 IN_LEDGER = "release_worker_in_ledger"
 # A header with the id of the toolset whose mailbox the row lies in, so that the worker need not look. A toolset that
-# has others waiting is likely to be busy, and the request done by whoever is at work there: then a look comes first.
+# has a crowd waiting is likely to be busy, and the request done by whoever is at work there: then a look comes first.
 TOOLSET = "release_worker_toolset"
 # A header with the path of a toolset that the request names by its id, for people who look at the message.
 TOOLSET_PATH = "release_worker_toolset_path"

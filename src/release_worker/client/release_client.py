@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from release_worker.broker.publishing import message_again, message_of, publish
+from release_worker.broker.publishing import message_of, publisher_again
 from release_worker.client.asking import Handle
 from release_worker.client.bulk_requests import BulkRequests
 from release_worker.client.bundle_requests import BundleRequests
@@ -19,7 +19,6 @@ from release_worker.domain.requests.kinds import validated
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from release_worker.domain.request_record import RequestRecord
     from release_worker.domain.subject import Scope, Subject
     from release_worker.operations.sweep import Swept
 
@@ -64,10 +63,7 @@ class ReleaseClient(
         """Publish again what the broker has lost, as the worker's own sweeper does. Needs a database."""
         from release_worker.operations.sweep import sweep
 
-        def publish_again(record: "RequestRecord") -> None:
-            publish(self._connections.own().app, message_again(record), kept=True)
-
-        return sweep(self._engine(), publish_again, attempts=DEFAULTS.attempts)
+        return sweep(self._engine(), publisher_again(self._connections.own().app), attempts=DEFAULTS.attempts)
 
     def editing(
         self, session: "Session", toolset: str, *, scope: "Scope" = "toolset", organization: str | None = None

@@ -44,6 +44,9 @@ class Limits:
     longest_delay: float = 20.0
     delay_after_loss: float = 5  # of a task whose process was lost
 
+    # Fairness between toolsets.
+    crowd: int = 4  # unfinished requests of a toolset; a further one goes behind the first ones of other toolsets
+
     # The broker.
     visibility_timeout: float = 300  # then a message that was not acknowledged is delivered again
     restore_interval: float = 5  # recovery takes the visibility timeout and one of these

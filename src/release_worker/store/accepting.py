@@ -33,8 +33,8 @@ TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A request that is in the ledger; `behind_others` if its toolset had unfinished ones before; `path` is that of a
-    toolset that it names by its id."""
+    """A request that is in the ledger; `behind_others` if its toolset had a crowd of unfinished ones before; `path` is
+    that of a toolset that it names by its id."""
 
     record: RequestRecord
     behind_others: bool = False
@@ -61,7 +61,8 @@ def accept_request(
         ON CONFLICT DO NOTHING
         RETURNING {COLUMNS}, EXISTS (
             SELECT FROM release_requests AS other
-            WHERE other.toolset_id = (SELECT id FROM named) AND other.status IN ('queued', 'running')) AS behind_others,
+            WHERE other.toolset_id = (SELECT id FROM named) AND other.status IN ('queued', 'running')
+            OFFSET {DEFAULTS.crowd - 1}) AS behind_others,
             {_path_if_named_by_id(request)} AS path
     """
     parameters = {

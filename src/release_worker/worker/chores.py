@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping
 import structlog
 from celery import Celery, Task
 
-from release_worker.broker.publishing import message_again, message_of_scheduled, publish
+from release_worker.broker.publishing import message_of_scheduled, publish, publisher_again
 from release_worker.broker.routing import CHORES, DELIVER, FOLD_MEASUREMENTS, SWEEP, TICK, TIDY
 from release_worker.domain.outcomes import Failed
-from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.schedules.made import ScheduledRequest
 from release_worker.errors import WorkerLost
 from release_worker.worker.delivering import sender
@@ -29,11 +28,7 @@ def register_chores(app: Celery) -> None:
 
 def sweep(task: Task) -> None:
     """Publish again what the broker has lost."""
-
-    def publish_again(record: RequestRecord) -> None:
-        publish(task.app, message_again(record), kept=True)
-
-    swept = runtime_of(task.app).sweep(publish_again)
+    swept = runtime_of(task.app).sweep(publisher_again(task.app))
     for request_id in swept.exhausted:
         tell(Failed(WorkerLost(attempts=runtime_of(task.app).retry.attempts)), request_id=request_id)
     if swept.published or swept.exhausted or swept.refused:

@@ -3,6 +3,9 @@
 import pytest
 from sqlalchemy import Engine, text
 
+from release_worker import ReleaseClient
+from release_worker.broker.routing import BEHIND_OTHERS
+from release_worker.domain.limits import DEFAULTS
 from release_worker.operations.sweep import SweepPolicy, sweep
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset
@@ -10,6 +13,7 @@ from tests.support.command_line import CommandLine, settings
 from tests.support.databases import without_indexes
 from tests.support.ledger import ask, grow_old, ledger, mailbox
 from tests.support.records import releases_of
+from tests.support.workers import Service, published
 from tests.support.world import Toolset
 
 PATIENCE = 15.0
@@ -84,3 +88,15 @@ def test_requests_of_other_organizations_are_not_listed(engine: Engine, database
         assert listed("--organization", name) == [theirs]
     assert listed("--organization", "nobody") == []
     assert len(listed()) == 3
+
+
+def test_a_request_goes_behind_other_toolsets_if_its_own_has_a_crowd_waiting(
+    served: Service, client: ReleaseClient
+) -> None:
+    crowded, other = (a_full_toolset(served.engine, organization=name) for name in ("crowded", "other"))
+    for toolset in [crowded] * (DEFAULTS.crowd + 2) + [other] * 2:
+        client.create_release(toolset.path, actor="ci")
+    client.rollback(crowded.path, 1, actor="oncall")
+    sent = [(one.keywords["toolset"], one.priority) for one in published(served)]
+    first = [(crowded.path, 0)] * DEFAULTS.crowd + [(other.path, 0)] * 2
+    assert sent == [(crowded.path, 0), *first, *[(crowded.path, BEHIND_OTHERS)] * 2]

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
 from release_worker import ReleaseClient
-from release_worker.broker.routing import IN_LEDGER, TOOLSET
+from release_worker.broker.routing import BEHIND_OTHERS, IN_LEDGER, TOOLSET
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import (
     BrokerUnavailable,
@@ -63,6 +63,27 @@ def test_a_lost_message_is_published_again_under_the_id_that_it_had(served: Serv
     ]
     assert all(one.headers[IN_LEDGER] and TOOLSET not in one.headers for one in again)  # a worker looks at the row
     assert statuses(served.engine) == ["queued", "queued"]
+
+
+def test_of_a_toolset_all_but_the_first_request_are_published_again_behind_those_of_others(
+    served: Service, client: ReleaseClient
+) -> None:
+    flooded, other = (a_full_toolset(served.engine, organization=name) for name in ("flooded", "other"))
+    asked = [client.create_release(toolset.path, actor="x").id for toolset in (flooded, flooded, other, flooded)]
+    urgent = client.rollback(flooded.path, 1, actor="x").id
+    with served.redis() as redis:
+        redis.flushdb()
+    grow_old(served.engine, PATIENCE + 1)
+    assert client.sweep().published == (*asked, urgent)
+    again = [(one.id, one.priority) for one in published(served)]
+    first, second, elsewhere, third = asked
+    assert again == [
+        (urgent, 0),
+        (first, 0),
+        (elsewhere, 0),
+        (second, BEHIND_OTHERS),
+        (third, BEHIND_OTHERS),
+    ]
 
 
 def test_a_request_is_given_time_before_it_counts_as_lost(engine: Engine, billing: Toolset) -> None:
