@@ -16,13 +16,16 @@ from benchmarks.growth import measure_growth
 from benchmarks.in_process import in_process_worker
 from benchmarks.latency import measure_latency
 from benchmarks.measurements import Measurements
+from benchmarks.prediction import measure_prediction
 from benchmarks.product import running_product
+from benchmarks.questions import answer_questions
 from benchmarks.report import show, write_json
 from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.scaling import measure_scaling
 from benchmarks.stage import Stage, stage
 from benchmarks.throughput import measure_throughput
 
-PARTS = ("limit", "peers", "end_to_end", "growth", "callers")
+PARTS = ("limit", "peers", "end_to_end", "growth", "callers", "scaling", "simulation")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +67,14 @@ def _measure(made: Stage, scale: Scale, parts: frozenset[str], measured: Measure
     if "callers" in parts:
         _say("callers")
         measure_callers(made, scale, measured)
+    if "scaling" in parts:
+        _say("scaling")
+        measure_scaling(made, scale, measured)
+    if "simulation" in parts:
+        _say("what the simulation predicts")
+        times = measure_prediction(made, scale, measured)
+        _say("what operators ask")
+        answer_questions(times, scale, measured)
 
 
 def _say(what: str) -> None:

@@ -17,9 +17,9 @@ def worker_process(name: str, arguments: Sequence[str], site: Site) -> PythonPro
     return PythonProcess(name, arguments, ROOT, site.environment, logs=site.directory, stop_seconds=0)
 
 
-def celery_worker(name: str, app: str, site: Site) -> PythonProcess:
-    """The command of the Dockerfile, with two children. Not started."""
-    return worker_process(name, ["celery", "-A", app, "worker", "-c", str(CHILDREN), "-n", f"{name}@%h"], site)
+def celery_worker(name: str, app: str, site: Site, *, children: int = CHILDREN) -> PythonProcess:
+    """The command of the Dockerfile, with so many children. Not started."""
+    return worker_process(name, ["celery", "-A", app, "worker", "-c", str(children), "-n", f"{name}@%h"], site)
 
 
 def wait_for_celery(worker: PythonProcess, site: Site) -> None:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from benchmarks import correctness, world
-from benchmarks.processes import celery_worker, wait_for_celery
+from benchmarks.processes import CHILDREN, celery_worker, wait_for_celery
 from benchmarks.results import ResultListener
 from benchmarks.stage import Site, Stage
 from release_worker import ReleaseClient
@@ -113,11 +113,11 @@ class Product:
 
 
 @contextmanager
-def running_product(stage: Stage, name: str = "product") -> Iterator[Product]:
-    """A worker of two children on a site of its own, started."""
+def running_product(stage: Stage, name: str = "product", *, children: int = CHILDREN) -> Iterator[Product]:
+    """A worker of so many children on a site of its own, started."""
     site = stage.site(name)
     with ExitStack() as stack:
-        worker = stack.enter_context(celery_worker(name, "release_worker", site))
+        worker = stack.enter_context(celery_worker(name, "release_worker", site, children=children))
         client = ReleaseClient(broker_url=site.broker_url, database_url=site.database_url)
         stack.enter_context(client)
         results = stack.enter_context(ResultListener(site.redis_url))

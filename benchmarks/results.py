@@ -8,7 +8,7 @@ from typing import Self
 
 from redis import Redis
 
-_CHANNEL = "celery-task-meta-"
+CHANNEL = "celery-task-meta-"  # of a result, and its key
 _PAUSE = 0.002  # seconds between looks; what is timed is when the result came in
 
 
@@ -24,7 +24,7 @@ class ResultListener:
 
     def __enter__(self) -> Self:
         self._subscription = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-        self._subscription.psubscribe(f"{_CHANNEL}*")
+        self._subscription.psubscribe(f"{CHANNEL}*")
         self._thread.start()
         return self
 
@@ -66,7 +66,7 @@ class ResultListener:
         while not self._closing:
             message = self._subscription.get_message(timeout=0.2)
             if message is not None:
-                self._note(message["channel"].decode().removeprefix(_CHANNEL), message["data"])
+                self._note(message["channel"].decode().removeprefix(CHANNEL), message["data"])
 
     def _note(self, task_id: str, body: bytes) -> None:
         now = time.monotonic()

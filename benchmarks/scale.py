@@ -23,6 +23,16 @@ class Scale:
     seconds_a_size: float  # after which a size has had its rounds, be they less
     unchanged_requests: int
     enqueues: int
+    backlog: int  # requests that wait when a worker is let go
+    spread: tuple[int, ...]  # over so many toolsets
+    big_tools: int  # of a big toolset
+    sampled: int  # toolsets whose service times are measured
+    real_toolsets: int  # of the worker that the simulation is held against
+    real_seconds: float
+    real_burst: int
+    simulated_toolsets: int
+    simulated_seconds: float
+    simulated_flood: int  # requests for one toolset at once
 
 
 FULL = Scale(
@@ -42,6 +52,16 @@ FULL = Scale(
     seconds_a_size=60.0,
     unchanged_requests=300,
     enqueues=300,
+    backlog=128,
+    spread=(1, 4, 64),
+    big_tools=2_000,
+    sampled=60,
+    real_toolsets=200,
+    real_seconds=20.0,
+    real_burst=100,
+    simulated_toolsets=10_000,
+    simulated_seconds=120.0,
+    simulated_flood=2_000,
 )
 
 QUICK = Scale(
@@ -61,4 +81,14 @@ QUICK = Scale(
     seconds_a_size=10.0,
     unchanged_requests=30,
     enqueues=40,
+    backlog=16,
+    spread=(1, 4),
+    big_tools=200,
+    sampled=8,
+    real_toolsets=20,
+    real_seconds=4.0,
+    real_burst=8,
+    simulated_toolsets=200,
+    simulated_seconds=5.0,
+    simulated_flood=50,
 )
