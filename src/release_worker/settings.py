@@ -4,16 +4,18 @@ import os
 import re
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from release_worker.domain.limits import Limits, broken_rules, limits_for
 from release_worker.domain.secrets import DEFAULT_SECRET_KEYS, SecretKeys
+from release_worker.domain.server_urls import check_url, with_certificates_checked
 from release_worker.domain.webhook_rules import WebhookRules
 from release_worker.errors import NotConfigured
 
@@ -22,7 +24,6 @@ _BROKER_WITH_LOCKS = ("redis://", "rediss://", "redis+socket://")
 _SERVERS = {"database_url", "broker_url", "result_backend", "redis_url"}
 _LIMITS = ("soft_time_limit", "hard_time_limit", "visibility_timeout", "lease_seconds")
 _Seconds = Annotated[int, Field(gt=0, le=86_400)]
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)")
 
 
 class Settings(BaseSettings):
@@ -99,6 +100,10 @@ class Settings(BaseSettings):
             "One that a release, a rollback or a mark names stays as long as that"
         ),
     )
+    drift_interval: _Seconds = Field(
+        default=300,
+        description="seconds between two looks whether toolsets have drifted from their current releases; 300",
+    )
     health_directory: Path | None = Field(
         default=None,
         description=(
@@ -138,7 +143,7 @@ class Settings(BaseSettings):
         """Kombu and redis-py say what is wrong with a URL when it is first used, and with the URL in it."""
         if url is not None:
             for one in url.split(";"):  # kombu takes several brokers
-                _check_url(one)
+                check_url(one)
         return url
 
     @field_validator("redis_url")
@@ -157,7 +162,7 @@ class Settings(BaseSettings):
         if url.startswith("redis+socket://"):
             return re.sub(r"(?<=[?&])db=", "virtual_host=", url)
         if url.startswith("rediss://"):
-            return _with_certificates_checked(url)
+            return with_certificates_checked(url)
         return url
 
     @property
@@ -207,12 +212,13 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """The limits of this deployment."""
-        return limits_for(
+        limits = limits_for(
             soft_time_limit=self.soft_time_limit,
             hard_time_limit=self.hard_time_limit,
             visibility_timeout=self.visibility_timeout,
             lease=self.lease_seconds,
         )
+        return replace(limits, drift_interval=self.drift_interval)
 
 
 def read_settings() -> Settings:
@@ -273,27 +279,3 @@ def environment_with(**values: str) -> dict[str, str]:
 def watchdog_socket() -> str | None:
     """Where systemd waits for signs of life of a service that it watches; it says so in NOTIFY_SOCKET."""
     return os.environ.get("NOTIFY_SOCKET")
-
-
-def _check_url(url: str) -> None:
-    """Raises ValueError for what nobody could connect to; servers, users and options are left to those who try."""
-    scheme = _SCHEME.match(url)
-    if scheme is None:
-        raise ValueError("not a URL")
-    parts = urlsplit(url)
-    if parts.port == 0:  # asked for, it raises ValueError if it is no number
-        raise ValueError("no port")
-    if scheme[0] not in ("unix", "redis+socket") and "@" in parts.path + parts.fragment:
-        raise ValueError("a password that ends too early")
-    if scheme[0] in ("redis", "rediss", "sentinel") and not re.fullmatch(r"(/\d{0,9})?", parts.path, re.ASCII):
-        raise ValueError("no number of a database")
-    if scheme[0] in ("unix", "redis+socket") and len(parts.path) < 2:
-        raise ValueError("no path of a socket")
-
-
-def _with_certificates_checked(url: str) -> str:
-    """Celery's result backend refuses a `rediss://` URL that does not say how certificates are checked: they are."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    query.setdefault("ssl_cert_reqs", "required")
-    return urlunsplit(parts._replace(query=urlencode(query)))

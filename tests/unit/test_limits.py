@@ -61,7 +61,10 @@ CHANGES: list[tuple[str, float, str]] = [
 ]
 # They depend on no other limit: a handful of tries within milliseconds, what is only for who watches, and what nobody
 # waits for.
-FREE = {"crowd", "immediate_tries", "immediate_delay", "fold_interval", "progress_interval", "tidy_interval"}
+FREE = {
+    *("crowd", "immediate_tries", "immediate_delay"),
+    *("fold_interval", "progress_interval", "tidy_interval", "drift_interval"),
+}
 
 
 def changed(name: str, value: float) -> Limits:

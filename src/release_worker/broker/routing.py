@@ -19,6 +19,7 @@ FOLD_MEASUREMENTS = "release_worker.fold_measurements"
 TICK = "release_worker.tick"
 DELIVER = "release_worker.deliver"
 TIDY = "release_worker.tidy"
+WATCH_DRIFT = "release_worker.watch_drift"
 # What the worker does by the clock, and the limit that says how often. Beat sends each; any number of beats may.
 CHORES: Mapping[str, str] = {
     SWEEP: "sweep_interval",
@@ -26,6 +27,7 @@ CHORES: Mapping[str, str] = {
     TICK: "tick_interval",
     DELIVER: "deliver_interval",
     TIDY: "tidy_interval",
+    WATCH_DRIFT: "drift_interval",
 }
 # The order in which a worker looks at them: a rollback goes before the releases that wait.
 QUEUE_NAMES: Sequence[Queue] = get_args(Queue)

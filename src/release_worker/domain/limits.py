@@ -62,6 +62,9 @@ class Limits:
     # Between two passes over the ledger that delete what is old.
     tidy_interval: float = 900.0
 
+    # Between two looks whether toolsets have drifted.
+    drift_interval: float = 300.0
+
     # Signs of life, for probes.
     sign_interval: float = 5.0  # of a worker; a beat gives one with each of its ticks
     sign_lapse: float = 30.0  # then a process that gave no further sign counts as stuck

@@ -20,7 +20,7 @@ GRANT SELECT ON
     toolset_tools, toolset_resources, prompt_templates, system_configs, variations,
     toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components,
     release_marks, toolset_rollbacks, release_requests, release_bundles, release_worker_alembic_version,
-    release_events, release_event_deliveries, release_freezes, release_measurements,
+    release_events, release_event_deliveries, release_freezes, toolset_drift, release_measurements,
     release_totals, release_schedules
 TO release_worker_app, release_worker_worker, release_worker_reader;
 -- But the secrets that sign events, and addresses that may hold others, are for the worker alone.
@@ -74,6 +74,7 @@ GRANT INSERT, UPDATE, DELETE ON release_requests TO release_worker_worker;
 -- To skip a bundle that is in use takes the right to update some column of it.
 GRANT DELETE, UPDATE (created_at) ON release_bundles TO release_worker_worker;
 -- Events of requests are written by a trigger, others by the worker, which delivers all of them.
+GRANT INSERT, UPDATE, DELETE ON toolset_drift TO release_worker_worker;
 GRANT INSERT, UPDATE (dispatched_at), DELETE ON release_events TO release_worker_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON release_event_subscriptions, release_event_deliveries TO release_worker_worker;
 -- Triggers write what is measured, with their owner's rights; the worker only adds it up.

@@ -9,7 +9,7 @@ import structlog
 from celery import Celery, Task
 
 from release_worker.broker.publishing import message_of_scheduled, publish, publisher_again
-from release_worker.broker.routing import CHORES, DELIVER, FOLD_MEASUREMENTS, SWEEP, TICK, TIDY
+from release_worker.broker.routing import CHORES, DELIVER, FOLD_MEASUREMENTS, SWEEP, TICK, TIDY, WATCH_DRIFT
 from release_worker.domain.outcomes import Failed
 from release_worker.domain.schedules.made import ScheduledRequest
 from release_worker.errors import WorkerLost
@@ -84,10 +84,20 @@ def tidy(task: Task) -> None:
         logger.info("requests_deleted", **{f"{kind}_{status}": number for (kind, status), number in deleted.items()})
 
 
+def watch_drift(task: Task) -> None:
+    """Look whether toolsets have drifted from their current releases."""
+    watched = runtime_of(task.app).watch_drift()
+    for toolset_id in watched.turned:
+        logger.warning("drift_detected", toolset_id=str(toolset_id))
+    for toolset_id, reason in watched.failed.items():
+        logger.warning("drift_not_known", toolset_id=str(toolset_id), reason=reason)
+
+
 _CHORES: Mapping[str, Callable[[Task], None]] = {
     SWEEP: sweep,
     FOLD_MEASUREMENTS: fold_measurements,
     TICK: tick,
     DELIVER: deliver,
     TIDY: tidy,
+    WATCH_DRIFT: watch_drift,
 }

@@ -19,6 +19,7 @@ from release_worker.operations.fold_measurements import fold_measurements
 from release_worker.operations.schedules.tick import Ticked, TickPolicy, tick
 from release_worker.operations.sweep import SweepPolicy, Swept, sweep
 from release_worker.operations.tidy import TidyPolicy, tidy
+from release_worker.operations.watch_drift import Watched, watch_drift
 from release_worker.settings import Settings, read_settings
 from release_worker.state.registry import installed_components
 from release_worker.store.engine import make_engine
@@ -113,6 +114,10 @@ class Runtime:
     def tidy(self) -> Mapping[tuple[str, str], int]:
         """Delete old requests; how many, by kind and status."""
         return tidy(self._engine, self._tidying)
+
+    def watch_drift(self) -> Watched:
+        """Look whether toolsets have drifted."""
+        return watch_drift(self._engine, self._registry)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import product
 from uuid import uuid4
 
@@ -14,6 +15,9 @@ from sqlalchemy.orm import Session
 from release_worker import ReleaseClient, migrations
 from release_worker.errors import DatabaseUnavailable, IdempotencyConflict, InvalidRequest, RequestCancelled
 from release_worker.operations.sweep import sweep
+from release_worker.operations.tidy import TidyPolicy, tidy
+from release_worker.operations.watch_drift import watch_drift
+from release_worker.state.registry import built_in_components
 from release_worker.store.engine import make_engine
 from release_worker.store.tables import metadata
 from release_worker.worker.inbox import Inbox, Message
@@ -161,6 +165,7 @@ NOT_FOR_APPS_AND_READERS = (
     "UPDATE release_requests SET payload = '{}'",
     "UPDATE release_bundles SET digest = 'x'",
     "UPDATE release_freezes SET reason = 'x'",
+    "DELETE FROM toolset_drift",
     "DELETE FROM release_bundles",
     "DELETE FROM release_requests",
     "INSERT INTO release_requests (id, kind, requested_by, status) VALUES ('x', 'prune', 'x', 'succeeded')",
@@ -322,6 +327,21 @@ def test_an_app_manages_schedules_and_a_worker_fires_and_suspends_them(servers: 
         assert [len(done.fired), len(done.suspended)] == [1, 1]
         client.remove_schedule("broken")
     assert number_of_rows(users.reader, "release_schedules") == 1
+
+
+def test_a_worker_forgets_old_requests_and_watches_drift(users: Users) -> None:
+    billing = a_done_toolset(users)
+    mailbox(users.worker).work_until_done(ask(users.app, billing, "verify"))
+    execute(
+        users.owner,
+        "UPDATE release_requests SET created_at = now() - interval '9 days', finished_at = now() - interval '9 days'",
+    )
+    assert tidy(users.worker, TidyPolicy(keep=timedelta(days=7))) == {("verify", "succeeded"): 1}
+    billing.edit(description="edited")
+    assert watch_drift(users.worker, built_in_components()).turned == [billing.id]
+    billing.delete()
+    watch_drift(users.worker, built_in_components())
+    assert number_of_rows(users.reader, "toolset_drift") == 0
 
 
 def test_a_worker_sweeps_refuses_and_retries(users: Users) -> None:

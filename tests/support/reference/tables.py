@@ -4,7 +4,7 @@ from sqlalchemy import CheckConstraint, Column, Table, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import DefaultClause
 
-from release_worker.store.tables import events, freezes, live, measurements, metadata, records, schedules
+from release_worker.store.tables import drift, events, freezes, live, measurements, metadata, records, schedules
 from tests.support.reference.markdown import code, document, paragraphs, table
 
 ABOUT = """
@@ -22,6 +22,7 @@ def page() -> str:
         "Schedules": schedules,
         "Freezes": freezes,
         "Events": events,
+        "Drift": drift,
         "Measurements": measurements,
     }
     sections = []

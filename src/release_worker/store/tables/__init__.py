@@ -3,7 +3,7 @@
 Queries are plain SQL beside the functions that run them.
 """
 
-from release_worker.store.tables import events, freezes, live, measurements, records, schedules
+from release_worker.store.tables import drift, events, freezes, live, measurements, records, schedules
 from release_worker.store.tables.columns import metadata
 
-__all__ = ["events", "freezes", "live", "measurements", "metadata", "records", "schedules"]
+__all__ = ["drift", "events", "freezes", "live", "measurements", "metadata", "records", "schedules"]

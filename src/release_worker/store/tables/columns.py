@@ -41,9 +41,12 @@ def required_time_column(name: str) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=False)
 
 
-def reference(name: str, target: str, *, nullable: bool = False, cascade: bool = False) -> Column[object]:
-    key = ForeignKey(f"{target}.id", ondelete="CASCADE" if cascade else None)
-    return Column(name, Uuid, key, nullable=nullable)
+def reference(
+    name: str, target: str, *, nullable: bool = False, cascade: bool = False, key: bool = False
+) -> Column[object]:
+    """`cascade`: the row goes with what it refers to; `key`: it is the primary key."""
+    refers = ForeignKey(f"{target}.id", ondelete="CASCADE" if cascade else None)
+    return Column(name, Uuid, refers, nullable=nullable, primary_key=key)
 
 
 def late_reference(name: str, target: str) -> Column[object]:
