@@ -111,6 +111,20 @@ class Settings(BaseSettings):
             "healthcheck`; by default a directory of the user's below the temporary one"
         ),
     )
+    metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        default=None,
+        description=(
+            "a port on which each worker shows [metrics](metrics.md) to Prometheus; by default none. One worker of a "
+            "host can have it"
+        ),
+    )
+    metrics_address: str = Field(
+        default="127.0.0.1",
+        description=(
+            "the address of this host on which they are shown; `0.0.0.0` in a container. Whoever reaches it may read "
+            "them"
+        ),
+    )
     secret_keys: str | None = Field(
         default=None,
         description=(

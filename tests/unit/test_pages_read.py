@@ -16,7 +16,7 @@ from tests.pages.pictures import left_on_screen, svg_of, text_of
 from tests.support.repository import ROOT, make_calls, make_targets
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-LANGUAGES = {"console", "python", "output", "py", "sh", "sql", "toml", "text", "json", "diagram", ""}
+LANGUAGES = {"console", "python", "output", "py", "sh", "sql", "toml", "text", "json", "diagram", "", "yaml"}
 PAGE = """# A page
 
 ```console

@@ -32,6 +32,7 @@ from release_worker.cli.dev import dev
 from release_worker.cli.failures import DONE, FAILED, report, report_defect, report_usage
 from release_worker.cli.healthcheck import healthcheck
 from release_worker.cli.log import log
+from release_worker.cli.metrics import metrics
 from release_worker.errors import ReleaseWorkerError
 
 ABOUT = """Release a toolset, and roll it back to any release, exactly.
@@ -94,6 +95,7 @@ app.add_typer(staging.app, name="staging")
 app.add_typer(freezing.app, name="freeze")
 app.add_typer(requests.app, name="requests")
 app.command(short_help="Say in one line whether this host's worker can work and does.")(healthcheck)
+app.command(short_help="Print what Prometheus is shown, or serve it on a port.")(metrics)
 app.add_typer(events.app, name="events")
 app.add_typer(database.app, name="db")
 

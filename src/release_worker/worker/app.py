@@ -13,6 +13,7 @@ from celery.signals import (
     setup_logging,
     worker_process_shutdown,
     worker_ready,
+    worker_shutdown,
     worker_shutting_down,
 )
 
@@ -24,6 +25,7 @@ from release_worker.worker.config import defaults
 from release_worker.worker.deployment import on_top_of
 from release_worker.worker.flower import show_what_is_asked
 from release_worker.worker.logs import configure_logs
+from release_worker.worker.metrics_port import MetricsPort
 from release_worker.worker.readiness import Readiness
 from release_worker.worker.runtime import close_runtime
 from release_worker.worker.tasks import register_tasks
@@ -58,10 +60,15 @@ def _on_worker_setup(**_: Any) -> None:
 
 def _on_worker_ready(**_: Any) -> None:
     _readiness.keep_checking()
+    _metrics_port.open()
 
 
 def _on_worker_shutting_down(**_: Any) -> None:
     _readiness.stop()
+
+
+def _on_worker_shutdown(**_: Any) -> None:
+    _metrics_port.close()
 
 
 def _on_process_shutdown(**_: Any) -> None:
@@ -70,11 +77,13 @@ def _on_process_shutdown(**_: Any) -> None:
 
 app = make_app()
 _readiness = Readiness()
+_metrics_port = MetricsPort()
 setup_logging.connect(_on_setup_logging)
 import_modules.connect(show_what_is_asked)
 celeryd_after_setup.connect(_on_worker_setup)
 worker_ready.connect(_on_worker_ready)
 worker_shutting_down.connect(_on_worker_shutting_down)
+worker_shutdown.connect(_on_worker_shutdown)
 worker_process_shutdown.connect(_on_process_shutdown)
 beat_init.connect(give_signs)
 beat_embedded_init.connect(give_signs)  # `worker --beat`

@@ -1,0 +1,1 @@
+"""What Prometheus is shown: names, values read from PostgreSQL, text, and a port for it."""
