@@ -17,6 +17,7 @@ from release_worker.store.events import add_event
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.bundles import exported, keep
+from tests.support.event_page import fields_of_types
 from tests.support.events import events, events_of_request
 from tests.support.ledger import ask, claim, end_leases, mailbox, record
 from tests.support.operations import ACTOR
@@ -97,6 +98,18 @@ def test_a_mark_is_told_without_its_reason(engine: Engine, billing: Toolset) -> 
     assert events_of_request(engine, asked) == ["release.marked"]
     assert events(engine)[-1].data.items() >= {"release_number": 1, "mark": "bad"}.items()
     assert "customer" not in str(events(engine)[-1].data)
+
+
+def test_every_event_has_the_fields_that_the_page_lists(engine: Engine, billing: Toolset) -> None:
+    done(engine, billing)
+    done(engine, billing, "mark", release_number=1, mark="good")
+    edit_everything(billing)
+    done(engine, billing, "rollback", release_number=1)
+    done(engine, billing, "rollback", release_number=9)
+    told = {event.type: set(event.data) for event in events(engine)}
+    listed = fields_of_types()
+    assert len(told) == 4
+    assert told == {kind: listed[kind] for kind in told}
 
 
 def failed_in_its_attempt(engine: Engine, billing: Toolset) -> str:
