@@ -24,6 +24,7 @@ _BROKER_WITH_LOCKS = ("redis://", "rediss://", "redis+socket://")
 _SERVERS = {"database_url", "broker_url", "result_backend", "redis_url"}
 _LIMITS = ("soft_time_limit", "hard_time_limit", "visibility_timeout", "lease_seconds")
 _Seconds = Annotated[int, Field(gt=0, le=86_400)]
+_Days = Annotated[int, Field(ge=0, le=36_500)]
 
 
 class Settings(BaseSettings):
@@ -91,10 +92,8 @@ class Settings(BaseSettings):
     lease_seconds: _Seconds | None = Field(
         default=None, description="seconds for which a worker that has gone silent keeps its toolset; 15"
     )
-    keep_requests_days: int = Field(
+    keep_requests_days: _Days = Field(
         default=90,
-        ge=0,
-        le=36_500,
         description=(
             "days for which a request stays in the ledger after its end, with its idempotency key; 90. 0 keeps all. "
             "One that a release, a rollback or a mark names stays as long as that"
@@ -103,6 +102,10 @@ class Settings(BaseSettings):
     drift_interval: _Seconds = Field(
         default=300,
         description="seconds between two looks whether toolsets have drifted from their current releases; 300",
+    )
+    keep_events_days: _Days = Field(
+        default=30,
+        description="days for which an event is kept, and longer if somebody still waits for it; 30. 0 keeps all",
     )
     health_directory: Path | None = Field(
         default=None,
@@ -190,6 +193,11 @@ class Settings(BaseSettings):
     def kept_for(self) -> timedelta | None:
         """For how long requests stay in the ledger; None for ever."""
         return timedelta(days=self.keep_requests_days) if self.keep_requests_days else None
+
+    @property
+    def events_kept_for(self) -> timedelta | None:
+        """For how long events are kept; None for ever."""
+        return timedelta(days=self.keep_events_days) if self.keep_events_days else None
 
     @property
     def secrets(self) -> SecretKeys:

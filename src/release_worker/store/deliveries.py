@@ -5,6 +5,7 @@ its subscription to the next run, which may send again what was sent and not not
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -167,17 +168,17 @@ _GIVE_UP = """
 """
 
 
-def delete_old_events(connection: Connection, *, older_than_seconds: float, limit: int) -> int:
+def delete_old_events(connection: Connection, *, older_than: timedelta, limit: int) -> int:
     """Delete the oldest events that are older, at most `limit` of them, with their deliveries; but none that somebody
     still waits for. Returns how many these were; any number of callers may do so at once."""
     delete = """
         DELETE FROM release_events WHERE id IN (
             SELECT id FROM release_events e
-            WHERE created_at < now() - make_interval(secs => :older_than_seconds) AND dispatched_at IS NOT NULL
+            WHERE created_at < now() - :older_than AND dispatched_at IS NOT NULL
               AND NOT EXISTS (
                   SELECT FROM release_event_deliveries d
                   WHERE d.event_id = e.id AND d.delivered_at IS NULL AND d.dead_at IS NULL)
             ORDER BY seq LIMIT :limit
             FOR UPDATE SKIP LOCKED)
     """
-    return connection.execute(parsed(delete), {"older_than_seconds": older_than_seconds, "limit": limit}).rowcount
+    return connection.execute(parsed(delete), {"older_than": older_than, "limit": limit}).rowcount

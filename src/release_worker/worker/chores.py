@@ -78,10 +78,13 @@ def deliver(task: Task) -> None:
 
 
 def tidy(task: Task) -> None:
-    """Delete requests that ended long ago and that nothing names."""
+    """Delete requests that ended long ago and that nothing names, and old events that nobody waits for."""
     deleted = runtime_of(task.app).tidy()
     if deleted:
         logger.info("requests_deleted", **{f"{kind}_{status}": number for (kind, status), number in deleted.items()})
+    events = runtime_of(task.app).forget_events()
+    if events:
+        logger.info("events_deleted", count=events)
 
 
 def watch_drift(task: Task) -> None:

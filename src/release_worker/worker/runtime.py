@@ -16,6 +16,7 @@ from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.schedules.made import ScheduledRequest
 from release_worker.operations.deliver_events import Attempt, deliver_events
 from release_worker.operations.fold_measurements import fold_measurements
+from release_worker.operations.forget_events import forget_events
 from release_worker.operations.schedules.tick import Ticked, TickPolicy, tick
 from release_worker.operations.sweep import SweepPolicy, Swept, sweep
 from release_worker.operations.tidy import TidyPolicy, tidy
@@ -78,6 +79,7 @@ class Runtime:
         self._ticking = TickPolicy(on_time=limits.on_time)
         self._registry = installed_components(settings.secrets)
         self._tidying = TidyPolicy(keep=settings.kept_for)
+        self._events_kept_for = settings.events_kept_for
         self._redis: Redis | None = toolset_lock_client(settings.lock_url) if settings.lock_url else None
         self._delivering = DeliveryPolicy()
         self.poster = WebhookPoster(settings.webhook_rules, seconds=self._delivering.attempt)
@@ -118,6 +120,10 @@ class Runtime:
     def watch_drift(self) -> Watched:
         """Look whether toolsets have drifted."""
         return watch_drift(self._engine, self._registry)
+
+    def forget_events(self) -> int:
+        """Delete old events; how many."""
+        return forget_events(self._engine, self._events_kept_for)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -17,10 +18,13 @@ from release_worker.domain.deliveries import DeliveryPolicy, Message, Receiver, 
 from release_worker.domain.events import Event
 from release_worker.errors import EventNotFound, InvalidRequest, OwnerNotFound, SubscriptionNotFound
 from release_worker.operations.deliver_events import Attempt, deliver_events
+from release_worker.operations.forget_events import forget_events
 from release_worker.operations.subscribing import redeliver, switch, unsubscribe
-from release_worker.store.deliveries import delete_old_events, dispatch, lease_receivers
+from release_worker.settings import Settings
+from release_worker.store.deliveries import dispatch, lease_receivers
 from release_worker.store.engine import ledger_transaction, make_engine, single_statement
 from release_worker.store.events import add_event
+from release_worker.worker.runtime import Runtime
 from tests.support.billing import a_full_toolset
 from tests.support.events import (
     AT_ONCE,
@@ -34,10 +38,12 @@ from tests.support.events import (
 )
 from tests.support.kill_points import Killed, KillSwitch
 from tests.support.receivers import endpoint
+from tests.support.servers import Servers
 from tests.support.world import World
 
 ROOT = Path(__file__).parents[3]
 FAILED = Undelivered("answered 500")
+DAY = timedelta(days=1)
 
 
 def deliver(engine: Engine, inbox: Inbox, policy: DeliveryPolicy = AT_ONCE) -> list[Attempt]:
@@ -433,22 +439,37 @@ def test_old_events_are_deleted_in_batches_and_none_that_somebody_waits_for(engi
     happen(engine, 3)
     change(engine, "UPDATE release_events SET created_at = now() - interval '10 days' WHERE (data ->> 'n')::int < 3")
 
-    def deleted(limit: int = 10) -> int:
-        with ledger_transaction(engine) as connection:
-            return delete_old_events(connection, older_than_seconds=86_400, limit=limit)
-
-    assert (deleted(1), deleted(), deleted()) == (1, 1, 0)
+    assert forget_events(engine, None) == 0
+    assert forget_events(engine, timedelta(days=11)) == 0
+    assert forget_events(engine, DAY, batch=1) == 2
+    assert forget_events(engine, DAY) == 0
     assert [event.data["n"] for event in events(engine)] == [2, 3]
     change(engine, "UPDATE release_event_deliveries SET dead_at = now() WHERE delivered_at IS NULL")
-    assert deleted() == 1
+    assert forget_events(engine, DAY) == 1
     assert [event.data["n"] for event in events(engine)] == [3]
+    assert len(deliveries(engine)) == 0
 
 
 def test_an_event_that_nobody_has_looked_at_is_not_deleted(engine: Engine) -> None:
     happen(engine)
     change(engine, "UPDATE release_events SET created_at = now() - interval '10 days'")
+    assert forget_events(engine, DAY) == 0
+
+
+def test_a_deployment_says_for_how_long_events_are_kept(servers: Servers, engine: Engine, database_url: str) -> None:
+    happen(engine)
+    dispatch_all(engine)
+    change(engine, "UPDATE release_events SET created_at = now() - interval '30 days'")
+    urls = {"database_url": database_url, "broker_url": servers.broker_url}
+    for days, deleted in ((0, 0), (31, 0), (29, 1)):
+        runtime = Runtime(Settings.model_validate({**urls, "keep_events_days": days}))
+        assert runtime.forget_events() == deleted
+        runtime.close()
+
+
+def dispatch_all(engine: Engine) -> None:
     with ledger_transaction(engine) as connection:
-        assert delete_old_events(connection, older_than_seconds=1, limit=10) == 0
+        dispatch(connection, limit=1000)
 
 
 def test_the_engine_of_a_worker_has_room_for_a_run(database_url: str) -> None:
