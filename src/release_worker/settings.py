@@ -139,10 +139,7 @@ class Settings(BaseSettings):
 
     webhooks_private: bool = Field(
         default=False,
-        description=(
-            "whether events may be posted to addresses that are not public: `127.0.0.1`, `10.0.0.0/8`, "
-            "`169.254.0.0/16` and the like. Whoever may subscribe can then reach what the worker can reach"
-        ),
+        description="whether events may be posted to addresses that are not public, such as `127.0.0.1` or `10.0.0.1`",
     )
     webhooks_http: bool = Field(
         default=False, description="whether events may be posted over `http://`, so that others can read them"
