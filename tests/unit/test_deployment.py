@@ -324,3 +324,22 @@ def test_the_brokers_data_survives_and_is_never_evicted() -> None:
     command = COMPOSE["services"]["valkey"]["command"]
     assert command[1:5] == ["--appendonly", "yes", "--maxmemory-policy", "noeviction"]
     assert COMPOSE["services"]["valkey"]["volumes"] == ["valkey:/data"]
+
+
+def test_the_page_about_deploying_names_each_file_and_each_file_that_it_names_is_there() -> None:
+    page = read("docs/how-to/deploy.md")
+    for directory in ("compose", "kubernetes", "systemd"):
+        for file in (ROOT / "deploy" / directory).iterdir():
+            assert file.name in page
+    named = re.findall(r"`([\w./-]+\.(?:yaml|yml|service|env|sh))`", page)
+    assert named
+    for name in named:
+        assert list(ROOT.glob(f"deploy/**/{Path(name).name}")) or (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", ["docs/how-to/deploy.md", "docs/how-to/upgrade.md"])
+def test_commands_of_ours_that_a_page_does_not_run_are_taken_too(page: str) -> None:
+    shown = re.findall(r"release-worker ((?:db|healthcheck)(?: [a-z-]+)*)`", read(page))
+    assert shown
+    for arguments in shown:
+        check_command(["release-worker", *arguments.split()])

@@ -138,4 +138,5 @@ def test_workers_of_the_release_before_go_on_while_the_schema_is_upgraded_and_be
             assert old_worker.wait(LONG) == 0
             for app in apps:
                 app.go_round()
+            command(old, "release", App(new).toolset.path)
     assert_nothing_is_lost_or_doubled(new, apps)

@@ -12,6 +12,6 @@ def reach(broker_url: str, limits: Limits) -> None:
     """Connect as a worker does. Raises BrokerUnavailable."""
     with Connection(broker_url, transport_options=transport_options(limits), connect_timeout=5) as connection:
         try:
-            connection.connect()
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
         except (OperationalError, *connection.connection_errors, *connection.channel_errors) as error:
             raise BrokerUnavailable(reason=str(error) or type(error).__name__) from error
