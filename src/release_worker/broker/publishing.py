@@ -38,7 +38,9 @@ def publish(app: Celery, message: Mapping[str, Any], *, kept: bool) -> None:
 
 def message_of(record: RequestRecord, *, behind_others: bool = False, path: str | None = None) -> dict[str, Any]:
     """The message of a request that was just written into the ledger; `path` is that of a toolset named by its id."""
-    return envelope(record.kind, record.id, record.arguments, Row(record.toolset_id, behind_others, path))
+    return envelope(
+        record.kind, record.id, record.arguments, Row(record.toolset_id, behind_others, path), record.traceparent
+    )
 
 
 def message_of_scheduled(made: ScheduledRequest) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def publisher_again(app: Celery) -> Callable[[RequestRecord], None]:
 
 def message_again(record: RequestRecord, *, behind_others: bool = False) -> dict[str, Any]:
     """The message of a request whose first message may be lost. A worker looks at the row before it claims."""
-    return envelope(record.kind, record.id, record.arguments, Row(behind_others=behind_others))
+    return envelope(record.kind, record.id, record.arguments, Row(behind_others=behind_others), record.traceparent)
 
 
 def _send(app: Celery, message: Mapping[str, Any]) -> None:

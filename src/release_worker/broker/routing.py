@@ -89,6 +89,8 @@ IN_LEDGER = "release_worker_in_ledger"
 TOOLSET = "release_worker_toolset"
 # A header with the path of a toolset that the request names by its id, for people who look at the message.
 TOOLSET_PATH = "release_worker_toolset_path"
+# A header that says in whose trace a request was asked: W3C Trace Context, which OpenTelemetry reads and writes.
+TRACEPARENT = "traceparent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +109,19 @@ class Row:
         return {TOOLSET: str(self.toolset_id), **path} if said else path
 
 
-def envelope(kind: str, request_id: str, arguments: Mapping[str, Any], row: Row | None = None) -> dict[str, Any]:
+def envelope(
+    kind: str, request_id: str, arguments: Mapping[str, Any], row: Row | None = None, traceparent: str | None = None
+) -> dict[str, Any]:
     """The arguments of Celery's `send_task` for a request. Without a row, the worker writes it when the message
     arrives. A rollback is never put behind."""
     behind = row is not None and row.behind_others and QUEUES[kind] != "rollbacks"
+    trace = {TRACEPARENT: traceparent} if traceparent else {}
     return {
         "name": TASKS[kind],
         "kwargs": {name: value for name, value in arguments.items() if value is not None},
         "task_id": request_id,
         "queue": QUEUES[kind],
-        "headers": {IN_LEDGER: row is not None, **(row.headers if row else {})},
+        "headers": {IN_LEDGER: row is not None, **(row.headers if row else {}), **trace},
         **({"priority": BEHIND_OTHERS} if behind else {}),
     }
 

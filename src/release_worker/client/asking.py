@@ -17,6 +17,7 @@ from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.requests.request import Request, Result
 from release_worker.errors import NotConfigured, ResultTimeout, ResultUnavailable
 from release_worker.settings import given_settings, read_settings
+from release_worker.tracing.choosing import tracing_of_caller
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -95,11 +96,18 @@ class Asking:
     def _submit(self, kind: str, fields: Mapping[str, Any], session: "Session | None") -> Handle:
         request = validate_request(kind, fields)
         request_id = str(uuid7())
+        with tracing_of_caller().span(f"ask {kind}", role="producer", request_id=request_id, kind=kind):
+            return self._submit_traced(request, request_id, session)
+
+    def _submit_traced(self, request: Request, request_id: str, session: "Session | None") -> Handle:
         if session is not None:
             return self._submit_in_session(request, request_id, session)
         if self._settings.database_url is None:
-            handle = Handle(self._wait, request_id, kind)
-            self._publish(handle, envelope(kind, request_id, request.arguments()), kept=False)
+            handle = Handle(self._wait, request_id, request.kind)
+            traceparent = tracing_of_caller().traceparent()
+            self._publish(
+                handle, envelope(request.kind, request_id, request.arguments(), None, traceparent), kept=False
+            )
             return handle
         accepted = twice(lambda: self._write_down(request, request_id))  # what did arrive is found under its id
         handle = self._handle_of(accepted)
@@ -111,15 +119,17 @@ class Asking:
         from release_worker.store.accepting import KEY_WAIT, accept_request
         from release_worker.store.engine import single_statement
 
+        trace = tracing_of_caller().traceparent()
         with single_statement(self._engine()) as connection:
-            return accept_request(connection, request, request_id=request_id, lock_timeout=KEY_WAIT)
+            return accept_request(connection, request, request_id=request_id, lock_timeout=KEY_WAIT, traceparent=trace)
 
     def _submit_in_session(self, request: Request, request_id: str, session: "Session") -> Handle:
         from release_worker.client.writing_down import OpenTransaction, after_commit, joined
         from release_worker.store.accepting import accept_request
 
         connection = joined(session)
-        accepted = accept_request(connection, request, request_id=request_id)
+        trace = tracing_of_caller().traceparent()
+        accepted = accept_request(connection, request, request_id=request_id, traceparent=trace)
         handle = self._handle_of(accepted, made_in=OpenTransaction(connection))
 
         def publish_kept() -> None:

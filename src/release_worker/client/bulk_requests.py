@@ -17,6 +17,7 @@ from release_worker.domain.requests.fields import LONGEST_PATH
 from release_worker.domain.requests.kinds import validate_request, validated
 from release_worker.domain.requests.request import Result
 from release_worker.errors import ReleaseWorkerError
+from release_worker.tracing.choosing import tracing_of_caller
 
 if TYPE_CHECKING:
     from release_worker.domain.request_record import RequestRecord
@@ -101,9 +102,10 @@ class BulkRequests(Asking):
                 request_id, subject.toolset_id, validate_request("create_release", {**fields, "toolset": name})
             )
 
+        trace = tracing_of_caller().traceparent()
         with ledger_transaction(self._engine()) as connection:
             subjects = toolsets_of(connection, owner)
-            records = accept_together(connection, [asked(subject) for subject in subjects])
+            records = accept_together(connection, [asked(subject) for subject in subjects], traceparent=trace)
         paths = Counter(subject.path for subject in subjects)
         return {
             subject.path if paths[subject.path] == 1 else str(subject.toolset_id): record

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from release_worker.broker.producer import close_app, make_app
 from release_worker.errors import DatabaseUnavailable
 from release_worker.settings import Settings
+from release_worker.tracing.choosing import tracing_of_caller
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -54,6 +55,7 @@ class Connections:
                     application_name="release_worker client",
                     prepared_statements=self._settings.prepared_statements,
                 )
+                tracing_of_caller().watch(self._engine)
         return self._engine
 
     def close(self) -> None:

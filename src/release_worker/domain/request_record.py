@@ -37,6 +37,7 @@ class RequestRecord:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    traceparent: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -89,7 +90,8 @@ class Ticket:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A worker's hold on one attempt at a request. `attempt` is the fence: a later claim has a higher one. `tries` are
-    those since the request was asked or brought back. `timings` are written down with the attempt's end."""
+    those since the request was asked or brought back. `traceparent`
+    says in whose trace it was asked. `timings` are written down with the attempt's end."""
 
     id: str
     kind: str
@@ -97,6 +99,7 @@ class Claim:
     payload: dict[str, Any]
     toolset_id: UUID
     tries: int = 1
+    traceparent: str | None = None
     timings: Timings = field(default_factory=Timings, compare=False, repr=False)
 
     def request(self) -> Request:

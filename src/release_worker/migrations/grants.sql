@@ -39,7 +39,7 @@ GRANT DELETE,
             created_at, updated_at, deleted_at),
     UPDATE (slug, name, description, settings, editing_mode, parent_toolset_id, updated_at, deleted_at)
 ON toolsets TO release_worker_app;
-GRANT INSERT (id, kind, toolset_id, idempotency_key, payload, requested_by) ON release_requests TO release_worker_app;
+GRANT INSERT (id, kind, toolset_id, idempotency_key, payload, requested_by, traceparent) ON release_requests TO release_worker_app;
 GRANT INSERT (digest, document), UPDATE (document, created_at) ON release_bundles TO release_worker_app;
 GRANT INSERT, UPDATE, DELETE ON release_schedules TO release_worker_app;
 

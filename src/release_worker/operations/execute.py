@@ -65,7 +65,8 @@ def carry_out(engine: Engine, addressed: Addressed, registry: Registry, claim: C
                 work = Work(connection, toolset_id, registry, addressed.request_id, written, timings)
                 result = perform(work, request)
                 if claim is not None:
-                    succeed(connection, claim, storable(result))
+                    with timings.around("succeed"):
+                        succeed(connection, claim, storable(result))
         except MoreToHold as more:
             written |= more.scopes
         except VersionConflict as conflict:

@@ -42,21 +42,28 @@ class Accepted:
 
 
 def accept_request(
-    connection: Connection, request: Request, *, request_id: str, lock_timeout: str | None = None
+    connection: Connection,
+    request: Request,
+    *,
+    request_id: str,
+    lock_timeout: str | None = None,
+    traceparent: str | None = None,
 ) -> Accepted:
     """Write the request down, once: the row of this id, or of the same toolset and idempotency key if there is one.
 
     A request for a toolset that is not there is written down as failed, with ToolsetNotFound: a trigger does so.
     `lock_timeout`: how long to wait for a transaction that uses the same key and has not ended, as PostgreSQL writes
-    times; by default that is left to the caller's own. Raises IdempotencyConflict if the id or the key was used for
-    something else, and VersionConflict.
+    times; by default that is left to the caller's own. `traceparent`: in whose trace. Raises IdempotencyConflict if the
+    id or the key was used for something else, and VersionConflict.
     """
     named, naming_parameters = _named(request)
     bounded = f"set_config('lock_timeout', '{lock_timeout}', true)" if lock_timeout else "NULL"
+    # Who has the grants of the release before, and no trace, needs no other ones.
+    traced, trace = (", traceparent", ", CAST(:traceparent AS text)") if traceparent else ("", "")
     insert = f"""
         WITH named AS MATERIALIZED ({named}), bounded AS MATERIALIZED (SELECT {bounded})
-        INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
-        SELECT :id, :kind, (SELECT id FROM named), :idempotency_key, CAST(:payload AS jsonb), :requested_by
+        INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by{traced})
+        SELECT :id, :kind, (SELECT id FROM named), :idempotency_key, CAST(:payload AS jsonb), :requested_by{trace}
         FROM bounded
         ON CONFLICT DO NOTHING
         RETURNING {COLUMNS}, EXISTS (
@@ -71,6 +78,7 @@ def accept_request(
         "idempotency_key": request.idempotency_key,
         "payload": canonical_json.dumps(request.payload()),
         "requested_by": request.actor,
+        **({"traceparent": traceparent} if traceparent else {}),
         **naming_parameters,
     }
     for _ in range(TRIES):

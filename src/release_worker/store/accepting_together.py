@@ -24,9 +24,11 @@ class Asked:
     request: Request
 
 
-def accept_together(connection: Connection, asked: Sequence[Asked]) -> list[RequestRecord]:
-    """Write the requests down, each once, and return their rows in the same order; of a request that is there already,
-    under its id or its toolset and key, that row.
+def accept_together(
+    connection: Connection, asked: Sequence[Asked], *, traceparent: str | None = None
+) -> list[RequestRecord]:
+    """Write the requests down, each once, in this trace, and return their rows in the same order; of a request that is
+    there already, under its id or its toolset and key, that row.
 
     Two callers with the same requests in the same order wait for each other and do not deadlock. Raises
     IdempotencyConflict, as `earlier_request`, and VersionConflict.
@@ -36,7 +38,7 @@ def accept_together(connection: Connection, asked: Sequence[Asked]) -> list[Requ
         left = [one for one in asked if one.id not in found]
         if not left:
             break
-        found |= _inserted(connection, left)
+        found |= _inserted(connection, left, traceparent)
         for one in left:
             if one.id not in found:
                 earlier = earlier_request(connection, one.request, request_id=one.id, toolset_id=one.toolset_id)
@@ -46,11 +48,12 @@ def accept_together(connection: Connection, asked: Sequence[Asked]) -> list[Requ
     return [found[one.id] for one in asked]
 
 
-def _inserted(connection: Connection, asked: Sequence[Asked]) -> dict[str, RequestRecord]:
+def _inserted(connection: Connection, asked: Sequence[Asked], traceparent: str | None) -> dict[str, RequestRecord]:
     """The new rows, by their ids."""
+    traced, trace = (", traceparent", ", CAST(:traceparent AS text)") if traceparent else ("", "")
     insert = f"""
-        INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
-        SELECT asked.id, asked.kind, asked.toolset_id, asked.idempotency_key, asked.payload, asked.requested_by
+        INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by{traced})
+        SELECT asked.id, asked.kind, asked.toolset_id, asked.idempotency_key, asked.payload, asked.requested_by{trace}
         FROM unnest(
             CAST(:ids AS text[]), CAST(:kinds AS text[]), CAST(:toolset_ids AS uuid[]),
             CAST(:idempotency_keys AS text[]), CAST(:payloads AS jsonb[]), CAST(:requested_by AS text[])
@@ -66,5 +69,6 @@ def _inserted(connection: Connection, asked: Sequence[Asked]) -> dict[str, Reque
         "idempotency_keys": [one.request.idempotency_key for one in asked],
         "payloads": [canonical_json.dumps(one.request.payload()) for one in asked],
         "requested_by": [one.request.actor for one in asked],
+        **({"traceparent": traceparent} if traceparent else {}),
     }
     return {row.id: record_of(row) for row in connection.execute(parsed(insert), parameters)}

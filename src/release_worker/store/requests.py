@@ -26,7 +26,7 @@ from release_worker.store.statements import parsed
 
 COLUMNS = """
     id, seq, kind, toolset_id, idempotency_key, payload, status, attempts, next_attempt_at, worker, lease_until, result,
-    error, requested_by, created_at, started_at, finished_at
+    error, requested_by, created_at, started_at, finished_at, traceparent
 """
 
 
@@ -116,7 +116,7 @@ def claim_next(
           AND EXISTS (
               SELECT FROM release_requests AS own
               WHERE own.id = :id AND own.toolset_id = :toolset_id AND own.status IN ('queued', 'running') {said})
-        RETURNING request.id, kind, attempts, payload, toolset_id, attempts - attempts_before
+        RETURNING request.id, kind, attempts, payload, toolset_id, attempts - attempts_before, traceparent
     """
     parameters = {
         "id": ticket.id,

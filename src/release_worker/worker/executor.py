@@ -18,9 +18,10 @@ from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import fail, postpone, renew_lease
 from release_worker.worker.heartbeat import Heartbeat
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
-from release_worker.worker.progress import Progress, TellState, tell_nobody
+from release_worker.worker.progress import Progress
 from release_worker.worker.telling import about_request, tell
 from release_worker.worker.toolset_lock import ToolsetLock
+from release_worker.worker.watching import Watching
 
 logger = structlog.get_logger(__name__)
 
@@ -35,13 +36,13 @@ class Executor:
         *,
         retry: RetryPolicy,
         leases: LeasePolicy,
-        tell_state: TellState = tell_nobody,
+        watching: Watching | None = None,
     ) -> None:
         self._engine = engine
         self._registry = registry
         self._retry = retry
         self._leases = leases
-        self._tell_state = tell_state
+        self.watching = watching or Watching()
 
     @property
     def attempts(self) -> int:
@@ -51,16 +52,27 @@ class Executor:
     def attempt(self, claim: Claim, lock: ToolsetLock) -> Outcome:
         """Carry a claimed request out while its lock is held. Raises only if the outcome could not be written down."""
         begun = time.monotonic()
-        logger.info("request_started", request_id=claim.id, **_about(claim))
-        outcome = self._written_down(claim, self._carried_out(claim, lock))
-        tell(outcome, request_id=claim.id, **_about(claim), duration=round(time.monotonic() - begun, 3))
+        with self.watching.span(
+            f"attempt {claim.kind}",
+            parent=claim.traceparent,
+            request_id=claim.id,
+            kind=claim.kind,
+            toolset_id=str(claim.toolset_id),
+            attempt=claim.attempt,
+        ):
+            logger.info("request_started", request_id=claim.id, **_about(claim))
+            claim.timings.around = self.watching.tracing.span
+            outcome = self._written_down(claim, self._carried_out(claim, lock))
+            self.watching.ended(outcome)
+            tell(outcome, request_id=claim.id, **_about(claim), duration=round(time.monotonic() - begun, 3))
         return outcome
 
     def _carried_out(self, claim: Claim, lock: ToolsetLock) -> Succeeded | Failed | Postponed:
+        progress = Progress(claim.id, claim.timings, self.watching.tell_state)
         try:
             with (
                 Heartbeat(lambda: self._stay_alive(claim, lock), interval=self._leases.renew_every),
-                Heartbeat(Progress(claim.id, claim.timings, self._tell_state), interval=self._leases.progress_interval),
+                Heartbeat(progress, interval=self._leases.progress_interval),
             ):
                 return Succeeded(self._retry.at_once(lambda: execute(self._engine, claim, self._registry)))
         except PermanentError as error:

@@ -25,13 +25,14 @@ from release_worker.worker.telling import about_request, tell
 @dataclass(frozen=True, slots=True)
 class Message:
     """A task as it arrived. `in_ledger`: its sender wrote the row first, so without the row it stands for nothing;
-    `toolset`: and says whose mailbox it lies in."""
+    `toolset`: and says whose mailbox it lies in. `traceparent`: in whose trace it was sent."""
 
     id: str
     positional: Sequence[Any]
     keywords: Mapping[str, Any]
     in_ledger: bool
     toolset: object = None
+    traceparent: str | None = None
 
 
 class Inbox:
@@ -73,7 +74,10 @@ class Inbox:
     def _row_of(self, request: Request, message: Message) -> RequestRecord:
         with single_statement(self._engine) as connection:
             if not message.in_ledger:
-                return accept_request(connection, request, request_id=message.id, lock_timeout=KEY_WAIT).record
+                trace = message.traceparent
+                return accept_request(
+                    connection, request, request_id=message.id, lock_timeout=KEY_WAIT, traceparent=trace
+                ).record
             record = find_same_request(connection, request, message.id)
         if record is None:
             raise RequestNotFound(request_id=message.id)

@@ -5,7 +5,10 @@ import sys
 
 import click
 import structlog
+from celery.worker.consumer import consumer
 from click.core import ParameterSource
+
+from release_worker.domain.text import printable
 
 
 def configure_logs(level: int | str | None = None) -> None:
@@ -40,6 +43,25 @@ def configure_logs(level: int | str | None = None) -> None:
     root.setLevel(level if level and _asked_for() else logging.INFO)
     # It logs each result, with the values that a rollback changed. The executor logs how requests end.
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+    logging.getLogger(consumer.__name__).addFilter(_without_bodies)
+
+
+def _without_bodies(record: logging.LogRecord) -> bool:
+    """Of a message that it drops, Celery logs body and headers, and with them all arguments of somebody's request."""
+    reason = _DROPPED.get(str(record.msg))
+    if reason is not None:
+        first = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+        about = f": {printable(str(first), 200)}" if isinstance(first, Exception) else ""
+        record.msg, record.args, record.exc_info = f"message dropped, {reason}{about}", (), None
+    return True
+
+
+_DROPPED = {
+    consumer.UNKNOWN_TASK_ERROR: "this worker knows no such task",
+    consumer.UNKNOWN_FORMAT: "it is no task",
+    consumer.INVALID_TASK_ERROR: "it is no valid task",
+    consumer.MESSAGE_DECODE_ERROR: "it cannot be decoded",
+}
 
 
 def _asked_for() -> bool:

@@ -29,6 +29,7 @@ class Mailbox:
         self._make_lock = make_lock
         self._worker = worker
         self._leases = leases
+        self._span = executor.watching.span
 
     def work(self, record: RequestRecord) -> Succeeded | Failed:
         """Work the requests of this one's toolset in `seq` order until it is done, by this worker or another.
@@ -40,7 +41,8 @@ class Mailbox:
             return record.outcome
         ticket = record.ticket
         turn = Turn(self._leases.turn)
-        with self._lock(ticket, wait=self._leases.lock_wait) as lock:
+        with ExitStack() as stack:
+            lock = self._locked(stack, ticket, wait=self._leases.lock_wait)
             turn.has_lock()
             claim = self._claim(ticket)
             return self._look(ticket).outcome if claim is None else self._work_on(claim, ticket, lock, turn)
@@ -51,7 +53,7 @@ class Mailbox:
         turn = Turn(self._leases.turn)
         with ExitStack() as stack:
             try:
-                lock = stack.enter_context(self._lock(ticket, wait=0))
+                lock = self._locked(stack, ticket, wait=0)
             except LockUnavailable:
                 return None
             turn.has_lock()
@@ -99,8 +101,9 @@ class Mailbox:
         assert record is not None, f"request {ticket.id} was accepted"
         return record
 
-    def _lock(self, ticket: Ticket, *, wait: float) -> ToolsetLock:
-        return self._make_lock(ticket.toolset_id, f"{self._worker} request {ticket.id}", wait)
+    def _locked(self, stack: ExitStack, ticket: Ticket, *, wait: float) -> ToolsetLock:
+        with self._span("lock"):
+            return stack.enter_context(self._make_lock(ticket.toolset_id, f"{self._worker} request {ticket.id}", wait))
 
     def _claim(self, ticket: Ticket) -> Claim | None:
         """The next request of the mailbox; None if the ticket's own has finished. Raises LockUnavailable if it has not,
@@ -120,5 +123,5 @@ class Mailbox:
 
     def _claim_next(self, ticket: Ticket) -> Claim | None:
         lease, attempts = self._leases.lease, self._executor.attempts
-        with single_statement(self._engine) as connection:
+        with self._span("claim"), single_statement(self._engine) as connection:
             return claim_next(connection, ticket, worker=self._worker, lease_seconds=lease, attempts=attempts)

@@ -24,13 +24,15 @@ from release_worker.operations.watch_drift import Watched, watch_drift
 from release_worker.settings import Settings, read_settings
 from release_worker.state.registry import installed_components
 from release_worker.store.engine import make_engine
+from release_worker.tracing.choosing import tracing_of_worker
 from release_worker.worker.executor import Executor
 from release_worker.worker.inbox import Inbox
 from release_worker.worker.lock import RedisToolsetLock, toolset_lock_client
 from release_worker.worker.mailbox import Mailbox
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
-from release_worker.worker.progress import TellState, tell_by_events, tell_nobody
+from release_worker.worker.progress import tell_by_events
 from release_worker.worker.toolset_lock import NoLock, ToolsetLock
+from release_worker.worker.watching import Watching
 from release_worker.worker.webhooks import WebhookPoster
 
 _ATTRIBUTE = "release_worker_runtime"
@@ -42,7 +44,7 @@ def runtime_of(app: Celery) -> "Runtime":
     with _making:
         runtime: Runtime | None = getattr(app, _ATTRIBUTE, None)
         if runtime is None or not runtime.is_of_this_process:
-            runtime = Runtime(read_settings(), tell_state=tell_by_events(app))
+            runtime = Runtime(read_settings(), watching=Watching(tracing_of_worker(), tell_by_events(app)))
             setattr(app, _ATTRIBUTE, runtime)
     return runtime
 
@@ -63,9 +65,10 @@ class Runtime:
         *,
         retry: RetryPolicy | None = None,
         leases: LeasePolicy | None = None,
-        tell_state: TellState = tell_nobody,
+        watching: Watching | None = None,
     ) -> None:
         self._process_id = os.getpid()
+        self.watching = watching or Watching()
         limits = settings.limits
         self.retry = retry or RetryPolicy.within(limits)
         leases = leases or LeasePolicy.within(limits)
@@ -75,6 +78,7 @@ class Runtime:
             prepared_statements=settings.prepared_statements,
             statement_timeout=limits.statement_timeout,
         )
+        self.watching.tracing.watch(self._engine)
         self._sweeping = SweepPolicy(patience=limits.patience)
         self._ticking = TickPolicy(on_time=limits.on_time)
         self._registry = installed_components(settings.secrets)
@@ -86,7 +90,7 @@ class Runtime:
         self.inbox = Inbox(self._engine)
         self.mailbox = Mailbox(
             self._engine,
-            Executor(self._engine, self._registry, retry=self.retry, leases=leases, tell_state=tell_state),
+            Executor(self._engine, self._registry, retry=self.retry, leases=leases, watching=self.watching),
             partial(_lock, self._redis, leases) if self._redis else _no_lock,
             worker=f"{socket.gethostname()} pid {self._process_id}",
             leases=leases,
@@ -127,6 +131,7 @@ class Runtime:
 
     def close(self) -> None:
         """Close what was opened."""
+        self.watching.tracing.close()
         self._engine.dispose()
         if self._redis is not None:
             self._redis.close()

@@ -11,15 +11,16 @@ from celery import Celery, Task
 from celery.exceptions import Retry
 
 from release_worker.broker.readable import toolset_line
-from release_worker.broker.routing import IN_LEDGER, TASKS, TOOLSET, TOOLSET_PATH
+from release_worker.broker.routing import IN_LEDGER, TASKS, TOOLSET, TOOLSET_PATH, TRACEPARENT
 from release_worker.domain import canonical_json
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.outcomes import Failed, Succeeded
 from release_worker.domain.requests.kinds import describe_kind
 from release_worker.errors import ReleaseWorkerError, TransientError
+from release_worker.tracing.tracing import traceparent_in
 from release_worker.worker.inbox import Message
 from release_worker.worker.readable_result import ReadableResult
-from release_worker.worker.runtime import runtime_of
+from release_worker.worker.runtime import Runtime, runtime_of
 
 
 def register_tasks(app: Celery) -> None:
@@ -56,12 +57,10 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
     with structlog.contextvars.bound_contextvars(task_id=request_id):
         headers = task.request.headers or {}
         in_ledger, toolset = bool(headers.get(IN_LEDGER)), headers.get(TOOLSET)
-        message = Message(request_id, positional, keywords, in_ledger, toolset)
+        trace = traceparent_in(headers.get(TRACEPARENT))
+        message = Message(request_id, positional, keywords, in_ledger, toolset, trace)
         try:
-            ticket = runtime.inbox.ticket(kind, message)
-            outcome = None if ticket is None else runtime.mailbox.work_unseen(ticket)
-            if outcome is None:
-                outcome = runtime.mailbox.work(runtime.inbox.accept(kind, message))
+            outcome = _work(runtime, kind, message)
         except TransientError as error:
             _try_again_later(task, request_id, error)
         match outcome:
@@ -72,6 +71,20 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
                 return ReadableResult(kind, named, canonical_json.as_plain(result))
             case _:
                 assert_never(outcome)
+
+
+def _work(runtime: Runtime, kind: str, message: Message) -> Succeeded | Failed:
+    """The end of the request that a message stands for."""
+    watching = runtime.watching
+    with watching.span(f"work {kind}", role="consumer", parent=message.traceparent, request_id=message.id, kind=kind):
+        ticket = runtime.inbox.ticket(kind, message)
+        outcome = None if ticket is None else runtime.mailbox.work_unseen(ticket)
+        if outcome is None:
+            with watching.span("accept"):
+                record = runtime.inbox.accept(kind, message)
+            outcome = runtime.mailbox.work(record)
+        watching.ended(outcome)
+        return outcome
 
 
 def _try_again_later(task: Task, request_id: str, error: TransientError) -> NoReturn:

@@ -216,6 +216,9 @@ release_requests = Table(
     time_column("created_at"),
     time_column("started_at", nullable=True),
     time_column("finished_at", nullable=True),
+    # In whose trace it was asked (W3C Trace Context).
+    text_column("traceparent", nullable=True),
+    CheckConstraint("char_length(traceparent) <= 55", name="traceparent"),
     UniqueConstraint("toolset_id", "idempotency_key"),
     one_of("status", "queued", "running", "succeeded", "failed"),
     CheckConstraint("toolset_id IS NOT NULL OR status = 'failed'", name="toolset"),
