@@ -29,7 +29,7 @@ DOCS_VENV  := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help servers demo unit integration test browser interleavings kills faults bench mutants docs check dev clean
+.PHONY: help servers demo unit integration test browser interleavings kills faults brokers bench mutants docs check dev clean
 
 help:  ## these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -54,8 +54,8 @@ unit: $(READY)  ## the tests that need no server, in seconds
 integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' processes; TESTS="-k mailbox" for some
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration $(TESTS)
 
-test: $(READY)  ## all tests but those of kills, faults, docs and browser, and a selection of the interleavings
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) tests/pages tests/browser)
+test: $(READY)  ## all tests but those of kills, faults, brokers, docs and browser, and a selection of the interleavings
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) tests/pages tests/browser tests/brokers)
 
 browser: $(READY)  ## what Flower shows, in a real browser; installs Debian's chromium if it may, and is skipped without one
 	-tests/browser/install
@@ -70,6 +70,13 @@ kills: $(READY)  ## each kind of request, its worker killed at each statement; w
 faults: $(READY)  ## does the judge of the fault runs convict? then two minutes of load and faults; FAULTS='--seed 7 --requests 500' for another run
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(JUDGE)
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+# A package that cannot be had leaves its tests skipped, with the reason in the report.
+BROKERS := rabbitmq-server redis-server openssl
+
+brokers: $(READY)  ## what README promises on RabbitMQ, behind Redis Sentinel and over TLS; as root, installs their Debian packages
+	@tests/brokers/install $(BROKERS)
+	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist loadgroup tests/brokers $(TESTS)
 
 bench: $(BENCH_READY)  ## what the machine allows, what others need, and us; BENCH='--quick' for a minute's smoke
 	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)

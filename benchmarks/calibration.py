@@ -17,6 +17,7 @@ from benchmarks.product import TURN_SECONDS
 from benchmarks.results import CHANNEL, ResultListener
 from benchmarks.simulation.times import Times
 from benchmarks.simulation.trace import Kind
+from release_worker.broker.address import Broker
 from release_worker.broker.producer import close_app, make_app
 from release_worker.broker.publishing import message_again, publish
 from release_worker.store.engine import single_statement
@@ -82,7 +83,7 @@ def _again(crew: Crew, ids: Sequence[str]) -> list[float]:
     product = crew.product
     with Redis.from_url(product.site.redis_url) as redis:
         redis.delete(*(f"{CHANNEL}{one}" for one in ids))
-    app = make_app(product.site.broker_url, None)
+    app = make_app(Broker(product.site.broker_url), None)
     with single_statement(product.site.engine) as connection:
         records = [get_request(connection, one) for one in ids]
     with ResultListener(product.site.redis_url) as results, crew.standing():

@@ -17,6 +17,7 @@ from benchmarks.recording import Recording, record_release
 from benchmarks.replay import NEW_DIGEST, Script
 from benchmarks.results import ResultListener
 from benchmarks.stage import Site, Stage
+from release_worker.broker.address import Broker
 from release_worker.broker.producer import make_app
 from release_worker.embedded.python_process import PythonProcess
 
@@ -50,7 +51,7 @@ def running_noop(stage: Stage) -> Iterator[Noop]:
     site = stage.site("noop")
     with ExitStack() as stack:
         worker = stack.enter_context(celery_worker("noop", "benchmarks.noop", site))
-        app = stack.enter_context(make_app(site.broker_url, None))
+        app = stack.enter_context(make_app(Broker(site.broker_url), None))
         yield Noop(app, stack.enter_context(ResultListener(site.redis_url)), worker, site)
 
 

@@ -8,19 +8,19 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from release_worker.domain.limits import Limits, broken_rules, limits_for
 from release_worker.domain.secrets import DEFAULT_SECRET_KEYS, SecretKeys
-from release_worker.domain.server_urls import check_url, with_certificates_checked
+from release_worker.domain.server_urls import Sentinel, check_url, with_certificates_checked, with_password
 from release_worker.domain.webhook_rules import WebhookRules
 from release_worker.errors import NotConfigured
 
 PREFIX = "RELEASE_WORKER_"
-_BROKER_WITH_LOCKS = ("redis://", "rediss://", "redis+socket://")
+_BROKER_WITH_LOCKS = ("redis://", "rediss://", "redis+socket://", "sentinel://")
 _SERVERS = {"database_url", "broker_url", "result_backend", "redis_url"}
 _LIMITS = ("soft_time_limit", "hard_time_limit", "visibility_timeout", "lease_seconds")
 _Seconds = Annotated[int, Field(gt=0, le=86_400)]
@@ -39,7 +39,12 @@ class Settings(BaseSettings):
         default=None, repr=False, description="PostgreSQL; `postgresql://` or `postgresql+psycopg://`"
     )
     broker_url: str | None = Field(
-        default=None, repr=False, description="Celery's broker; `redis://`, `rediss://`, `redis+socket://` or `unix://`"
+        default=None,
+        repr=False,
+        description=(
+            "Celery's broker; Redis as `redis://`, `rediss://`, `redis+socket://`, `unix://` or `sentinel://`, or "
+            "RabbitMQ as `amqp://` or `amqps://`"
+        ),
     )
     result_backend: str | None = Field(
         default=None, repr=False, description="Celery's result backend; optional, the ledger has every result"
@@ -54,6 +59,13 @@ class Settings(BaseSettings):
             "the broker's password, whatever its characters, for the URLs above that name the broker's host and no "
             "password. PostgreSQL's may be in `PGPASSWORD` or `PGPASSFILE`"
         ),
+    )
+    sentinel_master: str | None = Field(
+        default=None,
+        description="for `sentinel://` addresses: the name by which the Sentinels know the server to use",
+    )
+    sentinel_password: str | None = Field(
+        default=None, repr=False, description="the Sentinels' own password, if they have one"
     )
     prepared_statements: bool = Field(
         default=True,
@@ -197,6 +209,11 @@ class Settings(BaseSettings):
         return timedelta(days=self.keep_events_days) if self.keep_events_days else None
 
     @property
+    def sentinel(self) -> Sentinel | None:
+        """How the addresses that begin with `sentinel://` are to be read."""
+        return None if self.sentinel_master is None else Sentinel(self.sentinel_master, self.sentinel_password)
+
+    @property
     def secrets(self) -> SecretKeys:
         """The keys whose values are not shown."""
         return DEFAULT_SECRET_KEYS if self.secret_keys is None else SecretKeys.parse(self.secret_keys)
@@ -259,6 +276,7 @@ def _readable(make: Callable[[], Settings]) -> Settings:
         hint = "; in a password, write %40 for @ and %2F for /" if _SERVERS.intersection(wrong) else ""
         raise NotConfigured(f"cannot be read: {names}{hint}", setting=names) from None
     _check_limits(settings)
+    _check_sentinel(settings)
     return _with_broker_password(settings)
 
 
@@ -269,17 +287,18 @@ def _with_broker_password(settings: Settings) -> Settings:
     password = quote(settings.broker_password, safe="")
     hosts = {urlsplit(one).hostname for one in settings.broker_url.split(";")} - {None}
 
-    def with_password(url: str) -> str:
-        parts = urlsplit(url)
-        if parts.password is not None or parts.hostname not in hosts:
-            return url
-        user, _, server = parts.netloc.rpartition("@")
-        return urlunsplit(parts._replace(netloc=f"{user}:{password}@{server}"))
+    def completed(urls: str) -> str:
+        return ";".join(with_password(url, password, hosts) for url in urls.split(";"))
 
-    urls = {name: getattr(settings, name) for name in ("broker_url", "result_backend", "redis_url")}
-    return settings.model_copy(
-        update={name: ";".join(map(with_password, url.split(";"))) for name, url in urls.items() if url is not None}
-    )
+    named = {name: getattr(settings, name) for name in ("broker_url", "result_backend", "redis_url")}
+    return settings.model_copy(update={name: completed(urls) for name, urls in named.items() if urls is not None})
+
+
+def _check_sentinel(settings: Settings) -> None:
+    urls = (settings.broker_url, settings.result_backend, settings.redis_url)
+    if settings.sentinel is None and any(url is not None and url.startswith("sentinel://") for url in urls):
+        name = f"{PREFIX}SENTINEL_MASTER"
+        raise NotConfigured(f"{name} is not set: which server do the Sentinels watch?", setting=name)
 
 
 def _check_limits(settings: Settings) -> None:

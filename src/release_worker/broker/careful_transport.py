@@ -7,7 +7,7 @@ Remove when kombu rejects what it cannot decode, and Celery what its protocol do
 """
 
 from queue import Empty
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import structlog
 from kombu.transport import redis
@@ -28,7 +28,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
 
 
-class _Headers(_Strict):
+class Headers(_Strict):
     """The headers that a worker reads before the task's own code runs, in Celery's message protocol 2.
     https://docs.celeryq.dev/en/stable/internals/protocol.html"""
 
@@ -63,7 +63,7 @@ class _Properties(_Strict):
 
 class _Message(_Strict):
     body: str
-    headers: _Headers
+    headers: Headers
     properties: _Properties
 
 
@@ -105,10 +105,20 @@ _ERRORS_OF_THE_CONNECTION = tuple(
 )
 
 
+class CarefulSentinelChannel(CarefulChannel, redis.SentinelChannel):
+    """The same behind Sentinel."""
+
+
+class CarefulSentinelTransport(CarefulTransport, redis.SentinelTransport):
+    """The same behind Sentinel."""
+
+    Channel = CarefulSentinelChannel
+
+
 class CarefulConnection(SharingConnection):
     """A connection with the careful transport."""
 
-    redis_transport = CarefulTransport
+    ours: ClassVar = {redis.Transport: CarefulTransport, redis.SentinelTransport: CarefulSentinelTransport}
 
 
 class CarefulAMQP(ReadableAMQP):

@@ -9,9 +9,11 @@ from celery.app.backends import by_url
 from celery.exceptions import ImproperlyConfigured
 from kombu.pools import ProducerPool
 
+from release_worker.broker.address import Broker, sentinel_options
 from release_worker.broker.publishing import PUBLISH_RETRIES
-from release_worker.broker.routing import SHARED, addresses
+from release_worker.broker.routing import SHARED
 from release_worker.broker.sharing_transport import SharingAMQP
+from release_worker.domain.limits import DEFAULTS
 from release_worker.errors import NotConfigured
 from release_worker.settings import PREFIX
 
@@ -19,7 +21,7 @@ from release_worker.settings import PREFIX
 _SUBSCRIBE_RETRIES = {**PUBLISH_RETRIES, "max_retries": 5}
 
 
-def make_app(broker_url: str, result_backend: str | None) -> Celery:
+def make_app(broker: Broker, result_backend: str | None) -> Celery:
     """An app that publishes; opens no connection. Raises NotConfigured for servers of a kind that cannot be used.
 
     Upstream (Celery 5.7, kombu 5.7): connection pools are those of all apps of the process that use this broker. A
@@ -29,8 +31,10 @@ def make_app(broker_url: str, result_backend: str | None) -> Celery:
     # The loader and the backend are given outright: what the environment says for another Celery app changes neither.
     app = Celery("release_worker.client", amqp=SharingAMQP, loader="app", set_as_current=False)
     app.backend_cls = result_backend or "disabled://"
-    app.conf.update(SHARED, **addresses(broker_url))
-    app.conf.update(result_backend_transport_options={"retry_policy": _SUBSCRIBE_RETRIES})
+    app.conf.update(SHARED, **broker.settings(DEFAULTS))
+    app.conf.update(
+        result_backend_transport_options={"retry_policy": _SUBSCRIBE_RETRIES, **sentinel_options(broker.sentinel)}
+    )
     with _naming("broker_url"):
         app.connection_for_write().get_transport_cls()
     app._pool = app.connection_for_write().Pool(limit=app.conf.broker_pool_limit)

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from release_worker.broker.address import Broker
 from release_worker.broker.routing import Row, envelope
 from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.schedules.made import ScheduledRequest
@@ -15,8 +17,9 @@ from release_worker.errors import BrokerUnavailable
 # Publishing tries for some seconds and then says that it could not, rather than hang in a caller's request.
 PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
 
-# RuntimeError: the result backend is away. AttributeError: see `_send`.
-_AWAY = (OperationalError, OSError, RuntimeError, AttributeError)
+# RuntimeError: the result backend is away. AttributeError: see `_send`. AMQPError: RabbitMQ refuses, such as a user's
+# rights, or a queue that somebody has declared in another way.
+_AWAY = (OperationalError, OSError, RuntimeError, AttributeError, AMQPError)
 
 
 def publish(app: Celery, message: Mapping[str, Any], *, kept: bool) -> None:
@@ -25,7 +28,7 @@ def publish(app: Celery, message: Mapping[str, Any], *, kept: bool) -> None:
     Raises BrokerUnavailable, with `request_id` if the request is kept.
     """
     try:
-        _send(app, message)
+        _send(app, _as_this_broker_orders(app, message))
     except _AWAY as error:
         reason = " ".join(str(error).split())
         raise BrokerUnavailable(
@@ -67,6 +70,13 @@ def publisher_again(app: Celery) -> Callable[[RequestRecord], None]:
 def message_again(record: RequestRecord, *, behind_others: bool = False) -> dict[str, Any]:
     """The message of a request whose first message may be lost. A worker looks at the row before it claims."""
     return envelope(record.kind, record.id, record.arguments, Row(behind_others=behind_others), record.traceparent)
+
+
+def _as_this_broker_orders(app: Celery, message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without a priority on RabbitMQ: its quorum queues have none before 4.0, and count the other way round since."""
+    if not Broker.used_by(app).is_rabbitmq:
+        return message
+    return {name: value for name, value in message.items() if name != "priority"}
 
 
 def _send(app: Celery, message: Mapping[str, Any]) -> None:

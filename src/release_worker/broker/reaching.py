@@ -3,14 +3,15 @@
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from release_worker.broker.routing import transport_options
+from release_worker.broker.address import Broker
 from release_worker.domain.limits import Limits
 from release_worker.errors import BrokerUnavailable
 
 
-def reach(broker_url: str, limits: Limits) -> None:
+def reach(broker: Broker, limits: Limits) -> None:
     """Connect as a worker does. Raises BrokerUnavailable."""
-    with Connection(broker_url, transport_options=transport_options(limits), connect_timeout=5) as connection:
+    options = broker.settings(limits)["broker_transport_options"]
+    with Connection(broker.url, transport_options=options, connect_timeout=5) as connection:
         try:
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
         except (OperationalError, *connection.connection_errors, *connection.channel_errors) as error:

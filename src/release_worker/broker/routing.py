@@ -7,7 +7,7 @@ from uuid import UUID
 
 from kombu import Queue as KombuQueue
 
-from release_worker.domain.limits import DEFAULTS, Limits
+from release_worker.domain.limits import Limits
 from release_worker.domain.requests.kinds import KINDS
 from release_worker.domain.requests.request import Queue
 
@@ -33,8 +33,12 @@ CHORES: Mapping[str, str] = {
 QUEUE_NAMES: Sequence[Queue] = get_args(Queue)
 
 
+# Seconds for which a connection to the broker waits for an answer: a half-open connection hangs a publish otherwise.
+ANSWER_WITHIN = 15
+
+
 def transport_options(limits: Limits) -> dict[str, Any]:
-    """The options that kombu needs for this broker.
+    """The options that kombu needs for Redis.
 
     Celery reads these from `broker_transport_options` alone (celery#9339), and the shortest visibility timeout of any
     consumer wins: whatever consumes from this broker, Flower included, should have the same.
@@ -44,14 +48,14 @@ def transport_options(limits: Limits) -> dict[str, Any]:
         "unacked_restore_interval": limits.restore_interval,
         "unacked_restore_throttle": 1,
         "unacked_mutex_expire": limits.restore_mutex,
-        "socket_timeout": 15,  # without these four, a half-open connection hangs a publish
+        "socket_timeout": ANSWER_WITHIN,  # without these four, a half-open connection hangs a publish
         "socket_connect_timeout": 5,
         "socket_keepalive": True,
         "health_check_interval": 15,
     }
 
 
-# What a producer and a worker have in common.
+# What a producer and a worker have in common, whatever the broker; `address.Broker` has the rest.
 SHARED: Mapping[str, Any] = {
     "task_serializer": "json",
     "result_serializer": "json",
@@ -62,7 +66,6 @@ SHARED: Mapping[str, Any] = {
     "result_expires": 86_400,  # the ledger keeps history
     "result_backend_always_retry": True,
     "result_backend_max_retries": 10,  # without a bound it pins a worker's child
-    "broker_transport_options": transport_options(DEFAULTS),
     "redis_socket_connect_timeout": 5,
     "redis_socket_timeout": 15,
 }

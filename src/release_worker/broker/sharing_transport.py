@@ -6,7 +6,8 @@ sending the command.
 Remove when kombu keeps the client of a channel's pool.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from kombu import Connection
 from kombu.transport import redis
@@ -34,14 +35,27 @@ class SharingTransport(redis.Transport):
     Channel = SharingChannel
 
 
-class SharingConnection(Connection):
-    """kombu's connection, with another transport if it would use its Redis one."""
+class SharingSentinelChannel(SharingChannel, redis.SentinelChannel):
+    """The same behind Sentinel."""
 
-    redis_transport: type[redis.Transport] = SharingTransport
+
+class SharingSentinelTransport(SharingTransport, redis.SentinelTransport):
+    """The same behind Sentinel."""
+
+    Channel = SharingSentinelChannel
+
+
+class SharingConnection(Connection):
+    """kombu's connection, with another transport if it would use one of its Redis ones."""
+
+    ours: ClassVar[Mapping[Any, Any]] = {
+        redis.Transport: SharingTransport,
+        redis.SentinelTransport: SharingSentinelTransport,
+    }
 
     def get_transport_cls(self) -> Any:
         found = super().get_transport_cls()
-        return self.redis_transport if found is redis.Transport else found
+        return self.ours.get(found, found)
 
 
 class SharingAMQP(ReadableAMQP):

@@ -146,9 +146,10 @@ class Probe:
                 assert_never(check)
 
     def _broker(self) -> Finding:
+        from release_worker.broker.address import Broker
         from release_worker.broker.reaching import reach
 
-        reach(self._settings.require("broker_url"), self._settings.limits)
+        reach(Broker.of(self._settings), self._settings.limits)
         return Finding(True, "answers")
 
     def _revision(self) -> str | None:

@@ -15,6 +15,7 @@ from release_worker.client.connections import ConnectionsByProcess, twice
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.requests.request import Request, Result
+from release_worker.domain.server_urls import Sentinel
 from release_worker.errors import NotConfigured, ResultTimeout, ResultUnavailable
 from release_worker.settings import given_settings, read_settings
 from release_worker.tracing.choosing import tracing_of_caller
@@ -43,13 +44,17 @@ class Asking:
         result_backend: str | None = None,
         database_url: str | None = None,
         prepared_statements: bool = True,
+        sentinel: Sentinel | None = None,
     ) -> None:
-        """Some poolers need `prepared_statements=False`. Raises NotConfigured for an address that cannot be one."""
+        """Some poolers need `prepared_statements=False`, and a `sentinel://` address needs `sentinel`. Raises
+        NotConfigured for an address that cannot be one."""
         self._settings = given_settings(
             broker_url=broker_url,
             result_backend=result_backend,
             database_url=database_url,
             prepared_statements=prepared_statements,
+            sentinel_master=sentinel.master if sentinel else None,
+            sentinel_password=sentinel.password if sentinel else None,
         )
         self._connections = ConnectionsByProcess(self._settings)
 
@@ -62,6 +67,7 @@ class Asking:
             result_backend=settings.result_backend,
             database_url=settings.database_url,
             prepared_statements=settings.prepared_statements,
+            sentinel=settings.sentinel,
         )
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from release_worker.broker.address import Broker
 from release_worker.broker.producer import close_app, make_app
 from release_worker.errors import DatabaseUnavailable
 from release_worker.settings import Settings
@@ -39,9 +40,7 @@ class Connections:
         self._making = threading.Lock()
         self._engine: Engine | None = None
         # A client that has the ledger needs no backend, and does not fail with one.
-        self.app = make_app(
-            settings.require("broker_url"), None if settings.database_url is not None else settings.result_backend
-        )
+        self.app = make_app(Broker.of(settings), None if settings.database_url is not None else settings.result_backend)
 
     def engine(self) -> "Engine":
         """Raises NotConfigured if the database is not set."""

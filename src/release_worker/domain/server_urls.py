@@ -1,9 +1,26 @@
 """URLs of servers, as people write them."""
 
 import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)")
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinel:
+    """What a `sentinel://` address does not say: which of the servers that Sentinel watches, and its own password."""
+
+    master: str
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The options of redis-py for a connection to a Sentinel itself."""
+        password = {} if self.password is None else {"password": self.password}
+        return {"socket_timeout": 5, "socket_connect_timeout": 5, **password}
 
 
 def check_url(url: str) -> None:
@@ -28,3 +45,12 @@ def with_certificates_checked(url: str) -> str:
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     query.setdefault("ssl_cert_reqs", "required")
     return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+def with_password(url: str, password: str, hosts: Collection[str | None]) -> str:
+    """The URL with this password, its characters escaped, if it has none and names one of the hosts."""
+    parts = urlsplit(url)
+    if parts.password is not None or parts.hostname not in hosts:
+        return url
+    user, _, server = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{server}"))

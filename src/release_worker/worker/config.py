@@ -2,18 +2,8 @@
 
 from typing import Any
 
-from kombu import Exchange, Queue
-
-from release_worker.broker.routing import (
-    CHORES,
-    MAINTENANCE,
-    QUEUE_NAMES,
-    QUEUES,
-    SHARED,
-    TASKS,
-    addresses,
-    transport_options,
-)
+from release_worker.broker.address import Broker, sentinel_options
+from release_worker.broker.routing import CHORES, MAINTENANCE, QUEUES, SHARED, TASKS
 from release_worker.domain.limits import Limits
 from release_worker.settings import Settings, read_settings
 
@@ -25,11 +15,13 @@ def defaults() -> dict[str, Any]:
 
 def worker_settings(settings: Settings) -> dict[str, Any]:
     """The settings of a worker that serves all queues, unless it is started for some of them."""
-    limits = settings.limits
+    limits, broker = settings.limits, Broker.of(settings)
     return {
         **SHARED,
-        **addresses(settings.require("broker_url")),
+        **broker.settings(limits, settings.queues_beside_ours),
+        **_consuming(broker, limits),
         "result_backend": settings.result_backend,
+        "result_backend_transport_options": sentinel_options(settings.sentinel),
         # A worker takes a message only when it can work on it at once.
         "worker_prefetch_multiplier": 1,
         # A message is given back when its worker dies …
@@ -46,8 +38,6 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "worker_enable_soft_shutdown_on_idle": True,
         # A task that runs twice is harmless here; killing one in its commit is not needed.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        # A lost connection must not end a worker that has a task running.
-        "worker_consumer": "release_worker.broker.signing_consumer:SigningConsumer",
         # Wait for the broker for ever: whoever runs the worker decides when it has waited enough.
         "broker_connection_max_retries": None,
         "broker_connection_retry_on_startup": True,
@@ -55,18 +45,26 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "broker_channel_error_retry": True,
         # A mistyped queue must not make a list that nobody reads.
         "task_create_missing_queues": False,
-        "task_queues": [
-            Queue(name, Exchange(name), routing_key=name) for name in (*QUEUE_NAMES, *settings.queues_beside_ours)
-        ],
         "task_default_queue": "releases",
         "task_routes": {name: {"queue": MAINTENANCE} for name in CHORES}
         | {TASKS[kind]: {"queue": queue} for kind, queue in QUEUES.items()},
-        # A rollback's queue is looked at before the releases that wait, every time.
-        "broker_transport_options": {**transport_options(limits), "queue_order_strategy": "priority"},
         "beat_schedule": {name.removeprefix("release_worker."): _tick(name, limits) for name in CHORES},
         # Flower and the events of Celery show nothing without these.
         "worker_send_task_events": True,
         "task_track_started": True,
+    }
+
+
+def _consuming(broker: Broker, limits: Limits) -> dict[str, Any]:
+    """How a worker takes messages. A lost connection must not end one that has a task running."""
+    if broker.is_rabbitmq:
+        # Each queue is handed out by itself, so a rollback waits for no release that is not in this worker yet.
+        return {"worker_consumer": "release_worker.broker.careful_consumer:CarefulConsumer"}
+    shared: dict[str, Any] = broker.settings(limits)["broker_transport_options"]
+    return {
+        "worker_consumer": "release_worker.broker.signing_consumer:SigningConsumer",
+        # A rollback's queue is looked at before the releases that wait, every time.
+        "broker_transport_options": {**shared, "queue_order_strategy": "priority"},
     }
 
 

@@ -16,7 +16,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import structlog
@@ -26,11 +26,14 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
+from redis.sentinel import Sentinel as RedisSentinel
 
 from release_worker.domain.limits import DEFAULTS
+from release_worker.domain.server_urls import Sentinel
 from release_worker.errors import LockUnavailable
 
 CONNECT_TIMEOUT = 2.0  # seconds
+SENTINEL_PORT = 26379
 HEALTH_CHECK_INTERVAL = 30  # seconds
 SHORTEST_BLOCK = 0.01  # seconds; Redis 6.2 makes 0 of less than a millisecond, and 0 blocks for ever
 SIGNAL_EXPIRY = 1000  # milliseconds; bridges the moment between a refusal and blocking on the list
@@ -68,6 +71,9 @@ redis.call('RPUSH', signal, 1)
 redis.call('PEXPIRE', signal, signal_expiry)
 return 1
 """
+
+# redis-py has no types for it.
+_RedisSentinel: Any = RedisSentinel
 
 logger = structlog.get_logger(__name__)
 
@@ -219,19 +225,32 @@ def lock_holder(redis: Redis, toolset_id: UUID) -> LockHolder | None:
         return None
 
 
-def toolset_lock_client(url: str) -> Redis:
+def toolset_lock_client(url: str, sentinel: Sentinel | None = None) -> Redis:
     """A client for the lock: it sends each command once, and waits for seconds at most.
 
     redis-py sends a command again by default, and a `SET NX` that is sent again is refused by itself.
-    Timeouts in the URL win over these.
+    Timeouts in the URL win over these. A `sentinel://` address needs `sentinel`.
     """
-    return Redis.from_url(
-        _in_redis_words(url),
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=DEFAULTS.lock_socket_timeout,
-        socket_connect_timeout=CONNECT_TIMEOUT,
-        health_check_interval=HEALTH_CHECK_INTERVAL,
-    )
+    options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": DEFAULTS.lock_socket_timeout,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "health_check_interval": HEALTH_CHECK_INTERVAL,
+    }
+    if sentinel is None:
+        return Redis.from_url(_in_redis_words(url), **options)
+    return _watched_by_sentinel(url, sentinel, options)
+
+
+def _watched_by_sentinel(url: str, sentinel: Sentinel, options: dict[str, Any]) -> Redis:
+    """A client that asks the Sentinels of the address, separated by semicolons, which server is the master. Password
+    and database in the first one's address are the master's."""
+    read = [Redis.from_url(re.sub("^sentinel", "redis", one)).get_connection_kwargs() for one in url.split(";")]
+    places = [(one.get("host", "localhost"), one.get("port", SENTINEL_PORT)) for one in read]
+    of_master = {key: value for key, value in read[0].items() if key in ("db", "username", "password")}
+    watching = _RedisSentinel(places, sentinel_kwargs=sentinel.connection)
+    client: Redis = watching.master_for(sentinel.master, **options, **of_master)
+    return client
 
 
 def _in_redis_words(url: str) -> str:

@@ -84,7 +84,7 @@ class Runtime:
         self._registry = installed_components(settings.secrets)
         self._tidying = TidyPolicy(keep=settings.kept_for)
         self._events_kept_for = settings.events_kept_for
-        self._redis: Redis | None = toolset_lock_client(settings.lock_url) if settings.lock_url else None
+        self._redis: Redis | None = _lock_client(settings)
         self._delivering = DeliveryPolicy()
         self.poster = WebhookPoster(settings.webhook_rules, seconds=self._delivering.attempt)
         self.inbox = Inbox(self._engine)
@@ -135,6 +135,13 @@ class Runtime:
         self._engine.dispose()
         if self._redis is not None:
             self._redis.close()
+
+
+def _lock_client(settings: Settings) -> Redis | None:
+    url = settings.lock_url
+    if url is None:
+        return None
+    return toolset_lock_client(url, settings.sentinel if url.startswith("sentinel://") else None)
 
 
 def _lock(redis: Redis, leases: LeasePolicy, toolset_id: UUID, owner: str, wait: float) -> ToolsetLock:

@@ -10,6 +10,7 @@ import structlog
 from celery import Celery, Task
 from celery.exceptions import Retry
 
+from release_worker.broker.address import countdown
 from release_worker.broker.readable import toolset_line
 from release_worker.broker.routing import IN_LEDGER, TASKS, TOOLSET, TOOLSET_PATH, TRACEPARENT
 from release_worker.domain import canonical_json
@@ -94,6 +95,9 @@ def _try_again_later(task: Task, request_id: str, error: TransientError) -> NoRe
         raise error
     policy = runtime.retry
     retry: Retry = task.retry(
-        exc=error, countdown=policy.delay(task.request.retries), max_retries=policy.retries, throw=False
+        exc=error,
+        countdown=countdown(task.app, policy.delay(task.request.retries)),
+        max_retries=policy.retries,
+        throw=False,
     )
     raise retry
