@@ -1,72 +1,33 @@
 """The settings, read from the environment here and nowhere else."""
 
 import os
-import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, urlsplit
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError
 
 from release_worker.domain.limits import Limits, broken_rules, limits_for
 from release_worker.domain.secrets import DEFAULT_SECRET_KEYS, SecretKeys
-from release_worker.domain.server_urls import Sentinel, check_url, with_certificates_checked, with_password
+from release_worker.domain.server_urls import with_password
 from release_worker.domain.webhook_rules import WebhookRules
 from release_worker.errors import NotConfigured
+from release_worker.server_settings import PREFIX as PREFIX
+from release_worker.server_settings import ServerSettings
 
-PREFIX = "RELEASE_WORKER_"
-_BROKER_WITH_LOCKS = ("redis://", "rediss://", "redis+socket://", "sentinel://")
 _SERVERS = {"database_url", "broker_url", "result_backend", "redis_url"}
 _LIMITS = ("soft_time_limit", "hard_time_limit", "visibility_timeout", "lease_seconds")
 _Seconds = Annotated[int, Field(gt=0, le=86_400)]
 _Days = Annotated[int, Field(ge=0, le=36_500)]
 
 
-class Settings(BaseSettings):
-    """`RELEASE_WORKER_…` variables. URLs may carry passwords: they are kept out of the settings' own text."""
+class Settings(ServerSettings):
+    """`RELEASE_WORKER_…` variables. What each is for is its description, from which the table in
+    docs/reference/settings.md is made."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
-    )
-
-    # What each is for is its description, from which the table in docs/reference/settings.md is made.
-    database_url: str | None = Field(
-        default=None, repr=False, description="PostgreSQL; `postgresql://` or `postgresql+psycopg://`"
-    )
-    broker_url: str | None = Field(
-        default=None,
-        repr=False,
-        description=(
-            "Celery's broker; Redis as `redis://`, `rediss://`, `redis+socket://`, `unix://` or `sentinel://`, or "
-            "RabbitMQ as `amqp://` or `amqps://`"
-        ),
-    )
-    result_backend: str | None = Field(
-        default=None, repr=False, description="Celery's result backend; optional, the ledger has every result"
-    )
-    redis_url: str | None = Field(
-        default=None, repr=False, description="the locks; by default the broker, if that is Redis"
-    )
-    broker_password: str | None = Field(
-        default=None,
-        repr=False,
-        description=(
-            "the broker's password, whatever its characters, for the URLs above that name the broker's host and no "
-            "password. PostgreSQL's may be in `PGPASSWORD` or `PGPASSFILE`"
-        ),
-    )
-    sentinel_master: str | None = Field(
-        default=None,
-        description="for `sentinel://` addresses: the name by which the Sentinels know the server to use",
-    )
-    sentinel_password: str | None = Field(
-        default=None, repr=False, description="the Sentinels' own password, if they have one"
-    )
     prepared_statements: bool = Field(
         default=True,
         description=(
@@ -157,47 +118,6 @@ class Settings(BaseSettings):
         default=False, description="whether events may be posted over `http://`, so that others can read them"
     )
 
-    @field_validator("database_url")
-    @classmethod
-    def _with_driver(cls, url: str | None) -> str | None:
-        """The URL with our driver in it: `postgresql://` and `postgres://` are accepted too."""
-        return url and re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql+psycopg://", url)
-
-    @field_validator("broker_url", "result_backend", "redis_url")
-    @classmethod
-    def _is_a_url(cls, url: str | None) -> str | None:
-        """Kombu and redis-py say what is wrong with a URL when it is first used, and with the URL in it."""
-        if url is not None:
-            for one in url.split(";"):  # kombu takes several brokers
-                check_url(one)
-        return url
-
-    @field_validator("redis_url")
-    @classmethod
-    def _is_of_redis(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith((*_BROKER_WITH_LOCKS, "unix://")):
-            raise ValueError("not the URL of a Redis")
-        return url
-
-    @field_validator("broker_url", "result_backend")
-    @classmethod
-    def _as_celery_reads_it(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        url = re.sub(r"^unix://", "redis+socket://", url)
-        if url.startswith("redis+socket://"):
-            return re.sub(r"(?<=[?&])db=", "virtual_host=", url)
-        if url.startswith("rediss://"):
-            return with_certificates_checked(url)
-        return url
-
-    @property
-    def lock_url(self) -> str | None:
-        """Where the locks are: `redis_url`, or the broker if that is Redis; None means to do without."""
-        if self.redis_url is None and self.broker_url and self.broker_url.startswith(_BROKER_WITH_LOCKS):
-            return self.broker_url
-        return self.redis_url
-
     @property
     def kept_for(self) -> timedelta | None:
         """For how long requests stay in the ledger; None for ever."""
@@ -207,11 +127,6 @@ class Settings(BaseSettings):
     def events_kept_for(self) -> timedelta | None:
         """For how long events are kept; None for ever."""
         return timedelta(days=self.keep_events_days) if self.keep_events_days else None
-
-    @property
-    def sentinel(self) -> Sentinel | None:
-        """How the addresses that begin with `sentinel://` are to be read."""
-        return None if self.sentinel_master is None else Sentinel(self.sentinel_master, self.sentinel_password)
 
     @property
     def secrets(self) -> SecretKeys:
@@ -281,22 +196,20 @@ def _readable(make: Callable[[], Settings]) -> Settings:
 
 
 def _with_broker_password(settings: Settings) -> Settings:
-    """The password in the URLs that have none and name the broker's host, with its characters escaped."""
     if settings.broker_password is None or settings.broker_url is None:
         return settings
-    password = quote(settings.broker_password, safe="")
-    hosts = {urlsplit(one).hostname for one in settings.broker_url.split(";")} - {None}
-
-    def completed(urls: str) -> str:
-        return ";".join(with_password(url, password, hosts) for url in urls.split(";"))
-
     named = {name: getattr(settings, name) for name in ("broker_url", "result_backend", "redis_url")}
-    return settings.model_copy(update={name: completed(urls) for name, urls in named.items() if urls is not None})
+    completed = {
+        name: with_password(urls, settings.broker_password, of=settings.broker_url)
+        for name, urls in named.items()
+        if urls is not None
+    }
+    return settings.model_copy(update=completed)
 
 
 def _check_sentinel(settings: Settings) -> None:
-    urls = (settings.broker_url, settings.result_backend, settings.redis_url)
-    if settings.sentinel is None and any(url is not None and url.startswith("sentinel://") for url in urls):
+    urls = f"{settings.broker_url} {settings.result_backend} {settings.redis_url}"
+    if settings.sentinel is None and "sentinel://" in urls:
         name = f"{PREFIX}SENTINEL_MASTER"
         raise NotConfigured(f"{name} is not set: which server do the Sentinels watch?", setting=name)
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from celery import Celery
 from kombu import Connection, Producer
-from release_worker.doctor.deployment import Deployment
-from release_worker.doctor.examination import examine, fails
 from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient
 from release_worker.broker.address import Broker
+from release_worker.doctor.deployment import Deployment
+from release_worker.doctor.examination import examine, fails
 from release_worker.domain.limits import DEFAULTS
 from release_worker.embedded.process import eventually
 from release_worker.errors import ReleaseNotFound

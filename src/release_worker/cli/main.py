@@ -29,6 +29,7 @@ from release_worker.cli import (
 )
 from release_worker.cli.demo import demo
 from release_worker.cli.dev import dev
+from release_worker.cli.doctor import doctor
 from release_worker.cli.failures import DONE, FAILED, report, report_defect, report_usage
 from release_worker.cli.healthcheck import healthcheck
 from release_worker.cli.log import log
@@ -91,6 +92,7 @@ app.command()(retention.mark)
 app.command("export")(bundles.export_release)
 app.command("import")(bundles.import_release)
 app.command()(staging.mode)
+app.command(short_help="Say what is wrong with a deployment, and what to do.")(doctor)
 app.add_typer(staging.app, name="staging")
 app.add_typer(freezing.app, name="freeze")
 app.add_typer(requests.app, name="requests")

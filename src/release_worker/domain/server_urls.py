@@ -1,10 +1,9 @@
 """URLs of servers, as people write them."""
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=://)")
 
@@ -39,7 +38,17 @@ def check_url(url: str) -> None:
         raise ValueError("no path of a socket")
 
 
-def with_certificates_checked(url: str) -> str:
+def as_celery_reads_it(url: str) -> str:
+    """Celery has its own words for a socket and the database behind it."""
+    url = re.sub(r"^unix://", "redis+socket://", url)
+    if url.startswith("redis+socket://"):
+        return re.sub(r"(?<=[?&])db=", "virtual_host=", url)
+    if url.startswith("rediss://"):
+        return _with_certificates_checked(url)
+    return url
+
+
+def _with_certificates_checked(url: str) -> str:
     """Celery's result backend refuses a `rediss://` URL that does not say how certificates are checked: they are."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -47,10 +56,16 @@ def with_certificates_checked(url: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 
-def with_password(url: str, password: str, hosts: Collection[str | None]) -> str:
-    """The URL with this password, its characters escaped, if it has none and names one of the hosts."""
-    parts = urlsplit(url)
-    if parts.password is not None or parts.hostname not in hosts:
-        return url
-    user, _, server = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{server}"))
+def with_password(urls: str, password: str, *, of: str) -> str:
+    """The URLs, separated by semicolons, with this password, its characters escaped, in those that have none and name
+    a host of the URLs `of`."""
+    hosts = {urlsplit(one).hostname for one in of.split(";")} - {None}
+
+    def completed(url: str) -> str:
+        parts = urlsplit(url)
+        if parts.password is not None or parts.hostname not in hosts:
+            return url
+        user, _, server = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{server}"))
+
+    return ";".join(map(completed, urls.split(";")))

@@ -1,0 +1,108 @@
+"""PostgreSQL: does it answer, does it have our tables, and may the connected role use them?"""
+
+from collections.abc import Iterator, Sequence
+
+from release_worker.doctor.deployment import Deployment
+from release_worker.doctor.finding import Finding, ok, warning, wrong
+from release_worker.operations.schema import SchemaAge, check_schema, schema_age
+from release_worker.queries.health import postgres_facts
+from release_worker.queries.reading import reading
+from release_worker.queries.rights import rights
+from release_worker.store.pooling import pooling
+
+OLDEST = 15
+_NAMED = 8  # of a list that may be long
+
+
+def server(deployment: Deployment) -> Iterator[Finding]:
+    """Does it answer, and is it new enough?"""
+    with reading(deployment.database_url()) as connection:
+        facts = postgres_facts(connection)
+    yield ok(f"PostgreSQL {facts.said} answers")
+    if facts.version < OLDEST:
+        yield wrong(f"PostgreSQL {facts.said} is too old", f"Use PostgreSQL {OLDEST} or newer.")
+
+
+def schema(deployment: Deployment) -> Iterator[Finding]:
+    """Are the tables there, of this version, whole, and with their triggers enabled?"""
+    url = deployment.database_url()
+    age = schema_age(url)
+    if age is SchemaAge.NEWER:
+        yield warning("the schema is newer than this version", "Upgrade release-worker here too.")
+        return
+    state = check_schema(url)
+    if state.in_the_way is not None:
+        yield wrong(state.in_the_way.removesuffix(" Use a database of its own."), "Use a database of its own.")
+    elif age is SchemaAge.MISSING:
+        yield wrong("there are no tables of release-worker", "Run: release-worker db upgrade")
+    elif age is SchemaAge.OLDER:
+        yield wrong(
+            f"the schema is at revision {state.revision}, and this version needs {state.needed}",
+            "Run: release-worker db upgrade",
+        )
+    elif state.differences:
+        yield from (_difference(difference) for difference in state.differences)
+    else:
+        yield ok(f"the schema is at revision {state.revision}")
+
+
+def _difference(difference: str) -> Finding:
+    match difference.split():
+        case ["trigger", trigger, "on", "table", table, "is", "disabled"]:
+            return wrong(difference, f"As the tables' owner: ALTER TABLE {table} ENABLE TRIGGER {trigger}")
+        case ["foreign", "keys", "of", "table", table, "are", "disabled"]:
+            return wrong(difference, f"As a superuser: ALTER TABLE {table} ENABLE TRIGGER ALL")
+        case _:
+            made = "`release-worker db upgrade` in an empty database and `pg_dump --schema-only` show how it must be"
+            return wrong(difference, f"Mend it by hand; {made}.")
+
+
+def role(deployment: Deployment) -> Iterator[Finding]:
+    """Has the connected role what it needs, and no more?"""
+    with reading(deployment.database_url()) as connection:
+        found = rights(connection, group=deployment.group)
+    if found.missing:
+        yield wrong(
+            f"role {found.role} lacks {_some(found.missing)}",
+            "As the tables' owner: release-worker db grants | psql, and then "
+            f'GRANT {found.measured_as} TO "{found.role}"',
+        )
+    if found.everything is not None:
+        yield warning(
+            f"role {found.role} is {found.everything}, and so may do more than a worker needs",
+            "Connect as a role of its own: release-worker db grants | psql, and then "
+            f"CREATE ROLE … LOGIN PASSWORD '…' IN ROLE {found.measured_as}",
+        )
+    elif found.beyond:
+        yield warning(
+            f"role {found.role} has more than {found.measured_as} needs: {_some(found.beyond)}",
+            f"As the tables' owner: {_revoke(found.beyond[0], found.role)}",
+        )
+    elif not found.missing:
+        yield ok(f"role {found.role} has what {found.measured_as} has, and no more")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _revoke(privilege: str, name: str) -> str:
+    return f'REVOKE {privilege.replace(" on ", " ON ")} FROM "{name}"'
+
+
+def pooler(deployment: Deployment) -> Iterator[Finding]:
+    """Do prepared statements work, if a pooler shares sessions among transactions?"""
+    found = pooling(deployment.database_url())
+    if not found.by_transaction:
+        yield ok("no pooler shares sessions among transactions")
+    elif found.keeps_statements:
+        yield ok("a pooler shares sessions among transactions, and keeps track of prepared statements")
+    elif deployment.settings.prepared_statements:
+        yield wrong(
+            "a pooler shares sessions among transactions, and loses prepared statements",
+            "Set RELEASE_WORKER_PREPARED_STATEMENTS=false for workers and clients, or PgBouncer's "
+            "max_prepared_statements above 0.",
+        )
+    else:
+        yield ok("a pooler shares sessions among transactions; nothing is prepared")

@@ -1,0 +1,66 @@
+"""All checks at once, each by itself: what is down, or does not answer, costs the others nothing."""
+
+import queue
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+import structlog
+
+from release_worker.doctor.checks import CHECKS
+from release_worker.doctor.deployment import Deployment
+from release_worker.doctor.finding import Check, Finding, Level, unknown, wrong
+from release_worker.errors import BrokerUnavailable, DatabaseUnavailable, NotConfigured, ReleaseWorkerError
+
+LONGEST = 15.0  # seconds for all of them
+
+logger = structlog.get_logger(__name__)
+
+# What these two say for everybody; what needs the same server could only say it again.
+_SAY_THAT_IT_IS_AWAY = {"database": DatabaseUnavailable, "broker": BrokerUnavailable}
+
+
+def examine(
+    deployment: Deployment, *, within: float = LONGEST, checks: Sequence[Check] = CHECKS
+) -> Mapping[Check, Sequence[Finding]]:
+    """What each check found, in their order; no check takes longer than `within` seconds."""
+    done: queue.SimpleQueue[tuple[Check, Sequence[Finding]]] = queue.SimpleQueue()
+    for check in checks:
+        threading.Thread(target=lambda one: done.put((one, _look(one, deployment))), args=(check,), daemon=True).start()
+    late = (wrong(f"no answer within {within:g} s", "Is the server reachable from here, or overloaded?"),)
+    found: dict[Check, Sequence[Finding]] = dict.fromkeys(checks, late)
+    deadline = time.monotonic() + within
+    for _ in checks:
+        try:
+            check, findings = done.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            break
+        found[check] = findings
+    return found
+
+
+def fails(findings: Iterable[Finding]) -> bool:
+    """Whether something is wrong."""
+    return any(finding.level is Level.WRONG for finding in findings)
+
+
+def _look(check: Check, deployment: Deployment) -> Sequence[Finding]:
+    try:
+        return tuple(check.look(deployment))
+    except NotConfigured as error:
+        return (wrong(error.message, "Set it, as docs/reference/settings.md says."),)
+    except (DatabaseUnavailable, BrokerUnavailable) as error:
+        if isinstance(error, _SAY_THAT_IT_IS_AWAY.get(check.name, ())):
+            return (wrong(error.message, _remedy(error)),)
+        return (unknown(f"not checked: {error.message}"),)
+    except ReleaseWorkerError as error:
+        return (unknown(f"not checked: {error.message}"),)
+    except Exception as error:  # a defect in one check must not hide what the others find
+        logger.exception("check_broke", check=check.name)
+        return (unknown(f"not checked, because of a defect in the check: {type(error).__name__}"),)
+
+
+def _remedy(error: ReleaseWorkerError) -> str:
+    if isinstance(error, DatabaseUnavailable):
+        return "Is PostgreSQL running, and are address, user and password in RELEASE_WORKER_DATABASE_URL right?"
+    return "Is the broker running, and are address, user and password in RELEASE_WORKER_BROKER_URL right?"
