@@ -22,6 +22,7 @@ from release_worker.cli import (
     requests,
     retention,
     rollbacks,
+    scheduling,
     showing,
     staging,
     timeline,
@@ -94,6 +95,7 @@ app.command("import")(bundles.import_release)
 app.command()(staging.mode)
 app.command(short_help="Say what is wrong with a deployment, and what to do.")(doctor)
 app.add_typer(staging.app, name="staging")
+app.add_typer(scheduling.app, name="schedule")
 app.add_typer(freezing.app, name="freeze")
 app.add_typer(requests.app, name="requests")
 app.command(short_help="Say in one line whether this host's worker can work and does.")(healthcheck)

@@ -19,7 +19,8 @@ def checked_toolset(value: str) -> str:
         raise typer.BadParameter(str(error.details["problems"][0]["problem"])) from None
 
 
-def _checked_toolset_or_none(value: str | None) -> str | None:
+def checked_toolset_or_none(value: str | None) -> str | None:
+    """The same for an option that may be left out."""
     return None if value is None else checked_toolset(value)
 
 
@@ -55,13 +56,13 @@ ToolsetOrAll = Annotated[
     typer.Argument(
         metavar="TOOLSET",
         help="organization/project/toolset, or the toolset's UUID.",
-        callback=_checked_toolset_or_none,
+        callback=checked_toolset_or_none,
         show_default=False,
     ),
 ]
 ToolsetOption = Annotated[
     str | None,
-    typer.Option("--toolset", metavar="TOOLSET", help="Only those of this toolset.", callback=_checked_toolset_or_none),
+    typer.Option("--toolset", metavar="TOOLSET", help="Only those of this toolset.", callback=checked_toolset_or_none),
 ]
 NumberArgument = Annotated[int, typer.Argument(metavar="N", min=1, help="The release's number, as `list` shows it.")]
 

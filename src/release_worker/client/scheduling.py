@@ -121,10 +121,16 @@ class Scheduling(Asking):
         return self._at_once(partial(remove_schedule, name=name, organization=organization), session)
 
     def run_schedule_now(
-        self, name: str, *, organization: str | None = None, session: "Session | None" = None
+        self,
+        name: str,
+        *,
+        organization: str | None = None,
+        override_freeze: str | None = None,
+        session: "Session | None" = None,
     ) -> dict[str, Handle]:
         """Make the requests of a schedule once, now, paused and suspended or not; when it fires next stays as it is.
-        Returns their handles by the toolsets as the requests name them.
+        Returns their handles by the toolsets as the requests name them. During a freeze they end as Frozen, unless
+        `override_freeze` says why not.
 
         Raises what `schedule` and `add_schedule` raise, and BrokerUnavailable: then all requests are kept.
         """
@@ -135,7 +141,7 @@ class Scheduling(Asking):
             from release_worker.store.engine import ledger_transaction
 
             with ledger_transaction(self._engine()) as connection:
-                made = run_now(connection, name, organization=organization)
+                made = run_now(connection, name, organization=organization, override_freeze=override_freeze)
             handles = self._handles_of(made)
             for one in made:
                 self._publish(handles[one.request.toolset], message_of_scheduled(one), kept=True)
@@ -143,7 +149,7 @@ class Scheduling(Asking):
         from release_worker.client.writing_down import OpenTransaction, after_commit, joined
 
         connection = joined(session)
-        made = run_now(connection, name, organization=organization)
+        made = run_now(connection, name, organization=organization, override_freeze=override_freeze)
         handles = self._handles_of(made, made_in=OpenTransaction(connection))
         for one in made:
             publish_kept = partial(self._publish, handles[one.request.toolset], message_of_scheduled(one), kept=True)

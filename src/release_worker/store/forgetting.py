@@ -26,6 +26,12 @@ _APPLICABLE = f"""
         WHERE target.toolset_id = request.toolset_id
           AND to_jsonb(target.release_number) = request.result -> 'to_release_number')
 """
+# SQL: a schedule fires the request's instant again when a freeze ends, for those toolsets that have no such request.
+_FIRED_AGAIN = """EXISTS (
+    SELECT FROM release_schedules AS schedule
+    WHERE schedule.held_fire_at IS NOT NULL
+      AND starts_with(request.idempotency_key, 'schedule:' || schedule.id || ':'))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,9 @@ class Forgotten:
 
 def forget_requests(connection: Connection, *, after: int, older_than: timedelta, size: int) -> Forgotten:
     """Look at the next `size` rows after this `seq`, and delete those that ended longer ago than `older_than`, unless
-    something names them: a release, a rollback or a mark; a request that has not ended and applies the plan; or what
-    may still be applied, a plan itself. A row that somebody holds is passed by.
+    something names them: a release, a rollback or a mark; a request that has not ended and applies the plan; a schedule
+    that waits for the end of a freeze; or what may still be applied, a plan itself. A row that somebody holds is passed
+    by.
     """
     query = f"""
         WITH looked AS MATERIALIZED (
@@ -55,6 +62,7 @@ def forget_requests(connection: Connection, *, after: int, older_than: timedelta
                   SELECT payload ->> 'plan_id' FROM release_requests
                   WHERE status IN ('queued', 'running') AND payload ->> 'plan_id' IS NOT NULL)
               AND NOT ({_APPLICABLE})
+              AND NOT {_FIRED_AGAIN}
             FOR UPDATE OF request SKIP LOCKED),
         gone AS (
             DELETE FROM release_requests WHERE id IN (SELECT id FROM doomed) RETURNING kind, status)

@@ -12,7 +12,9 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from release_worker.domain.freeze import Freeze
+from release_worker.domain.schedules.schedule import Schedule
 from release_worker.store.owners.relations import path_of_owner
+from release_worker.store.owners.scopes import LIVING
 from release_worker.store.statements import parsed
 
 _COLUMNS = f"""
@@ -54,6 +56,21 @@ def freeze_at(
     parameters = {"organization_id": organization_id, "project_id": project_id, "at": at}
     row = connection.execute(parsed(query), parameters).one_or_none()
     return None if row is None else Freeze(**row._mapping)
+
+
+def frozen_projects(connection: Connection, schedule: Schedule, *, at: datetime) -> Mapping[UUID, datetime]:
+    """The projects of a schedule's toolsets that are frozen at a moment, each with the moment at which the last of its
+    freezes ends."""
+    query = f"""
+        SELECT place.project_id, max(f.ends_at) AS until
+        FROM (SELECT DISTINCT living.project_id FROM ({LIVING}) AS living) AS place
+        JOIN release_freezes f ON f.organization_id = :organization_id
+            AND (f.project_id IS NULL OR f.project_id = place.project_id)
+        WHERE f.starts_at <= :at AND :at < f.ends_at
+        GROUP BY place.project_id
+    """
+    rows = connection.execute(parsed(query), {**schedule.parameters, "at": at})
+    return {row.project_id: row.until for row in rows}
 
 
 def insert_freeze(connection: Connection, window: Mapping[str, Any]) -> Freeze:

@@ -1,5 +1,9 @@
 """Into the ledger: the requests of one instant of a schedule, of all toolsets in one statement."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
 from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
@@ -24,18 +28,28 @@ _ENDED = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """What the requests of an instant have in common: their `key`, whether they may `overlap` with an earlier one that
+    has not ended, and the projects whose toolsets get none."""
+
+    key: str
+    overlap: bool
+    without: Collection[UUID] = ()
+
+
 def insert_scheduled(
-    connection: Connection, schedule: Schedule, request: Request, key: str, *, overlap: bool
+    connection: Connection, schedule: Schedule, request: Request, instant: Instant
 ) -> list[ScheduledRequest]:
-    """Write a request down under this key for each living toolset in the schedule's scope, in the order of their paths,
-    unless the toolset has one of this key; unless an earlier one has not ended either, if they may not `overlap`."""
+    """Write a request down for each living toolset in the schedule's scope, in the order of their paths, unless the
+    toolset has one of this key."""
     insert = f"""
         WITH living AS MATERIALIZED ({LIVING})
         INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
         SELECT CAST(release_worker_uuid7() AS text), :kind, toolset_id, :key,
                CAST(:payload AS jsonb) || jsonb_build_object('toolset', {_NAMED}), :actor
         FROM living
-        WHERE {"true" if overlap else _ENDED}
+        WHERE project_id <> ALL (CAST(:without AS uuid[])) AND {"true" if instant.overlap else _ENDED}
         ORDER BY path, toolset_id
         ON CONFLICT DO NOTHING
         RETURNING id, toolset_id, payload ->> 'toolset' AS toolset
@@ -43,8 +57,9 @@ def insert_scheduled(
     parameters = {
         **schedule.parameters,
         "kind": request.kind,
-        "key": key,
+        "key": instant.key,
         "keys": schedule.keys,
+        "without": list(instant.without),
         "payload": canonical_json.dumps(request.payload()),
         "actor": request.actor,
     }
@@ -52,7 +67,7 @@ def insert_scheduled(
         ScheduledRequest(
             row.id,
             row.toolset_id,
-            request.model_copy(update={"toolset": row.toolset, "idempotency_key": key}),
+            request.model_copy(update={"toolset": row.toolset, "idempotency_key": instant.key}),
             behind_others=schedule.scope != "toolset",
         )
         for row in connection.execute(parsed(insert), parameters)

@@ -5,6 +5,7 @@ resumes or removes it: they come before or after, and never in between.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,7 +25,11 @@ _COLUMNS = f"""
     s.created_at
 """
 _ACTIVE = "s.enabled AND s.suspended_reason IS NULL"
-_DUE = f"{_ACTIVE} AND (s.next_fire_at IS NULL OR s.next_fire_at <= {{at}} OR s.held_until <= {{at}})"
+# A row without a next instant was written with SQL, or waits for the end of a freeze with its only one.
+_DUE = (
+    f"{_ACTIVE} AND (s.next_fire_at <= {{at}} OR s.held_until <= {{at}}"
+    " OR s.next_fire_at IS NULL AND s.held_until IS NULL)"
+)
 # A test may say what time it is; otherwise one clock counts, whatever worker looks at it.
 _AT = "coalesce(CAST(:at AS timestamptz), clock_timestamp())"
 
@@ -91,18 +96,27 @@ def insert_schedule(connection: Connection, columns: Mapping[str, Any]) -> None:
     connection.execute(parsed(insert), given)
 
 
-def move_on(
-    connection: Connection, schedule: Schedule, *, next_fire_at: datetime | None, last_fire_at: datetime | None
-) -> None:
-    """Say which instant is next, and which was fired last, if any was; without a next one, the schedule is done."""
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is ahead of a schedule: its next instant, the one that was fired last (None: as before), and the one that
+    waits for the end of a freeze, with the moment at which the tick looks again."""
+
+    next_fire_at: datetime | None
+    last_fire_at: datetime | None = None
+    held_fire_at: datetime | None = None
+    held_until: datetime | None = None
+
+
+def move_on(connection: Connection, schedule: Schedule, ahead: Ahead) -> None:
+    """Say what is ahead of it; if nothing is, the schedule is done."""
     update = """
         UPDATE release_schedules
         SET next_fire_at = :next_fire_at, last_fire_at = coalesce(:last_fire_at, last_fire_at),
-            enabled = CAST(:next_fire_at AS timestamptz) IS NOT NULL
+            held_fire_at = :held_fire_at, held_until = :held_until,
+            enabled = coalesce(CAST(:next_fire_at AS timestamptz), CAST(:held_fire_at AS timestamptz)) IS NOT NULL
         WHERE id = :id
     """
-    parameters = {"id": schedule.id, "next_fire_at": next_fire_at, "last_fire_at": last_fire_at}
-    connection.execute(parsed(update), parameters)
+    connection.execute(parsed(update), {"id": schedule.id, **asdict(ahead)})
 
 
 def start(connection: Connection, schedule: Schedule, next_fire_at: datetime) -> None:

@@ -50,8 +50,10 @@ def tick(task: Task) -> None:
     for fired in ticked.fired:
         about = {"schedule_id": str(fired.schedule_id), "schedule": fired.name}
         instants = [instant.isoformat() for instant in fired.instants]
-        if instants:
+        if fired.requests:
             logger.info("schedule_fired", instants=instants, requests=len(fired.requests), **about)
+        if fired.frozen:
+            logger.warning("schedule_frozen", projects=fired.frozen, **about)
         if fired.missed:
             logger.warning("schedule_missed", **about)
     for stopped in ticked.suspended:

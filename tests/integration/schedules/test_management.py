@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient
 from release_worker.errors import (
+    Frozen,
     InvalidRequest,
     NotConfigured,
     OwnerNotFound,
@@ -20,6 +21,7 @@ from release_worker.errors import (
     ToolsetNotFound,
 )
 from tests.support.billing import a_full_toolset
+from tests.support.freezes import freeze
 from tests.support.ledger import ledger, mailbox
 from tests.support.operations import release
 from tests.support.records import insert_mark, number_of_rows
@@ -230,6 +232,21 @@ def test_a_run_that_has_not_ended_is_an_overlap(served: Service, client: Release
     due_at(served.engine, added, NOON)
     ticked(served.engine)
     assert added.key(NOON) not in keys(served.engine)
+
+
+def test_to_run_it_during_a_freeze_takes_a_reason(served: Service, client: ReleaseClient, billing: Toolset) -> None:
+    freeze(billing.project)
+    client.add_schedule("nightly", toolset=billing.path, **NIGHTLY)
+    refused = client.run_schedule_now("nightly")[billing.path]
+    mailbox(served.engine).work_until_done(refused.id)
+    with pytest.raises(Frozen):
+        refused.result(0)
+    done = client.run_schedule_now("nightly", override_freeze="provider down")[billing.path]
+    mailbox(served.engine).work_until_done(done.id)
+    assert done.result(0).release_number == 1
+    client.add_schedule("drift", toolset=billing.path, **NIGHTLY, kind="check_drift")
+    with pytest.raises(InvalidRequest, match="override_freeze"):
+        client.run_schedule_now("drift", override_freeze="provider down")
 
 
 def test_to_run_a_planned_rollback_now_needs_its_target(

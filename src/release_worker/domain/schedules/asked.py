@@ -49,5 +49,10 @@ def scheduled_request(kind: str, arguments: Mapping[str, Any], scope: Scope, *, 
     return validate_request(kind, {**plain, "toolset": _ANY_TOOLSET, "actor": actor})
 
 
+def heeds_freezes(request: Request) -> bool:
+    """Whether a freeze holds such a request off: it would change live state or the current release."""
+    return "override_freeze" in type(request).model_fields
+
+
 def _invalid(field: str, problem: str) -> InvalidRequest:
     return InvalidRequest(f"{field}: {problem}", problems=[{"field": field, "problem": problem}])

@@ -118,6 +118,14 @@ def instant_in(moment: datetime, zone: ZoneInfo) -> datetime:
     return first
 
 
+def in_words(expression: str) -> str | None:
+    """What a cron expression means, such as `At 03:00 every day`; None for what is none."""
+    try:
+        return CronSim(expression, datetime(2000, 1, 1, tzinfo=UTC)).explain()
+    except (CronSimError, ValueError):
+        return None
+
+
 def first_after(recurrence: Recurrence, instant: datetime) -> datetime | None:
     """The first instant later than this one; None if there is none."""
     return next(recurrence.after(instant), None)

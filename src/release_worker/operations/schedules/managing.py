@@ -51,7 +51,8 @@ def add_schedule(connection: Connection, new: NewSchedule, schedule_id: UUID) ->
     insert_schedule(connection, columns)
     added = schedule_of_id(connection, schedule_id)
     if added is None:
-        raise ScheduleExists(schedule=new.name, organization=new.organization or str(scope["organization_id"]))
+        namesake = find_schedule(connection, new.name, organization=str(scope["organization_id"]))
+        raise ScheduleExists(schedule=new.name, organization=namesake.organization)
     return added
 
 
