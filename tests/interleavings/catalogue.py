@@ -183,9 +183,21 @@ EDIT_AND_ASK = Edit(
     ),
     frozenset({"live/one/tools"}),
 )
+FREEZE = Edit(
+    "freeze the project",
+    "project",
+    (
+        """
+        INSERT INTO release_freezes (id, organization_id, project_id, starts_at, ends_at, reason, created_by)
+        VALUES ('01900000-0000-7000-8000-000000000001', :acme, :shop, '2000-01-01 00:00+00', '2999-01-01 00:00+00',
+                'app', 'app')
+        """,
+    ),
+    frozenset(),
+)
 HOLDING_EDITS = (
     REWRITE_LIST, EDIT_DEFINITION, DEPLOY, EDIT_PROMPTS, VARY_FOR_ALL, VARY_FOR_ONE, ADD_TOOLSET, RENAME, DELETE,
-    EDIT_COPY, DELETE_COPY, EDIT_AND_ASK,
+    EDIT_COPY, DELETE_COPY, EDIT_AND_ASK, FREEZE,
 )  # fmt: skip
 BARE_EDITS = tuple(replace(edit, name=f"{edit.name} unheld", holds=False) for edit in HOLDING_EDITS)
 EDITS = HOLDING_EDITS + BARE_EDITS
@@ -241,6 +253,13 @@ _CHOSEN = (
     ("deploy", "import into one"),
     ("rewrite the list", "import into one"),
     ("edit and ask unheld", "roll one's lists back"),
+    ("release one", "freeze the project unheld"),
+    ("freeze the project unheld", "release one"),
+    ("roll one back", "freeze the project unheld"),
+    ("freeze the project", "roll far back"),
+    ("apply one's plan", "freeze the project"),
+    ("publish one", "freeze the project unheld"),
+    ("import into one", "freeze the project unheld"),
 )
 
 

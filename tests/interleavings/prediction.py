@@ -15,6 +15,7 @@ from tests.support.live_state import LiveState, live_state
 from tests.support.model import COMPONENTS, NO_SYSTEM, ProjectModel, ToolsetModel
 from tests.support.records import captured_states, current_number, releases_of
 
+HELD_OFF = ("create_release", "rollback", "apply_plan", "repair", "publish", "import_bundle")
 OWN = ("tools", "resources", "settings", "toolset_variations")
 
 
@@ -32,6 +33,7 @@ class SceneModel(ProjectModel):
     modes: dict[str, str] = field(default_factory=dict)
     copies: dict[str, str] = field(default_factory=dict)  # the living copy of a toolset
     bad: dict[str, set[int]] = field(default_factory=dict)
+    frozen: set[str] = field(default_factory=set)
     planned: dict[str, "Basis"] = field(default_factory=dict)
 
     def live(self, slug: str) -> LiveState:
@@ -117,10 +119,8 @@ def _has_moved(model: SceneModel, plan: Planned) -> bool:
 
 def _operate(model: SceneModel, operation: Operation, waiting: Sequence[Operation]) -> str | None:
     slug, number = operation.toolset, operation.fields.get("release_number")
-    if slug in model.deleted:
-        return "ToolsetNotFound"
-    if number in model.pruned.get(slug, ()):
-        return "ReleaseNotFound"
+    if (refusal := _refusal(model, operation)) is not None:
+        return refusal
     match operation.kind:
         case "create_release":
             model.release(slug)
@@ -141,6 +141,16 @@ def _operate(model: SceneModel, operation: Operation, waiting: Sequence[Operatio
         case _:
             return _edit_otherwise(model, operation)
     return None
+
+
+def _refusal(model: SceneModel, operation: Operation) -> str | None:
+    """What refuses an operation whatever else it would come to."""
+    slug = operation.toolset
+    if slug in model.deleted or (operation.kind in ("publish", "discard") and slug not in model.copies):
+        return "ToolsetNotFound"
+    if operation.fields.get("release_number") in model.pruned.get(slug, ()):
+        return "ReleaseNotFound"
+    return "Frozen" if slug in model.frozen and operation.kind in HELD_OFF else None
 
 
 def _edit_otherwise(model: SceneModel, operation: Operation) -> str | None:
@@ -165,8 +175,7 @@ def _stage(model: SceneModel, slug: str, kind: str) -> str | None:
             model.copies[slug] = f"{slug}-staging"
             model.toolsets[model.copies[slug]] = ToolsetModel(deepcopy(model.toolsets[slug].own))
         return None
-    if copy is None:
-        return "ToolsetNotFound"
+    assert copy is not None, "or else it was refused"
     if kind == "publish":
         _take_over(model, slug, {**model.live(slug), **deepcopy(model.toolsets[copy].own)}, model.active)
     if kind == "discard" or model.modes.get(slug, "iteration") == "iteration":
@@ -289,6 +298,11 @@ def _edit_and_ask(model: SceneModel) -> None:
     tools |= {urn: place for urn, place in ((S, 7), (A, 8)) if urn in tools}
 
 
+def _freeze(model: SceneModel) -> None:
+    """All toolsets of the project `shop`."""
+    model.frozen |= model.toolsets.keys() - {"far"}
+
+
 def _delete(model: SceneModel) -> None:
     model.deleted.add("one")
 
@@ -306,4 +320,5 @@ _EFFECTS: dict[str, Callable[[SceneModel], None]] = {
     "edit the copy": _edit_copy,
     "delete the copy": _delete_copy,
     "edit and ask": _edit_and_ask,
+    "freeze the project": _freeze,
 }
