@@ -31,8 +31,8 @@ def prune(
 ) -> None:
     """Remove old releases that nothing needs.
 
-    Besides the newest ones, the current release stays, and pinned ones, and those that a rollback or a waiting request
-    names. What is left keeps its number and can be restored as before.
+    Besides the newest ones, the current release stays, and pinned ones, and those that a rollback, a waiting request or
+    a schedule names. What is left keeps its number and can be restored as before.
 
     Example: release-worker prune acme/payments/billing --keep 50
     """

@@ -7,8 +7,8 @@ from release_worker.store.retention import collect_garbage, count_releases, dele
 
 
 def prune(work: Work, request: Prune) -> PruneResult:
-    """Keep the newest `keep` releases, the current one, pinned ones, and those that a rollback or an unfinished request
-    names; delete the others, and the content that no release refers to any more.
+    """Keep the newest `keep` releases, the current one, pinned ones, and those that a rollback, an unfinished request
+    or a schedule names; delete the others, and the content that no release refers to any more.
 
     What came after a deleted release has the nearest kept one before it as its predecessor. Raises ToolsetNotFound, and
     VersionConflict if another transaction began to refer to something that was to be deleted.

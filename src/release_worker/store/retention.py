@@ -45,7 +45,11 @@ def prunable_releases(connection: Connection, subject: Subject, *, keep: int) ->
             {named}
             UNION ALL
             SELECT plan.result -> 'to_release_number'
-            FROM waiting JOIN release_requests AS plan ON plan.id = waiting.payload ->> 'plan_id'{meant})
+            FROM waiting JOIN release_requests AS plan ON plan.id = waiting.payload ->> 'plan_id'{meant}
+            UNION ALL
+            SELECT arguments -> 'release_number' FROM release_schedules
+            WHERE toolset_id = :toolset_id AND kind = 'rollback'
+              AND (enabled OR fire_at IS NULL OR last_fire_at IS NULL))
         SELECT id, release_number FROM toolset_releases AS release
         WHERE toolset_id = :toolset_id
           AND release_number NOT IN (

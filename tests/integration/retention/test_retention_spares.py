@@ -9,6 +9,7 @@ from tests.support.ledger import ask, claim, end_leases, mailbox
 from tests.support.operations import release, roll_back
 from tests.support.records import marks_of, releases_of
 from tests.support.retention import prune
+from tests.support.schedules import NOON, add, change
 from tests.support.world import Toolset
 
 
@@ -75,3 +76,16 @@ def test_the_newest_good_release_is_spared_and_what_was_said_of_the_others_goes_
     assert [(row.release_number, row.mark, row.reason) for row in marks_of(engine, billing)] == [
         (2, "good", "good it is")
     ]
+
+
+def test_what_a_planned_rollback_names_is_spared_until_it_is_done(engine: Engine, billing: Toolset) -> None:
+    release_edits(engine, billing, 5)
+    other = billing.project.toolset("other")
+    release_edits(engine, other, 3)
+    for number, name in ((2, "waits"), (3, "paused"), (4, "is-done")):
+        planned = add(
+            engine, billing, name, at="2100-06-01T12:00Z", kind="rollback", arguments={"release_number": number}
+        )
+        change(engine, planned.id, enabled=name == "waits", last_fire_at=NOON if name == "is-done" else None)
+    assert prune(engine, billing, keep=1).pruned == (1, 4)
+    assert prune(engine, other, keep=1).pruned == (1, 2)

@@ -100,17 +100,26 @@ def test_a_clock_that_jumps_back_fires_nothing_again(engine: Engine, billing: To
     assert len(keys(engine)) == 1, "the request before has not ended"
 
 
-def test_an_instant_is_not_fired_again_even_if_somebody_sets_the_clock_of_the_schedule_back(
-    engine: Engine, billing: Toolset
-) -> None:
+def test_an_instant_is_not_fired_again_even_if_the_ledger_has_forgotten_it(engine: Engine, billing: Toolset) -> None:
     nightly = add(engine, billing, overlap="queue")
     due_at(engine, nightly, NOON)
     ticked(engine, NOON)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM release_requests"))
     due_at(engine, nightly, NOON - MINUTE)
     ticked(engine, NOON + timedelta(seconds=1))
-    change(engine, nightly.id, next_fire_at=NOON, last_fire_at=None)  # the ledger knows it all the same
-    ticked(engine, NOON + timedelta(seconds=2))
+    assert keys(engine) == []
+    assert row(engine, nightly).next_fire_at == NOON + MINUTE
+
+
+def test_an_instant_is_not_fired_again_even_if_the_schedule_has_forgotten_it(engine: Engine, billing: Toolset) -> None:
+    nightly = add(engine, billing, overlap="queue")
+    due_at(engine, nightly, NOON)
+    ticked(engine, NOON)
+    change(engine, nightly.id, next_fire_at=NOON, last_fire_at=None)
+    ticked(engine, NOON + timedelta(seconds=1))
     assert keys(engine) == [nightly.key(NOON)]
+    assert (row(engine, nightly).next_fire_at, row(engine, nightly).suspended_reason) == (NOON + MINUTE, None)
 
 
 def test_a_schedule_with_one_instant_fires_once_and_is_done(engine: Engine, billing: Toolset) -> None:
