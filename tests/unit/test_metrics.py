@@ -40,7 +40,7 @@ def test_names_are_those_of_prometheus_and_each_is_told_once() -> None:
 
 
 def test_no_label_holds_what_people_make() -> None:
-    bounded = {"kind", "status", "outcome", "error", "queue", "state", "step", "table", "version"}
+    bounded = {"kind", "status", "outcome", "error", "queue", "state", "step", "table", "version", "drift"}
     assert {label for metric in METRICS for label in metric.labels} <= bounded
 
 

@@ -131,6 +131,7 @@ FIRES: dict[str, dict[str, str]] = {
     },
     "ReleaseWorkerEventsLate": {"oldest_undelivered_event_seconds": "0+60x90"},
     "ReleaseWorkerEventsDead": {'event_deliveries{state="dead"}': "1x90"},
+    "ReleaseWorkerDriftNotWatched": {"oldest_drift_look_seconds": "0+120x90"},
     "ReleaseWorkerSchedulesLate": {"oldest_due_schedule_seconds": "0+60x90"},
     "ReleaseWorkerSchedulesSuspended": {'schedules{state="suspended"}': "1x90"},
     "ReleaseWorkerLedgerLarge": {'table_bytes{table="release_requests"}': "30000000000x90"},
@@ -154,6 +155,7 @@ QUIET: dict[str, str] = {
     "oldest_undelivered_event_seconds": "10x90",
     'event_deliveries{state="dead"}': "0x90",
     "oldest_due_schedule_seconds": "3x90",
+    "oldest_drift_look_seconds": "700x90",
     'schedules{state="suspended"}': "0x90",
     'table_bytes{table="release_requests"}': "1000000000x90",
 }
@@ -206,3 +208,15 @@ def _firing(directory: Path, alert: str, series: dict[str, str]) -> bool:
 def _of_worker(name: str, worker: str) -> str:
     instance = f'instance="{worker}"'
     return name.replace("{", f"{{{instance},") if "{" in name else f"{name}{{{instance}}}"
+
+
+def test_the_port_that_a_pod_names_is_the_one_that_its_worker_opens() -> None:
+    [configuration] = [
+        one for one in yaml.safe_load_all(read("deploy/kubernetes/configuration.yaml")) if one["kind"] == "ConfigMap"
+    ]
+    pod = yaml.safe_load(read("deploy/kubernetes/worker.yaml"))["spec"]["template"]
+    port = int(configuration["data"]["RELEASE_WORKER_METRICS_PORT"])
+    assert configuration["data"]["RELEASE_WORKER_METRICS_ADDRESS"] == "0.0.0.0"
+    assert pod["spec"]["containers"][0]["ports"] == [{"name": "metrics", "containerPort": port}]
+    assert pod["metadata"]["annotations"] == {"prometheus.io/scrape": "true", "prometheus.io/port": str(port)}
+    assert f"--port {port}" in read("docs/how-to/watch-it.md")

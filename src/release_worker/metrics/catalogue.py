@@ -172,6 +172,19 @@ OLDEST_UNDELIVERED_EVENT = Metric(
     "0 if there is none",
     always=((),),
 )
+TOOLSETS = Metric(
+    "toolsets",
+    "gauge",
+    "toolsets with a current release, as drift was seen last: drifted, same, failed (the look told nothing), unchecked",
+    ("drift",),
+    _each(("drifted", "same", "failed", "unchecked")),
+)
+OLDEST_DRIFT_LOOK = Metric(
+    "oldest_drift_look_seconds",
+    "gauge",
+    "since the look for drift that is the longest ago; 0 if there was none",
+    always=((),),
+)
 SCHEDULES = Metric(
     "schedules",
     "gauge",
@@ -193,5 +206,6 @@ METRICS: Sequence[Metric] = (
     REQUESTS_FINISHED, ATTEMPTS, RETRIES, FAILURES, POSTPONEMENTS, RELEASES,
     QUEUE_WAIT, REQUEST, ATTEMPT, LOCK_WAIT, LOCK_HOLD, STEP,
     TABLE_ROWS, TABLE_BYTES, UNFOLDED,
-    EVENTS_UNDISPATCHED, EVENT_DELIVERIES, OLDEST_UNDELIVERED_EVENT, SCHEDULES, OLDEST_DUE_SCHEDULE, FREEZES,
+    EVENTS_UNDISPATCHED, EVENT_DELIVERIES, OLDEST_UNDELIVERED_EVENT,
+    TOOLSETS, OLDEST_DRIFT_LOOK, SCHEDULES, OLDEST_DUE_SCHEDULE, FREEZES,
 )  # fmt: skip

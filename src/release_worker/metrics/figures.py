@@ -138,6 +138,10 @@ def _of_others(connection: Connection) -> Iterator[Figure]:
     yield catalogue.EVENT_DELIVERIES, ("open",), events.open
     yield catalogue.EVENT_DELIVERIES, ("dead",), events.dead
     yield catalogue.OLDEST_UNDELIVERED_EVENT, (), events.oldest
+    drift = present.drift_seen(connection)
+    for state in ("drifted", "same", "failed", "unchecked"):
+        yield catalogue.TOOLSETS, (state,), getattr(drift, state)
+    yield catalogue.OLDEST_DRIFT_LOOK, (), drift.oldest_look
     for state, count in present.schedules_by_state(connection).items():
         yield catalogue.SCHEDULES, (state,), count
     yield catalogue.OLDEST_DUE_SCHEDULE, (), present.oldest_due_schedule(connection)

@@ -11,7 +11,7 @@ from release_worker.errors import ReleaseWorkerError
 from release_worker.metrics.figures import Figures, nothing
 
 KEPT_FOR = 1.0  # seconds for which an answer is given again
-PATIENCE = 5.0  # seconds for which whoever asks waits; a scraper waits for 10 by default
+PATIENCE = 8.0  # seconds for which whoever asks waits; a scraper waits for 10 by default
 
 logger = structlog.get_logger(__name__)
 

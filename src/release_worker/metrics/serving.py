@@ -11,7 +11,7 @@ from release_worker.metrics.figures import read_figures
 from release_worker.metrics.reading import SharedReading
 from release_worker.store.engine import make_engine
 
-STATEMENT_TIMEOUT = 2.0  # seconds; what is read takes milliseconds
+STATEMENT_TIMEOUT = 4.0  # seconds; what is read takes milliseconds, unless no chore has folded it for long
 FORK_WAITS = 0.2  # seconds for a reading to end
 
 

@@ -128,6 +128,32 @@ def oldest_due_schedule(connection: Connection) -> float:
     return float(connection.execute(parsed(query)).scalar_one())
 
 
+@dataclass(frozen=True, slots=True)
+class DriftSeen:
+    """How many toolsets with a current release have drifted, have not, could not be looked at, or were not yet; and
+    seconds since the look that is the longest ago."""
+
+    drifted: int
+    same: int
+    failed: int
+    unchecked: int
+    oldest_look: float
+
+
+def drift_seen(connection: Connection) -> DriftSeen:
+    """As the worker saw it last."""
+    query = """
+        SELECT count(*) FILTER (WHERE checked_at IS NOT NULL AND failed IS NULL AND drifted),
+               count(*) FILTER (WHERE checked_at IS NOT NULL AND failed IS NULL AND NOT drifted),
+               count(*) FILTER (WHERE failed IS NOT NULL),
+               count(*) FILTER (WHERE checked_at IS NULL AND failed IS NULL),
+               coalesce(extract(epoch FROM greatest(interval '0', now() - min(checked_at))), 0)
+        FROM toolset_drift
+    """
+    drifted, same, failed, unchecked, oldest = connection.execute(parsed(query)).one()
+    return DriftSeen(drifted, same, failed, unchecked, float(oldest))
+
+
 def freezes_by_state(connection: Connection) -> Mapping[str, int]:
     """How many are active now, and how many are planned."""
     query = """

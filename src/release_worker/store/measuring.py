@@ -77,7 +77,8 @@ def fold(connection: Connection, *, limit: int) -> int:
 
 
 def _summed(source: str) -> str:
-    """SQL: what the rows of `source` add to the totals."""
+    """SQL: what the rows of `source` add to the totals. Durations are whole microseconds: half of one less is below the
+    bound that it equals."""
     return f"""
         SELECT name, CASE WHEN name = ANY (:of_errors) THEN '' WHEN kind = ANY (:kinds) THEN kind ELSE '{OTHER}' END,
                CASE WHEN name = ANY (:of_errors) AND label <> ALL (:errors) THEN '{OTHER}' ELSE label END,
@@ -88,8 +89,8 @@ def _summed(source: str) -> str:
             UNION ALL
             SELECT CASE WHEN measured = ANY (:whole) THEN measured ELSE '{STEP}' END, kind,
                    CASE WHEN measured = ANY (:whole) THEN '' ELSE measured END,
-                   (SELECT coalesce(min(one), 'Infinity')
-                    FROM unnest(CAST(:bounds AS double precision[])) AS one WHERE one >= number),
+                   (CAST(:bounds AS double precision[]) || CAST('Infinity' AS double precision))
+                       [1 + width_bucket(number - 0.0000005, CAST(:bounds AS numeric[]))],
                    number
             FROM {source}, jsonb_each(seconds) AS entry (measured, value),
                  LATERAL (SELECT CAST(value AS numeric) WHERE jsonb_typeof(value) = 'number') AS taken_as (number)

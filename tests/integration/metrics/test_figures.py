@@ -187,6 +187,21 @@ def test_schedules_are_shown_by_state_and_how_late_they_are(engine: Engine, worl
     }
 
 
+def test_drift_is_shown_as_it_was_seen_last(engine: Engine, world: World) -> None:
+    seen = """
+        INSERT INTO toolset_drift (toolset_id, drifted, checked_at, failed)
+        VALUES (:drifted, true, now() - interval '1000 seconds', NULL), (:same, false, now(), NULL),
+               (:failed, true, now(), 'no'), (:unchecked, false, NULL, NULL)
+    """
+    project = world.organization("acme").project("payments")
+    toolsets = {name: project.toolset(name).id for name in ("drifted", "same", "failed", "unchecked")}
+    with engine.begin() as connection:
+        connection.execute(text(seen), toolsets)
+    found = above_zero(shown(engine), "toolsets", "oldest_drift_look_seconds")
+    assert 1000 <= found.pop("oldest_drift_look_seconds") < 2000
+    assert found == {f'toolsets{{drift="{name}"}}': 1 for name in toolsets}
+
+
 def test_freezes_are_shown_while_they_last(engine: Engine, world: World) -> None:
     project = world.organization("acme").project("payments")
     for starts, ends in ((-1, 1), (1, 2), (2, 3), (-2, -1)):
