@@ -1,7 +1,7 @@
 """Who watches a worker process at work."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from structlog.contextvars import bound_contextvars
@@ -18,11 +18,16 @@ class Watching:
     tracing: Tracing = field(default_factory=NoTracing)
     tell_state: TellState = tell_nobody
 
-    @contextmanager
     def span(
         self, name: str, *, role: Role = "internal", parent: str | None = None, **attributes: str | int
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[object]:
         """As that of `Tracing`; the lines that are logged inside say in which trace."""
+        if isinstance(self.tracing, NoTracing):
+            return nullcontext()
+        return self._logged(name, role=role, parent=parent, **attributes)
+
+    @contextmanager
+    def _logged(self, name: str, *, role: Role, parent: str | None, **attributes: str | int) -> Iterator[None]:
         with self.tracing.span(name, role=role, parent=parent, **attributes):
             trace_id = trace_id_of(self.tracing.traceparent())
             with bound_contextvars(**({} if trace_id is None else {"trace_id": trace_id})):
