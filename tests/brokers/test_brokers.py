@@ -75,7 +75,7 @@ def test_the_locks_are_in_redis(shop: ShopAtSite) -> None:
 
 @everywhere
 def test_a_busy_toolset_is_tried_again_and_slows_no_other(shop: ShopAtSite) -> None:
-    """More requests than the worker may have at once: those whose time has not come must not occupy it."""
+    """With more requests of the busy toolset than the worker may have at once."""
     other = shop.billing.project.toolset("refunds")
     with shop.worker("worker", children=2) as worker:
         worker.wait_until_ready()
