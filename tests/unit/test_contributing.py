@@ -34,6 +34,20 @@ def test_make_targets_that_are_named_exist() -> None:
     assert {"unit", "check", "test"} <= called <= make_targets()
 
 
-@pytest.mark.parametrize("checklist", ["component", "captured column", "kind of request", "command", "migration"])
+@pytest.mark.parametrize(
+    "checklist",
+    [
+        "component",
+        "captured column",
+        "kind of request",
+        "command",
+        "migration",
+        "setting",
+        "chore",
+        "type of event",
+        "metric",
+        "check of the doctor",
+    ],
+)
 def test_there_is_a_checklist(checklist: str) -> None:
     assert f"\n## Adding a {checklist}\n" in read("CONTRIBUTING.md")

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from release_worker.domain.limits import DEFAULTS
+
 Role = Literal["worker", "beat"]
 # A worker consumes, or waits for its broker; a beat has published.
 State = Literal["consuming", "waiting", "publishing"]
@@ -36,6 +38,11 @@ class Sign:
     def age(self) -> float:
         """Seconds since it was given; below zero if the host was started anew since."""
         return time.monotonic() - self.at
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether a process that works could have given this as its last one."""
+        return 0 <= self.age <= DEFAULTS.sign_lapse
 
 
 class SignFile:

@@ -3,12 +3,12 @@
 Importing is most of its work: each check imports what it needs, and none the Celery app.
 """
 
-import queue
+import logging
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, assert_never
 
 import typer
@@ -21,6 +21,9 @@ from release_worker.errors import ReleaseWorkerError
 if TYPE_CHECKING:
     from release_worker.broker.signs import Role, Sign
     from release_worker.settings import Settings
+
+# The library's own logger: structlog would take a third of a probe's time.
+logger = logging.getLogger(__name__)
 
 LONGEST = 4.0  # seconds; a server that does not answer has failed
 
@@ -85,37 +88,27 @@ def healthcheck(
 
 
 def _findings(checks: Sequence[Check], timeout: float) -> Mapping[Check, Finding]:
-    """All at once: they take as long as the slowest, and no longer than the timeout, wherever one hangs."""
+    from release_worker.doctor.all_at_once import all_at_once
     from release_worker.settings import read_settings
 
     try:
         probe = Probe(read_settings(), timeout)
     except ReleaseWorkerError as error:
         return {check: Finding(False, one_line(error.message)) for check in checks}
-    done: queue.SimpleQueue[tuple[Check, Finding]] = queue.SimpleQueue()
-    for check in checks:
-        threading.Thread(target=_carry_out, args=(check, probe, done), daemon=True).start()
-    findings = {check: Finding(False, f"no answer within {timeout:g} s") for check in checks}
-    deadline = time.monotonic() + timeout
-    for _ in checks:
-        try:
-            check, finding = done.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            break
-        findings[check] = finding
-    return findings
+    late = Finding(False, f"no answer within {timeout:g} s")
+    return all_at_once(checks, partial(_carried_out, probe), late=late, within=timeout)
 
 
-def _carry_out(check: Check, probe: "Probe", done: "queue.SimpleQueue[tuple[Check, Finding]]") -> None:
-    finding = Finding(False, "unexpected failure, a defect; its traceback is on standard error")
+def _carried_out(probe: "Probe", check: Check) -> Finding:
     try:
-        finding = probe.find(check)
+        return probe.find(check)
     except ReleaseWorkerError as error:
-        finding = Finding(False, one_line(error.message))
+        return Finding(False, one_line(error.message))
     except OSError as error:
-        finding = Finding(False, one_line(str(error)))
-    finally:
-        done.put((check, finding))
+        return Finding(False, one_line(str(error)))
+    except Exception as error:  # a defect in one check must not hide what the others find
+        logger.exception("check_broke: %s", check)
+        return Finding(False, f"{type(error).__name__}, a defect; its traceback is on standard error")
 
 
 class Probe:
@@ -189,7 +182,7 @@ class Probe:
         signs = self._signs(role)
         if not signs:
             return Finding(False, f"no {role} of this host says that it works (in {self._settings.signs_directory})")
-        silent = ", ".join(sign.name for sign in signs if not 0 <= sign.age <= DEFAULTS.sign_lapse)
+        silent = ", ".join(sign.name for sign in signs if not sign.is_recent)
         if silent:
             return Finding(False, f"no sign of life from {silent} for {DEFAULTS.sign_lapse:g} s")
         return Finding(True, ", ".join(sign.name for sign in signs))

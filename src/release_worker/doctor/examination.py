@@ -1,12 +1,11 @@
 """All checks at once, each by itself: what is down, or does not answer, costs the others nothing."""
 
-import queue
-import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import structlog
 
+from release_worker.doctor.all_at_once import all_at_once
 from release_worker.doctor.checks import CHECKS
 from release_worker.doctor.deployment import Deployment
 from release_worker.doctor.finding import Check, Finding, Level, unknown, wrong
@@ -24,19 +23,8 @@ def examine(
     deployment: Deployment, *, within: float = LONGEST, checks: Sequence[Check] = CHECKS
 ) -> Mapping[Check, Sequence[Finding]]:
     """What each check found, in their order; no check takes longer than `within` seconds."""
-    done: queue.SimpleQueue[tuple[Check, Sequence[Finding]]] = queue.SimpleQueue()
-    for check in checks:
-        threading.Thread(target=lambda one: done.put((one, _look(one, deployment))), args=(check,), daemon=True).start()
     late = (wrong(f"no answer within {within:g} s", "Is the server reachable from here, or overloaded?"),)
-    found: dict[Check, Sequence[Finding]] = dict.fromkeys(checks, late)
-    deadline = time.monotonic() + within
-    for _ in checks:
-        try:
-            check, findings = done.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            break
-        found[check] = findings
-    return found
+    return all_at_once(checks, partial(_look, deployment), late=late, within=within)
 
 
 def fails(findings: Iterable[Finding]) -> bool:
@@ -44,7 +32,7 @@ def fails(findings: Iterable[Finding]) -> bool:
     return any(finding.level is Level.WRONG for finding in findings)
 
 
-def _look(check: Check, deployment: Deployment) -> Sequence[Finding]:
+def _look(deployment: Deployment, check: Check) -> Sequence[Finding]:
     try:
         return tuple(check.look(deployment))
     except NotConfigured as error:

@@ -73,14 +73,14 @@ def clocks(deployment: Deployment) -> Iterator[Finding]:
             return postgres_facts(connection).now.timestamp()
 
     yield _skew(deployment, "PostgreSQL", ahead(deployment.now, of_postgres))
-    for use, server in deployment.redis_servers().items():
-        if use == "broker":
+    redis = deployment.redis_servers().get("broker")
+    if redis is not None:
 
-            def of_redis() -> float:
-                facts = server_facts(server, deployment.settings.limits)  # noqa: B023
-                return facts.now if facts.now is not None else deployment.now()
+        def of_redis() -> float:
+            facts = server_facts(redis, deployment.settings.limits)
+            return facts.now if facts.now is not None else deployment.now()
 
-            yield _skew(deployment, "Redis", ahead(deployment.now, of_redis))
+        yield _skew(deployment, "Redis", ahead(deployment.now, of_redis))
 
 
 def _skew(deployment: Deployment, whose: str, seconds: float) -> Finding:

@@ -8,7 +8,7 @@ from release_worker.broker.signs import signs_in
 from release_worker.broker.stray import DEFAULT_QUEUE, stray_messages
 from release_worker.doctor.deployment import Deployment
 from release_worker.doctor.finding import Finding, ok, unknown, warning, wrong
-from release_worker.domain.limits import DEFAULTS, Limits
+from release_worker.domain.limits import Limits
 from release_worker.queries.health import stuck_requests
 from release_worker.queries.reading import reading
 
@@ -76,9 +76,7 @@ def beat(deployment: Deployment) -> Iterator[Finding]:
     limits = deployment.settings.limits
     with reading(deployment.database_url()) as connection:
         unswept = stuck_requests(connection, longer_than=_left_by_a_sweeper(limits), attempts=limits.attempts).overdue
-    alive = [
-        sign.name for sign in signs_in(deployment.settings.signs_directory, "beat") if sign.age < DEFAULTS.sign_lapse
-    ]
+    alive = [sign.name for sign in signs_in(deployment.settings.signs_directory, "beat") if sign.is_recent]
     if unswept:
         yield wrong(f"nobody sweeps: {unswept} requests are overdue", "Start beat: celery -A release_worker beat")
     elif alive:

@@ -23,7 +23,7 @@ logger = structlog.get_logger(__name__)
 def register_chores(app: Celery) -> None:
     """Give the app its chores. They send no events: Flower would show little else."""
     for name in CHORES:
-        app.task(_CHORES[name], name=name, bind=True, ignore_result=True, send_events=False)
+        app.task(CARRIED_OUT_BY[name], name=name, bind=True, ignore_result=True, send_events=False)
 
 
 def sweep(task: Task) -> None:
@@ -98,7 +98,7 @@ def watch_drift(task: Task) -> None:
         logger.warning("drift_not_known", toolset_id=str(toolset_id), reason=reason)
 
 
-_CHORES: Mapping[str, Callable[[Task], None]] = {
+CARRIED_OUT_BY: Mapping[str, Callable[[Task], None]] = {
     SWEEP: sweep,
     FOLD_MEASUREMENTS: fold_measurements,
     TICK: tick,

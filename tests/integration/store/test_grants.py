@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient, migrations
 from release_worker.errors import DatabaseUnavailable, IdempotencyConflict, InvalidRequest, RequestCancelled
+from release_worker.operations.deliver_events import deliver_events
+from release_worker.operations.forget_events import forget_events
 from release_worker.operations.sweep import sweep
 from release_worker.operations.tidy import TidyPolicy, tidy
 from release_worker.operations.watch_drift import watch_drift
@@ -23,6 +25,7 @@ from release_worker.store.tables import metadata
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import INVOICE, REFUND, a_full_toolset, active_deployment, edit_everything
 from tests.support.bundles import exported, keep
+from tests.support.events import AT_ONCE, happen, subscribed
 from tests.support.freezes import from_now
 from tests.support.ledger import ask, claim, end_leases, mailbox
 from tests.support.live_state import live_state
@@ -342,6 +345,16 @@ def test_a_worker_forgets_old_requests_and_watches_drift(users: Users) -> None:
     billing.delete()
     watch_drift(users.worker, built_in_components())
     assert number_of_rows(users.reader, "toolset_drift") == 0
+
+
+def test_a_worker_delivers_events_and_forgets_them(users: Users) -> None:
+    subscribed(users.worker)
+    happen(users.worker)
+    attempts = deliver_events(users.worker, lambda _receiver, _message: None, AT_ONCE)
+    assert [attempt.failed for attempt in attempts] == [None]
+    execute(users.owner, "UPDATE release_events SET created_at = now() - interval '9 days'")
+    assert forget_events(users.worker, timedelta(days=7)) == 1
+    assert number_of_rows(users.reader, "release_events") == 0
 
 
 def test_a_worker_sweeps_refuses_and_retries(users: Users) -> None:

@@ -1,10 +1,12 @@
-"""The tasks: one for each kind of request, from its fields and its docstring."""
+"""The tasks: one for each kind of request, from its fields and its docstring; and those that beat sends."""
 
 from typing import Any
 
-from release_worker.broker.routing import TASKS
+from release_worker.broker.routing import CHORES, TASKS
 from release_worker.domain.requests.kinds import KINDS
 from release_worker.domain.requests.request import Request
+from release_worker.settings import given_settings
+from release_worker.worker.chores import CARRIED_OUT_BY
 from tests.support.reference.markdown import code, document, paragraphs, table
 
 ABOUT = """
@@ -15,9 +17,24 @@ converted.
 Every task takes `organization`, a slug or an id: a toolset of another organization then counts as not there.
 """
 
+CHORES_ABOUT = """
+Chores take no arguments, and their queue is `maintenance`. Beat sends them: the last column has the seconds between
+two, if nothing else is set. A chore finds its work in PostgreSQL: it may come late, twice, or at the same time as
+itself.
+"""
+
 
 def page() -> str:
-    return document("Tasks", ABOUT, *(_task(kind) for kind in KINDS.values()))
+    limits = given_settings().limits
+    chores = ((code(name), CARRIED_OUT_BY[name].__doc__ or "", f"{getattr(limits, CHORES[name]):g}") for name in CHORES)
+    return document(
+        "Tasks",
+        ABOUT,
+        *(_task(kind) for kind in KINDS.values()),
+        "## Chores",
+        CHORES_ABOUT,
+        table("task", "what", "every", rows=chores),
+    )
 
 
 def _task(kind: type[Request]) -> str:
