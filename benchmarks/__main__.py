@@ -18,14 +18,14 @@ from benchmarks.latency import measure_latency
 from benchmarks.measurements import Measurements
 from benchmarks.prediction import measure_prediction
 from benchmarks.product import running_product
-from benchmarks.questions import answer_questions
+from benchmarks.questions import EXAMPLE, answer_questions
 from benchmarks.report import show, write_json
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.scaling import measure_scaling
 from benchmarks.stage import Stage, stage
 from benchmarks.throughput import measure_throughput
 
-PARTS = ("limit", "peers", "end_to_end", "growth", "callers", "scaling", "simulation")
+PARTS = ("limit", "peers", "end_to_end", "growth", "callers", "scaling", "simulation", "questions")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,9 +70,11 @@ def _measure(made: Stage, scale: Scale, parts: frozenset[str], measured: Measure
     if "scaling" in parts:
         _say("scaling")
         measure_scaling(made, scale, measured)
+    times = EXAMPLE
     if "simulation" in parts:
         _say("what the simulation predicts")
         times = measure_prediction(made, scale, measured)
+    if "questions" in parts:
         _say("what operators ask")
         answer_questions(times, scale, measured)
 

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,10 +23,6 @@ from release_worker.broker.publishing import message_again, publish
 from release_worker.store.engine import single_statement
 from release_worker.store.requests import get_request
 
-_LEADS = """
-    SELECT extract(epoch FROM started_at - created_at) FROM release_requests WHERE id = ANY (CAST(:ids AS text[]))
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -45,6 +41,7 @@ def calibrate(crews: dict[int, Crew], sample: Sample, measured: Measurements) ->
     rollback = _service_times(lone.drain(_all(numbers, "rollback")), "rollback", measured)
     release_drain = lone.drain(_all(numbers, "release"))
     release = _service_times(release_drain, "release", measured)
+    around = statistics.mean(release) - statistics.mean(_seconds(lone, "finished_at - started_at", release_drain.ids))
     look = statistics.median(_gaps(_again(lone, release_drain.ids)))
     lead = _lead(lone, sample.idle, measured)
     speeds = _speeds(crews, numbers, measured)
@@ -54,7 +51,8 @@ def calibrate(crews: dict[int, Crew], sample: Sample, measured: Measurements) ->
     measured.add("from a request to its work, while nothing else goes on", "ms", 1000 * lead)
     for place, speed in enumerate(speeds, start=1):
         measured.add(f"speed of each of {place} tasks beside the others", "times", speed)
-    return Times(release, rollback, look, lead, speeds)
+    measured.add("of a release's service time, what surrounds its work", "ms", 1000 * around)
+    return Times(release, rollback, look, lead, around, speeds)
 
 
 def prepare(crew: Crew, toolsets: int) -> None:
@@ -104,13 +102,14 @@ def _lead(crew: Crew, requests: int, measured: Measurements) -> float:
         ids.append(crew.ask((number, "release")))
         crew.product.results.wait(ids[-1:], within=TURN_SECONDS)
     measured.fail("idle requests", crew.product.results.failures(ids))
-    return statistics.median(_leads(crew, ids))
+    return statistics.median(_seconds(crew, "started_at - created_at", ids))
 
 
-def _leads(crew: Crew, ids: Sequence[str]) -> Iterator[float]:
+def _seconds(crew: Crew, interval: str, ids: Sequence[str]) -> list[float]:
+    """An interval in SQL, of each of these requests."""
+    query = f"SELECT extract(epoch FROM {interval}) FROM release_requests WHERE id = ANY (CAST(:ids AS text[]))"
     with crew.product.site.engine.connect() as connection:
-        for value in connection.execute(text(_LEADS), {"ids": list(ids)}).scalars():
-            yield float(value)
+        return [float(value) for value in connection.execute(text(query), {"ids": list(ids)}).scalars()]
 
 
 def _speeds(crews: dict[int, Crew], numbers: Sequence[int], measured: Measurements) -> list[float]:

@@ -93,12 +93,11 @@ def _replay(crew: Crew, trace: Sequence[Asked], toolsets: int, measured: Measure
 def _compare(real: Real, times: Times, children: int, measured: Measurements) -> None:
     """From service times that were measured before and after; and, to judge the queues alone, from those of the run
     itself."""
-    known = replace(times, speeds=[1.0] * children)
     ahead = [
         simulate([replace(asked, work=None) for asked in real.trace], times, slots(children), seed=seed)
         for seed in range(_SEEDS)
     ]
-    afterwards = [simulate(real.trace, known, slots(children))]
+    afterwards = [simulate(real.trace, times.of_crew(children), slots(children))]
     for word, histories in (("ahead", ahead), ("afterwards", afterwards)):
         for history in histories:
             measured.fail("simulation", history.faults())
@@ -119,5 +118,6 @@ def _together(found: Sequence[Times]) -> Times:
         rollback=[seconds for times in found for seconds in times.rollback],
         look=statistics.median(times.look for times in found),
         lead=statistics.median(times.lead for times in found),
+        around=statistics.median(times.around for times in found),
         speeds=[statistics.median(speeds) for speeds in zip(*(times.speeds for times in found), strict=True)],
     )

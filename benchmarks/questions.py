@@ -1,4 +1,5 @@
-"""What an operator asks, answered by the simulation for 10,000 toolsets with the service times of this run."""
+"""What an operator asks, answered by the simulation for 10,000 toolsets: with the service times of this run, or, if it
+measured none, with those of an example, always with the same answers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,9 +12,12 @@ from benchmarks.simulation.history import History, quantiles
 from benchmarks.simulation.times import Times
 from benchmarks.simulation.trace import Asked, Kind, Load, burst, together
 
+# Near the quickest that was measured for toolsets of 60 tools on a machine with neighbours.
+EXAMPLE = Times(release=(0.012, 0.013, 0.016, 0.02), rollback=(0.03, 0.04, 0.05), look=0.005, lead=0.012, around=0.007)
 RATES = (600, 1_800, 3_600, 7_200, 14_400, 28_800)  # requests a minute
 BOUNDS = (1.0, 0.1)  # seconds for p95
 _MOST_PROCESSES = 64
+_MOST_REQUESTS = 15_000  # of a simulation
 _ROLLBACKS = 0.1  # of all requests
 
 
@@ -28,17 +32,20 @@ def answer_questions(times: Times, scale: Scale, measured: Measurements) -> None
 
 def _how_many_processes(times: Times, scale: Scale, measured: Measurements) -> None:
     for rate in RATES:
-        trace = Load(scale.simulated_toolsets, rate / 60, scale.simulated_seconds).requests(seed=rate)
-        processes = int(rate / 60 * times.mean(_ROLLBACKS)) + 1  # fewer cannot keep up
+        seconds = min(scale.simulated_seconds, _MOST_REQUESTS / (rate / 60))
+        trace = Load(scale.simulated_toolsets, rate / 60, seconds).requests(seed=rate)
+        fewest = int(rate / 60 * times.mean(_ROLLBACKS)) + 1  # fewer cannot keep up
         for bound in BOUNDS:
-            history = simulate(trace, times, slots(processes))
-            while quantiles(history.waits("release"))[1] >= bound and processes < _MOST_PROCESSES:
-                processes += 1
-                history = simulate(trace, times, slots(processes))
             about = f"{rate:,} a minute, releases' p95 < {bound:g} s"
-            measured.add(f"{about}: processes", "", processes)
-            measured.add(f"{about}: in use", "%", 100 * rate / 60 * times.mean(_ROLLBACKS) / processes)
-            _add_waits(about, history, measured)
+            for processes in range(fewest, 2 * fewest + 2):
+                history = simulate(trace, times, slots(processes))
+                if quantiles(history.waits("release"))[1] < bound:
+                    measured.add(f"{about}: processes", "", processes)
+                    measured.add(f"{about}: in use", "%", 100 * rate / 60 * times.mean(_ROLLBACKS) / processes)
+                    _add_waits(about, history, measured)
+                    break
+            else:  # the most popular toolset alone is more than one process can do
+                measured.give_up(f"{about}: processes", "")
 
 
 def _a_hot_toolset(times: Times, scale: Scale, measured: Measurements) -> None:

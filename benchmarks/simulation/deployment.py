@@ -63,7 +63,7 @@ class _Deployment:
 
     def _work_of(self, asked: Asked) -> float:
         if asked.work is not None:
-            return asked.work
+            return asked.work + max(0.0, self._times.around - self._times.look)
         samples = self._times.rollback if asked.kind == "rollback" else self._times.release
         return max(0.0, self._draw.choice(samples) - self._times.look)
 

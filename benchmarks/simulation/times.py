@@ -2,13 +2,14 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
     """`release`, `rollback`: for how long a task of a lone worker of one process occupies it, each measured once;
     `look`: the same of a task whose request is done already;
+    `around`: the part of a release's task in which its request is not at work yet, or no longer;
     `lead`: from a request to the beginning of its work while nothing else goes on;
     `speeds`: how fast each of 1, 2, 3, … tasks at work goes, compared with one that is alone. If more are at work than
     there are speeds, all together do as much as the last of these."""
@@ -17,6 +18,7 @@ class Times:
     rollback: Sequence[float]
     look: float
     lead: float
+    around: float = 0.0
     speeds: Sequence[float] = (1.0,)
 
     def speed(self, at_work: int) -> float:
@@ -38,3 +40,9 @@ class Times:
     def mean(self, rollbacks: float) -> float:
         """Of all tasks, if rollbacks have this share."""
         return (1 - rollbacks) * statistics.mean(self.release) + rollbacks * statistics.mean(self.rollback)
+
+    def of_crew(self, processes: int) -> "Times":
+        """With what surrounds the work of a request as it is beside so many processes: for requests whose work is known
+        as it was beside them."""
+        speed = self.speed(processes)
+        return replace(self, look=self.look / speed, around=self.around / speed, speeds=[1.0] * processes)
