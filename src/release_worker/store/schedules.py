@@ -35,11 +35,15 @@ _AT = "coalesce(CAST(:at AS timestamptz), clock_timestamp())"
 
 
 def due_schedules(connection: Connection, *, at: datetime | None, limit: int) -> list[UUID]:
-    """The ids of schedules whose instant has come, the longest due first; nothing of what they hold is read."""
+    """The ids of schedules whose instant has come, the longest due; nothing of what they hold is read. Rollbacks come
+    last: they are planned first, and that may take a while."""
     query = f"""
-        SELECT s.id FROM release_schedules s, (SELECT {_AT} AS now) AS clock
-        WHERE {_DUE.format(at="clock.now")}
-        ORDER BY least(s.next_fire_at, s.held_until), s.id LIMIT :limit
+        WITH due AS (
+            SELECT s.id, s.kind = 'rollback' AS planned, least(s.next_fire_at, s.held_until) AS since
+            FROM release_schedules s, (SELECT {_AT} AS now) AS clock
+            WHERE {_DUE.format(at="clock.now")}
+            ORDER BY since, s.id LIMIT :limit)
+        SELECT id FROM due ORDER BY planned, since, id
     """
     return list(connection.execute(parsed(query), {"at": at, "limit": limit}).scalars())
 

@@ -56,6 +56,8 @@ def tick(task: Task) -> None:
             logger.warning("schedule_frozen", projects=fired.frozen, **about)
         if fired.missed:
             logger.warning("schedule_missed", **about)
+    for schedule_id, reason in ticked.unplanned.items():
+        logger.warning("scheduled_rollback_not_planned", schedule_id=str(schedule_id), reason=reason)
     for stopped in ticked.suspended:
         logger.warning(
             "schedule_suspended", schedule_id=str(stopped.schedule_id), schedule=stopped.name, reason=stopped.reason

@@ -14,19 +14,28 @@ from sqlalchemy import Engine, exc
 from release_worker.domain.events import Event
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.schedules.made import ScheduledRequest
+from release_worker.domain.schedules.schedule import Schedule
 from release_worker.domain.text import printable
-from release_worker.errors import BrokerUnavailable, PermanentError, VersionConflict
+from release_worker.errors import (
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    OperationTimeout,
+    PermanentError,
+    VersionConflict,
+)
 from release_worker.operations.schedules.fire import Fired, fire
 from release_worker.operations.schedules.validity import check_rollback
 from release_worker.state.registry import Registry
+from release_worker.store.conflicts import without_values
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.events import add_event
 from release_worker.store.schedules import due_schedules, schedule_of_id, suspend, take_due
 
 Publish = Callable[[ScheduledRequest], None]
 
-# What a row that somebody wrote with SQL may raise, beyond what is checked: it is that schedule's trouble alone.
-_BROKEN = (exc.DataError, exc.IntegrityError, ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
+# What a row that somebody wrote with SQL may raise, beyond what is checked, and what PostgreSQL refuses of its
+# requests: it is that schedule's trouble alone.
+_BROKEN = (exc.DBAPIError, ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
 LONGEST_REASON = 500
 
 
@@ -51,11 +60,13 @@ class Suspension:
 
 @dataclass(slots=True)
 class Ticked:
-    """What a tick did. `busy`: ids of schedules whose rows somebody else held or changed: the next tick's."""
+    """What a tick did. `busy`: ids of schedules whose rows somebody else held or changed, or that took too long: the
+    next tick's. `unplanned`: why rollbacks could not be planned; they are fired all the same."""
 
     fired: list[Fired] = field(default_factory=list)
     suspended: list[Suspension] = field(default_factory=list)
     busy: list[UUID] = field(default_factory=list)
+    unplanned: dict[UUID, str] = field(default_factory=dict)
     published: int = 0
     unpublished: int = 0
 
@@ -69,8 +80,8 @@ def tick(engine: Engine, registry: Registry, publish: Publish, policy: TickPolic
         due = due_schedules(connection, at=policy.at, limit=policy.limit)
     for schedule_id in due:
         try:
-            fired = _fired(engine, registry, schedule_id, policy)
-        except VersionConflict:
+            fired = _fired(engine, registry, schedule_id, policy, ticked)
+        except (VersionConflict, OperationTimeout):
             ticked.busy.append(schedule_id)
         except (PermanentError, *_BROKEN) as error:
             ticked.suspended += _suspended(engine, schedule_id, error, policy)
@@ -81,19 +92,32 @@ def tick(engine: Engine, registry: Registry, publish: Publish, policy: TickPolic
     return ticked
 
 
-def _fired(engine: Engine, registry: Registry, schedule_id: UUID, policy: TickPolicy) -> Fired | None:
+def _fired(engine: Engine, registry: Registry, schedule_id: UUID, policy: TickPolicy, ticked: Ticked) -> Fired | None:
     """What became of a schedule; None if it is no longer due, or another tick's."""
     with ledger_transaction(engine) as connection:
         seen = schedule_of_id(connection, schedule_id)
     if seen is None:
         return None
-    check_rollback(engine, registry, seen)
+    _check(engine, registry, seen, ticked)
     with ledger_transaction(engine) as connection:
         taken = take_due(connection, schedule_id, at=policy.at)
         if taken is None or taken[0] != seen:  # what was checked is what is fired
             return None
         schedule, now = taken
         return fire(connection, schedule, now, timedelta(seconds=policy.on_time))
+
+
+def _check(engine: Engine, registry: Registry, schedule: Schedule, ticked: Ticked) -> None:
+    """Raises what `check_rollback` does. What takes too long to plan, or breaks a plug-in, is fired all the same: its
+    request tells how it ends. A time limit of this process is no other: the rest of a tick is short, and if it were
+    raised, each tick would come no further than here."""
+    try:
+        check_rollback(engine, registry, schedule)
+    except (PermanentError, VersionConflict, DatabaseUnavailable):
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever a plug-in raises
+        shown = without_values(error)
+        ticked.unplanned[schedule.id] = printable(f"{type(shown).__name__}: {shown}", LONGEST_REASON)
 
 
 def _suspended(engine: Engine, schedule_id: UUID, error: Exception, policy: TickPolicy) -> list[Suspension]:
