@@ -17,14 +17,15 @@ from release_worker.store.statements import parsed
 
 def add_event(connection: Connection, event: Event) -> None:
     """Write an event down, to be delivered once this transaction has committed. A toolset's project and organization
-    are looked up."""
+    are looked up; of a toolset that is not the event's organization's, if that is said, nothing is told but the id."""
     insert = f"""
         INSERT INTO release_events (type, toolset_id, project_id, organization_id, data)
         SELECT :type, :toolset_id, coalesce(place.project_id, :project_id),
                coalesce(place.organization_id, :organization_id),
                jsonb_strip_nulls(jsonb_build_object('path', place.path)) || CAST(:data AS jsonb)
         FROM (SELECT) AS always LEFT JOIN (
-            SELECT t.project_id, t.organization_id, {PATH_OF} AS path FROM {OWNED} WHERE t.id = :toolset_id
+            SELECT t.project_id, t.organization_id, {PATH_OF} AS path FROM {OWNED}
+            WHERE t.id = :toolset_id AND coalesce(t.organization_id = CAST(:organization_id AS uuid), true)
         ) AS place ON true
     """
     parameters = {

@@ -9,10 +9,15 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
+from release_worker.errors import OperationTimeout
+from release_worker.operations.schedules.tick import TickPolicy, tick
+from release_worker.store.engine import ledger_transaction
+from release_worker.store.schedules import list_schedules
 from tests.support.events import events
 from tests.support.operations import release
+from tests.support.plug_ins import interrupted_by, raising
 from tests.support.records import insert_mark, tampering
-from tests.support.schedules import NOON, add, change, due_at, insert, keys, row, ticked
+from tests.support.schedules import NOON, add, change, due_at, insert, keys, row, ticked, unheard
 from tests.support.world import Toolset, World
 
 NOBODY = UUID(int=7)
@@ -66,6 +71,7 @@ def test_a_broken_row_is_suspended_and_the_others_fire(engine: Engine, billing: 
         {"next_fire_at": "infinity"},
         {"next_fire_at": "-infinity"},
         {"next_fire_at": "9999-12-31 23:59:59+00"},
+        {"created_at": "infinity"},
         {"cron": None},
         {"fire_at": NOON},
         {"misfire": "perhaps"},
@@ -127,7 +133,25 @@ def test_a_toolset_that_went_to_another_organization_does_not_take_its_schedule_
     theirs = World(engine).organization("globex").project("shop")
     billing.edit(project_id=theirs.id, organization_id=theirs.organization.id)
     ticked(engine)
-    assert row(engine, nightly).suspended_reason.startswith("ToolsetNotFound")
+    assert row(engine, nightly).suspended_reason == f"ToolsetNotFound: there is no toolset {billing.id}"
+
+
+def test_a_schedule_with_another_organizations_toolset_or_project_tells_neither_of_the_other(
+    engine: Engine, billing: Toolset
+) -> None:
+    ours = billing.project.organization
+    theirs = World(engine).organization("globex").project("shop")
+    toolset = theirs.toolset("unannounced")
+    of_toolset = insert(engine, billing, **CRON, name="toolset", toolset_id=toolset.id)
+    of_project = insert(engine, billing, **CRON, name="project", toolset_id=None, project_id=theirs.id)
+    with ledger_transaction(engine) as connection:
+        targets = {one.target for one in list_schedules(connection, organization=ours.slug)}
+    assert targets == {str(toolset.id), str(theirs.id)}
+    ticked(engine)
+    told = events(engine)
+    assert {UUID(one.data["schedule_id"]) for one in told} == {of_toolset, of_project}
+    assert {one.organization_id for one in told} == {ours.id}
+    assert "globex" not in str([one.data for one in told])
 
 
 def marked_bad(engine: Engine, billing: Toolset) -> None:
@@ -180,6 +204,41 @@ def test_a_planned_rollback_that_is_impossible_when_it_is_due_is_suspended(
     assert found.suspended_reason.startswith(f"{reason}: ")
     assert keys(engine) == []
     assert [one.type for one in events(engine)][-1] == "schedule.suspended"
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a defect"), OperationTimeout()], ids=lambda error: type(error).__name__
+)
+def test_a_rollback_that_cannot_be_planned_is_fired_all_the_same_and_holds_up_nobody(
+    engine: Engine, billing: Toolset, error: Exception
+) -> None:
+    release(engine, billing)
+    back = add(engine, billing, "back", kind="rollback", arguments={"release_number": 1})
+    nightly = add(engine, billing, "nightly")
+    due_at(engine, back, NOON - timedelta(seconds=1))
+    due_at(engine, nightly, NOON)
+    done = tick(engine, interrupted_by(raising(error)), unheard, TickPolicy(at=NOON))
+    assert [one.name for one in done.fired] == ["nightly", "back"], "what needs no plan comes first"
+    assert list(done.unplanned) == [back.id]
+    assert type(error).__name__ in done.unplanned[back.id]
+
+
+def test_what_an_own_trigger_refuses_holds_up_nobody(engine: Engine, billing: Toolset) -> None:
+    refuse = """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'no releases on a Friday' USING ERRCODE = 'P0001'; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON release_requests
+        FOR EACH ROW WHEN (NEW.kind = 'create_release') EXECUTE FUNCTION refuse()
+    """
+    with engine.begin() as connection:
+        connection.execute(text(refuse))
+    refused = add(engine, billing, "refused")
+    watch = add(engine, billing, "watch", kind="check_drift")
+    due_at(engine, refused, NOON - timedelta(seconds=1))
+    due_at(engine, watch, NOON)
+    done = ticked(engine)
+    assert [one.schedule_id for one in done.suspended] == [refused.id]
+    assert keys(engine) == [watch.key(NOON)]
 
 
 def test_a_planned_rollback_to_a_bad_release_is_done_if_that_is_allowed(engine: Engine, billing: Toolset) -> None:

@@ -47,7 +47,8 @@ CREATE TABLE release_schedules (
     CONSTRAINT release_schedules_created_by_check CHECK (char_length(created_by) BETWEEN 1 AND 200),
     CONSTRAINT release_schedules_times_check CHECK (
         fire_at {READABLE} AND next_fire_at {READABLE} AND last_fire_at {READABLE}
-        AND held_fire_at {READABLE} AND held_until {READABLE})
+        AND held_fire_at {READABLE} AND held_until {READABLE}
+        AND created_at {READABLE})
 )
 """
 

@@ -13,13 +13,14 @@ from release_worker.store.statements import parsed
 
 def target_of(row: str) -> str:
     """SQL: the path of what the row `row`, with the columns `organization_id`, `project_id` and `toolset_id`, is for;
-    the id of a toolset or a project that is gone."""
+    the id of a toolset or a project that is gone, or another organization's."""
     return f"""coalesce(
         CASE WHEN {row}.toolset_id IS NOT NULL THEN
-                 (SELECT {PATH_OF} FROM {OWNED} WHERE t.id = {row}.toolset_id)
+                 (SELECT {PATH_OF} FROM {OWNED}
+                  WHERE t.id = {row}.toolset_id AND t.organization_id = {row}.organization_id)
              WHEN {row}.project_id IS NOT NULL THEN
                  (SELECT o.slug || '/' || p.slug FROM projects p JOIN organizations o ON o.id = p.organization_id
-                  WHERE p.id = {row}.project_id)
+                  WHERE p.id = {row}.project_id AND o.id = {row}.organization_id)
              ELSE {slug_of(row)}
         END, CAST(coalesce({row}.toolset_id, {row}.project_id) AS text))"""
 

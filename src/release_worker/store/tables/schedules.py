@@ -26,7 +26,8 @@ _CHECKS = {
     "catch_up_seconds": "catch_up_seconds BETWEEN 0 AND 2592000",
     "created_by": "char_length(created_by) BETWEEN 1 AND 200",
     "times": f"fire_at {_READABLE} AND next_fire_at {_READABLE} AND last_fire_at {_READABLE}"
-    f" AND held_fire_at {_READABLE} AND held_until {_READABLE}",
+    f" AND held_fire_at {_READABLE} AND held_until {_READABLE}"
+    f" AND created_at {_READABLE}",
 }
 
 release_schedules = Table(
