@@ -60,6 +60,36 @@ def test_beats_schedule_routes_and_transport_options_of_a_deployment_are_added_t
     assert router.query_router(router.routes[1], "release_worker.rollback", (), {}, {}, None)["queue"] == "rollbacks"
 
 
+ROUTES = {
+    "a router": "{router}",
+    "a map": "{{'theirs.*': {{'queue': 'maintenance'}}}}",
+    "several": "[{router}, {{'others.*': {{'queue': 'releases'}}}}]",
+    "a tuple with a map": "({{'theirs.*': {{'queue': 'maintenance'}}}},)",
+    "pairs": "([('theirs.*', {{'queue': 'maintenance'}})],)",
+}
+
+
+@pytest.mark.parametrize("form", ROUTES)
+def test_routes_may_have_any_form_that_celery_takes(celeryconfig: Path, form: str) -> None:
+    router = "lambda name, *_, **__: {'queue': 'maintenance'} if name.startswith('theirs') else None"
+    celeryconfig.write_text(f"task_routes = {ROUTES[form].format(router=router)}\n")
+
+    made = make_app()
+
+    found = {name: made.amqp.router.route({}, name)["queue"].name for name in ("theirs.one", "release_worker.rollback")}
+    assert found == {"theirs.one": "maintenance", "release_worker.rollback": "rollbacks"}
+
+
+def test_a_setting_that_is_none_takes_nothing_away(celeryconfig: Path) -> None:
+    celeryconfig.write_text("beat_schedule = task_routes = broker_transport_options = None\n")
+
+    made = make_app()
+
+    assert "sweep" in made.conf.beat_schedule
+    assert made.conf.broker_transport_options["visibility_timeout"] == 300
+    assert made.amqp.router.route({}, "release_worker.rollback")["queue"].name == "rollbacks"
+
+
 def test_an_entry_of_ours_can_be_changed_by_its_name(celeryconfig: Path) -> None:
     celeryconfig.write_text(f"beat_schedule = {{'sweep': {{'task': '{SWEEP}', 'schedule': 11.0}}}}\n")
 

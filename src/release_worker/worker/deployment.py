@@ -16,12 +16,17 @@ _ADDED_TO = ("beat_schedule", "broker_transport_options")
 
 def on_top_of(ours: Mapping[str, Any]) -> dict[str, Any]:
     """Our settings with the deployment's on top. Beat's entries, routes and transport options are added to ours; of one
-    name, the deployment's count. Raises what the module raises."""
+    name, the deployment's count. A setting that is None counts as not there. Raises what the module raises."""
     theirs = _settings_of_deployment()
     merged: dict[str, Any] = {name: {**ours[name], **theirs[name]} for name in _ADDED_TO if name in theirs}
     if "task_routes" in theirs:
-        merged["task_routes"] = [theirs["task_routes"], ours["task_routes"]]
+        merged["task_routes"] = [*_routers(theirs["task_routes"]), ours["task_routes"]]
     return {**ours, **theirs, **merged}
+
+
+def _routers(routes: Any) -> list[Any]:
+    """One router or several, as Celery takes them."""
+    return list(routes) if isinstance(routes, (list, tuple)) else [routes]
 
 
 def _settings_of_deployment() -> dict[str, Any]:
@@ -33,5 +38,7 @@ def _settings_of_deployment() -> dict[str, Any]:
     return {
         name: value
         for name, value in vars(module).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and not (value is None and name in (*_ADDED_TO, "task_routes"))
     }
