@@ -2,11 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 _ASCII = re.compile(r"[!-~]+")
 _NAT64 = IPv6Network("64:ff9b::/96")
+# The only part of IPv6 that is public; Python's list of exceptions lacks fec0::/10, sites' own addresses of the past.
+_PUBLIC_IPV6 = IPv6Network("2000::/3")
+# For protocols, relays and documentation: in some clouds or in some versions of Python they are somebody's own.
+_NOBODYS = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
 LONGEST_URL = 2000
 
 
@@ -79,6 +83,8 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
             return _is_public(address.ipv4_mapped)
         if address in _NAT64:
             return _is_public(IPv4Address(int(address) & 0xFFFF_FFFF))
-        if address.sixtofour is not None or address.teredo is not None:
+        if address.sixtofour is not None or address.teredo is not None or address not in _PUBLIC_IPV6:
             return False
+    if any(address in network for network in _NOBODYS):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)

@@ -6,6 +6,7 @@ fired the first time only. Expressions whose minute or hour begins with `*`, and
 time: what falls into the gap is left out, and what lies in the hour that comes twice is fired both times.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from release_worker.errors import InvalidRequest
 
 LONGEST_CRON = 200
 LAST_YEAR = 8999
-# In zoneinfo's directory on many machines, and different on each.
-_OF_THE_MACHINE = ("localtime", "posixrules")
+# In zoneinfo's directory on many machines, and different on each, or not there at all.
+_OF_THE_MACHINE = re.compile(r"localtime|posixrules|(posix|right)/.*")
 
 # How far back the latest instant is looked for first, and how much farther each time: an expression that fires each
 # second does not cost a look at each second of a month.
@@ -89,7 +90,7 @@ def zone_named(name: str) -> ZoneInfo:
     """The time zone of this IANA name. Raises InvalidRequest if there is none."""
     with suppress(ZoneInfoNotFoundError, ValueError, OSError):
         zone = ZoneInfo(name)
-        if name not in _OF_THE_MACHINE:
+        if not _OF_THE_MACHINE.fullmatch(name):
             return zone
     raise _invalid("timezone", f"{name[:100]!r} is no IANA time zone, such as Europe/Berlin")
 
