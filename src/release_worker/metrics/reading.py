@@ -2,6 +2,7 @@
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -56,7 +57,8 @@ class SharedReading:
             except ReleaseWorkerError as error:
                 found: Figures | ReleaseWorkerError = error
             except BaseException:
-                logger.exception("metrics_broke")
+                # As text: outside of a worker, structlog shows the values of variables too, and with them passwords.
+                logger.exception("metrics_broke", exc_info=False, exception=traceback.format_exc())
                 found = ReleaseWorkerError("an unexpected failure, a defect")
             else:
                 found = figures

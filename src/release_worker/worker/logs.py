@@ -24,7 +24,7 @@ def configure_logs(level: int | str | None = None) -> None:
     renderer: structlog.types.Processor = structlog.processors.JSONRenderer()
     if sys.stderr.isatty():
         shared.pop()
-        renderer = structlog.dev.ConsoleRenderer()
+        renderer = console()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -44,6 +44,11 @@ def configure_logs(level: int | str | None = None) -> None:
     # It logs each result, with the values that a rollback changed. The executor logs how requests end.
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     logging.getLogger(consumer.__name__).addFilter(_without_bodies)
+
+
+def console() -> structlog.types.Processor:
+    """Tracebacks are plain: structlog's own show the values of variables, and with them passwords and payloads."""
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 def _without_bodies(record: logging.LogRecord) -> bool:

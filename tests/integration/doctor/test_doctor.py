@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import structlog
 from redis import Redis
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
@@ -420,3 +421,18 @@ def test_a_check_that_breaks_hides_nothing_else(patient: Patient) -> None:
     found = examine(patient.deployment, checks=checks, within=LONG)
     assert [[one.level for one in findings] for findings in found.values()] == [[Level.UNKNOWN], [Level.OK]]
     assert not fails(one for findings in found.values() for one in findings)
+
+
+def test_a_check_that_breaks_shows_where_and_no_value_of_a_variable(
+    patient: Patient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(_deployment: Deployment) -> Sequence[Finding]:
+        password = "hunter2".upper()
+        raise RuntimeError(len(password))
+
+    structlog.reset_defaults()
+    examine(patient.deployment, checks=[Check("broken", "software", breaks)])
+
+    shown = capsys.readouterr().out
+    assert "in breaks" in shown
+    assert "HUNTER2" not in shown
