@@ -1,9 +1,27 @@
-"""`release-worker doctor`, as an operator and a script run it."""
+"""`release-worker doctor`, as an operator and a script run it. Its deployment is of its own: what other tests leave
+queued on purpose is wrong with a deployment."""
+
+from collections.abc import Iterator
+
+import pytest
 
 from release_worker.doctor.checks import CHECKS
 from release_worker.embedded.python_process import PythonProcess
 from tests.support.command_line import CommandLine
-from tests.support.workers import Service
+from tests.support.servers import Servers
+from tests.support.workers import Service, running_worker, service
+
+
+@pytest.fixture(scope="module")
+def served(servers: Servers) -> Iterator[Service]:
+    with service(servers, broker_database=14) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def worker(served: Service) -> Iterator[PythonProcess]:
+    with running_worker(served, "--hostname", "doctor@%h") as started:
+        yield started
 
 
 def test_it_says_one_line_for_each_finding_in_groups(run: CommandLine) -> None:

@@ -9,13 +9,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine
 
 from release_worker.embedded.process import eventually
 from release_worker.embedded.python_process import PythonProcess
 from release_worker.errors import InvalidRequest, ReleaseNotFound, ReleaseWorkerError, ToolsetNotFound
 from tests.support.ledger import ledger, record
-from tests.support.records import releases_of, whole_database
+from tests.support.records import all_but_requests, releases_of
 from tests.support.workers import LONG, Service, answer
 from tests.support.world import Toolset
 
@@ -58,10 +57,6 @@ def send(served: Service, kind: str, args: Any, kwargs: Any, **options: Any) -> 
     with served.stranger() as app:
         queue = queues.get(kind, "maintenance")
         return app.send_task(f"release_worker.{kind}", args=args, kwargs=kwargs, queue=queue, **options)
-
-
-def all_but_requests(engine: Engine) -> Any:
-    return {table: rows for table, rows in whole_database(engine).items() if table != "release_requests"}
 
 
 def refused_with(served: Service, error: type[ReleaseWorkerError], sent: Any) -> ReleaseWorkerError:

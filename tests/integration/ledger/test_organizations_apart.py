@@ -1,7 +1,6 @@
 """A caller that names its organization reaches nothing of another's: by no id, no path, no key."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine
@@ -19,11 +18,8 @@ from tests.support.kinds import CARRIED_OUT
 from tests.support.ledger import ask, ledger, mailbox, record
 from tests.support.operations import release
 from tests.support.readiness import ready_for
-from tests.support.records import releases_of, whole_database
+from tests.support.records import all_but_requests, releases_of, whole_database
 from tests.support.world import Toolset
-
-# Where the end of a request is written down.
-ENDS = ("release_requests", "release_events")
 
 
 @pytest.fixture
@@ -50,10 +46,6 @@ def impostor(engine: Engine, acme: Toolset) -> Toolset:
     toolset = a_full_toolset(engine, organization=str(acme.project.organization.id))
     release(engine, toolset)
     return toolset
-
-
-def all_but_requests(engine: Engine) -> dict[str, Any]:
-    return {table: rows for table, rows in whole_database(engine).items() if table not in ENDS}
 
 
 @pytest.mark.parametrize("kind", CARRIED_OUT)

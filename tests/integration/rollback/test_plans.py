@@ -17,11 +17,8 @@ from release_worker.errors import (
 from tests.support.billing import INVOICE, REFUND, a_full_toolset, active_deployment, edit_everything
 from tests.support.ledger import ask, mailbox
 from tests.support.live_state import live_state
-from tests.support.records import current_number, releases_of, rollbacks_of, whole_database
+from tests.support.records import all_but_requests, current_number, releases_of, rollbacks_of
 from tests.support.world import Toolset
-
-# Where the end of a request is written down.
-ENDS = ("release_requests", "release_events")
 
 
 @pytest.fixture
@@ -35,10 +32,6 @@ def billing(engine: Engine) -> Toolset:
 def work(engine: Engine, toolset: Toolset, kind: str, **fields: Any) -> RequestRecord:
     """What the ledger says of a request that a worker has done."""
     return mailbox(engine).work_until_done(ask(engine, toolset, kind, **fields))
-
-
-def all_but_requests(engine: Engine) -> dict[str, Any]:
-    return {table: rows for table, rows in whole_database(engine).items() if table not in ENDS}
 
 
 def plan(engine: Engine, toolset: Toolset, **fields: Any) -> dict[str, Any]:
