@@ -57,7 +57,13 @@ def test_what_a_plug_in_imports_is_there_and_stays() -> None:
         "members",
         "once",
     }
-    assert set(testing.__all__) == {"Edit", "Owner", "exercise_component"}
+    assert {"Edit", "Owner", "exercise_component"} <= set(testing.__all__)
+
+
+def test_what_the_tests_of_apps_import_is_there_and_stays() -> None:
+    assert {"FakeReleaseClient", "FakeRequest"} <= set(testing.__all__)
+    for name in testing.__all__:
+        assert getattr(testing, name) is not None
     for module in (components, testing):
         for name in module.__all__:
             assert getattr(module, name) is not None

@@ -1,9 +1,29 @@
-"""What plug-ins are tested with, in any test framework.
+"""What apps and plug-ins are tested with, in any test framework.
 
-from release_worker.testing import exercise_component
+from release_worker.testing import FakeReleaseClient, exercise_component
 """
 
-from release_worker.testing.conformance import exercise_component
-from release_worker.testing.estate import Edit, Owner
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Edit", "Owner", "exercise_component"]
+if TYPE_CHECKING:
+    from release_worker.testing.conformance import exercise_component
+    from release_worker.testing.estate import Edit, Owner
+    from release_worker.testing.fake_client import FakeReleaseClient, FakeRequest
+
+__all__ = ["Edit", "FakeReleaseClient", "FakeRequest", "Owner", "exercise_component"]
+
+_HOMES = {
+    "Edit": "release_worker.testing.estate",
+    "FakeReleaseClient": "release_worker.testing.fake_client",
+    "FakeRequest": "release_worker.testing.fake_client",
+    "Owner": "release_worker.testing.estate",
+    "exercise_component": "release_worker.testing.conformance",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when it is used: the fake client needs no database's driver, and the conformance suite no broker's.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,150 @@
+"""A client for the tests of apps: it needs no server, and answers at once as a worker would."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from uuid_utils import uuid7
+
+from release_worker.client.asking import Handle
+from release_worker.client.release_client import ReleaseClient
+from release_worker.domain.requests.kinds import KINDS, validate_request
+from release_worker.domain.requests.request import Request, Result
+from release_worker.errors import (
+    IdempotencyConflict,
+    InvalidRequest,
+    NotConfigured,
+    ReleaseWorkerError,
+    RequestNotFound,
+    ToolsetNotFound,
+)
+from release_worker.testing.fake_answers import FakeToolsets
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+Answer = Mapping[str, Any] | ReleaseWorkerError
+
+
+@dataclass(frozen=True, slots=True)
+class FakeRequest:
+    """A request that the app has made: `request` has its fields, such as `request.toolset` and `request.notes`."""
+
+    id: str
+    request: Request
+
+    @property
+    def kind(self) -> str:
+        """What was asked for, such as `rollback`."""
+        return self.request.kind
+
+
+class FakeReleaseClient(ReleaseClient):
+    """Has the methods of `ReleaseClient` that ask, and keeps what was asked in `requests`, in its order.
+
+    Each request succeeds at once: releases are numbered 1, 2, 3, … for each toolset, and each rollback ends where it
+    was to. `will_return` and `will_raise` say what is to come of the requests of a kind instead. Arguments are checked
+    as the real client checks them, and idempotency keys mean what they mean in the ledger. With `session=`, a request
+    counts once that session has committed. With `toolsets`, their names, all others are not there.
+
+    What needs a database (`release_all`, `wait`, `retry`, `cancel`, `editing`, bundles) raises NotConfigured.
+    """
+
+    def __init__(self, *, toolsets: set[str] | None = None) -> None:
+        """Opens nothing and reads no environment."""
+        super().__init__(broker_url="memory://")
+        self.requests: list[FakeRequest] = []
+        self._known = toolsets
+        self._toolsets = FakeToolsets()
+        self._set: dict[tuple[str, str | None], Answer] = {}
+        self._ended: dict[str, Answer] = {}
+        self._by_key: dict[tuple[str, str], FakeRequest] = {}
+
+    def will_return(self, kind: str, *, toolset: str | None = None, **fields: Any) -> None:
+        """From now on, requests of this kind (for this toolset) have these fields in their results. Raises
+        InvalidRequest if there is no such kind, and ValueError for a field that its result does not have."""
+        unknown = fields.keys() - _kind(kind).result.names().values()
+        if unknown:
+            raise ValueError(f"the result of {kind} has no field {', '.join(sorted(unknown))}")
+        self._set[kind, toolset] = fields
+
+    def will_raise(self, kind: str, error: ReleaseWorkerError, *, toolset: str | None = None) -> None:
+        """From now on, requests of this kind (for this toolset) fail with this error. Raises InvalidRequest if there is
+        no such kind."""
+        self._set[_kind(kind).kind, toolset] = error
+
+    def asked(self, kind: str) -> list[Request]:
+        """The requests of one kind, in their order."""
+        return [one.request for one in self.requests if one.kind == kind]
+
+    def handle(self, request_id: str, kind: str | None = None, *, organization: str | None = None) -> Handle:
+        """As that of the real client; of the requests that this client was asked."""
+        found = next((one for one in self.requests if one.id == request_id), None)
+        if found is None:
+            raise RequestNotFound(request_id=request_id)
+        return Handle(self._wait, found.id, found.kind, published=True)
+
+    def _submit(self, kind: str, fields: Mapping[str, Any], session: "Session | None") -> Handle:
+        request = validate_request(kind, fields)
+        if self._known is not None and request.toolset not in self._known:
+            raise ToolsetNotFound(toolset=request.toolset)
+        earlier = self._earlier(request)
+        if earlier is not None:
+            return self.handle(earlier.id)
+        made = FakeRequest(str(uuid7()), request)
+        handle = Handle(self._wait, made.id, kind)
+
+        def accept() -> None:
+            self._accept(made)
+            handle.published = True
+
+        _now_or_after_commit(session, accept)
+        return handle
+
+    def _earlier(self, request: Request) -> FakeRequest | None:
+        key = request.idempotency_key
+        earlier = None if key is None else self._by_key.get((request.toolset, key))
+        if earlier is not None and (differing := earlier.request.differing(request)):
+            raise IdempotencyConflict(idempotency_key=key, request_id=earlier.id, differing=differing)
+        return earlier
+
+    def _accept(self, made: FakeRequest) -> None:
+        request = made.request
+        self.requests.append(made)
+        if request.idempotency_key is not None:
+            self._by_key[request.toolset, request.idempotency_key] = made
+        said = self._set.get((request.kind, request.toolset), self._set.get((request.kind, None), {}))
+        self._ended[made.id] = (
+            said if isinstance(said, ReleaseWorkerError) else {**self._toolsets.answer(request), **said}
+        )
+
+    def _wait(self, request_id: str, kind: str, timeout: float | None, **_: object) -> Result:
+        ended = self._ended.get(request_id)
+        if ended is None:
+            problem = "commit the transaction that made this request first"
+            raise InvalidRequest(problem, problems=[{"field": "session", "problem": problem}])
+        if isinstance(ended, ReleaseWorkerError):
+            raise ended
+        return KINDS[kind].result.model_validate(ended)
+
+    def _engine(self) -> "Engine":
+        raise NotConfigured("a fake client has no database", setting="RELEASE_WORKER_DATABASE_URL")
+
+
+def _kind(kind: str) -> type[Request]:
+    if kind not in KINDS:
+        raise InvalidRequest(
+            f"there is no kind of request {kind!r}", problems=[{"field": "kind", "problem": "unknown"}]
+        )
+    return KINDS[kind]
+
+
+def _now_or_after_commit(session: "Session | None", accept: Callable[[], None]) -> None:
+    if session is None:
+        accept()
+        return
+    from release_worker.client.writing_down import after_commit, joined
+
+    joined(session)
+    after_commit(session, accept)

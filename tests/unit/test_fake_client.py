@@ -1,0 +1,123 @@
+"""`FakeReleaseClient`: what an app's own tests stand on."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+
+from release_worker import ReleaseClient
+from release_worker.domain.requests.kinds import KINDS
+from release_worker.errors import (
+    IdempotencyConflict,
+    InvalidRequest,
+    NotConfigured,
+    ReleaseNotFound,
+    RequestNotFound,
+    ToolsetNotFound,
+)
+from release_worker.testing import FakeReleaseClient
+from tests.support.kinds import VALID
+
+TOOLSET = "acme/payments/billing"
+
+
+def test_it_is_a_client_for_whoever_takes_one() -> None:
+    client: ReleaseClient = FakeReleaseClient()
+    assert client.create_release(TOOLSET, actor="ci").result(timeout=1).release_number == 1
+
+
+def test_releases_are_numbered_for_each_toolset_and_rollbacks_move_what_is_current() -> None:
+    client = FakeReleaseClient()
+    numbers = [client.create_release(name, actor="ci").result().release_number for name in (TOOLSET, TOOLSET, "a/b/c")]
+    assert numbers == [1, 2, 1]
+    done = client.rollback(TOOLSET, 1, actor="oncall").result()
+    assert (done.from_release_number, done.to_release_number, done.current_release_number) == (2, 1, 1)
+    assert client.status(TOOLSET).result().current_release_number == 1
+
+
+def test_it_keeps_what_was_asked_in_its_order() -> None:
+    client = FakeReleaseClient()
+    client.create_release(TOOLSET, actor="ci", notes="build 991")
+    client.rollback(TOOLSET, 1, actor="oncall")
+    assert [one.kind for one in client.requests] == ["create_release", "rollback"]
+    [asked] = client.asked("create_release")
+    assert asked.model_dump()["notes"] == "build 991"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_has_an_answer_that_is_one_of_its_results(kind: str) -> None:
+    client = FakeReleaseClient()
+    handle = client._submit(kind, {"toolset": TOOLSET, "actor": "ci", **VALID[kind]}, None)
+    assert type(handle.result()) is KINDS[kind].result
+
+
+def test_a_test_says_what_comes_of_requests_of_a_kind_or_of_one_toolset() -> None:
+    client = FakeReleaseClient()
+    client.will_return("create_release", release_number=41, created=False)
+    client.will_raise("create_release", ReleaseNotFound(toolset="a/b/c", release_number=3), toolset="a/b/c")
+    made = client.create_release(TOOLSET, actor="ci").result()
+    assert (made.release_number, made.created) == (41, False)
+    with pytest.raises(ReleaseNotFound):
+        client.create_release("a/b/c", actor="ci").result()
+
+
+def test_what_a_test_says_wrongly_is_refused() -> None:
+    client = FakeReleaseClient()
+    with pytest.raises(ValueError, match="releasenumber"):
+        client.will_return("create_release", releasenumber=41)
+    with pytest.raises(InvalidRequest):
+        client.will_raise("release", ReleaseNotFound())
+
+
+def test_keys_mean_what_they_mean_in_the_ledger() -> None:
+    client = FakeReleaseClient()
+    first = client.create_release(TOOLSET, actor="ci", idempotency_key="k")
+    again = client.create_release(TOOLSET, actor="ci", idempotency_key="k", notes=None)
+    assert (again.id, again.result().release_number, len(client.requests)) == (first.id, 1, 1)
+    assert client.create_release("a/b/c", actor="ci", idempotency_key="k").id != first.id
+    with pytest.raises(IdempotencyConflict) as raised:
+        client.create_release(TOOLSET, actor="ci", idempotency_key="k", notes="other")
+    assert raised.value.details == {"idempotency_key": "k", "request_id": first.id, "differing": ["notes"]}
+
+
+def test_what_is_wrong_with_a_request_is_said_as_the_real_client_says_it() -> None:
+    client = FakeReleaseClient(toolsets={TOOLSET})
+    with pytest.raises(InvalidRequest):
+        client.rollback("not a path", 1, actor="ci")
+    with pytest.raises(ToolsetNotFound):
+        client.create_release("a/b/c", actor="ci")
+    assert client.requests == []
+
+
+def test_a_handle_is_found_again_by_its_id_and_others_are_not_there() -> None:
+    client = FakeReleaseClient()
+    made = client.create_release(TOOLSET, actor="ci")
+    assert client.handle(made.id).result() == made.result()
+    with pytest.raises(RequestNotFound):
+        client.handle("other")
+
+
+@pytest.fixture
+def session() -> Any:
+    with Session(create_engine("sqlite://")) as session:
+        yield session
+
+
+def test_a_request_in_a_session_counts_once_it_has_committed(session: Session) -> None:
+    client = FakeReleaseClient()
+    undone = client.create_release(TOOLSET, actor="app", session=session)
+    session.rollback()
+    handle = client.create_release(TOOLSET, actor="app", session=session)
+    assert client.requests == []
+    for one in (undone, handle):
+        with pytest.raises(InvalidRequest, match="commit the transaction"):
+            one.result(timeout=1)
+    session.commit()
+    assert [one.id for one in client.requests] == [handle.id]
+    assert handle.result().release_number == 1
+
+
+def test_what_needs_a_database_says_so() -> None:
+    with pytest.raises(NotConfigured, match="a fake client has no database"):
+        FakeReleaseClient().release_all(organization="acme", actor="ci")
