@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from celery.result import AsyncResult
 
@@ -195,6 +196,14 @@ def test_a_request_whose_message_was_lost_is_found_by_the_sweep_and_done_under_i
         app.send_task("release_worker.sweep", queue="maintenance")
         assert client.handle(lost, "create_release").result(LONG).release_number == 1
     assert [row.request_id for row in releases_of(served.engine, billing)] == [lost]
+
+
+def test_a_request_of_plain_sql_is_done_without_a_sweep(served: Service, billing: Toolset) -> None:
+    with psycopg.connect(served.database_url.replace("+psycopg", "")) as caller:
+        row = caller.execute("SELECT release_worker_request('create_release', %s, 'psql')", [billing.path]).fetchone()
+    assert row is not None
+    with served.client() as client:
+        assert client.handle(row[0], "create_release").result(LONG).release_number == 1
 
 
 def test_the_log_says_how_requests_end_and_nothing_of_what_they_carry(

@@ -16,7 +16,10 @@ from tests.support.world import World
 SCHEMA = """
     SELECT 'column', table_name || '.' || column_name,
            concat_ws(' ', data_type, udt_name, is_nullable, column_default, is_identity, identity_generation)
-    FROM information_schema.columns WHERE table_schema = 'public'
+    FROM information_schema.columns JOIN pg_tables ON schemaname = table_schema AND tablename = table_name
+    WHERE table_schema = 'public'
+    UNION ALL
+    SELECT 'view', viewname, definition FROM pg_views WHERE schemaname = 'public'
     UNION ALL
     SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
     FROM pg_constraint WHERE connamespace = 'public'::regnamespace

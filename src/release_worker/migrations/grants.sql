@@ -1,12 +1,13 @@
 -- Least privilege for those who share the database: run as its owner, after `release-worker db upgrade`, and again after
--- each upgrade. Three roles that nobody logs in as; make your own users members of them:
+-- each upgrade. Roles that nobody logs in as; make your own users members of them:
 --     CREATE ROLE shop LOGIN PASSWORD '…' IN ROLE release_worker_app;
 
 DO $$
 DECLARE
     wanted text;
 BEGIN
-    FOREACH wanted IN ARRAY ARRAY['release_worker_app', 'release_worker_worker', 'release_worker_reader'] LOOP
+    FOREACH wanted IN ARRAY ARRAY[
+        'release_worker_app', 'release_worker_worker', 'release_worker_reader', 'release_worker_caller'] LOOP
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
         END IF;
@@ -83,3 +84,11 @@ GRANT INSERT, UPDATE ON release_totals TO release_worker_worker;
 -- Schedules are the apps'; the worker moves them along, and suspends what cannot fire.
 GRANT UPDATE (enabled, next_fire_at, last_fire_at, held_fire_at, held_until, suspended_reason)
 ON release_schedules TO release_worker_worker;
+
+-- Whoever may only ask: for toolsets of the organizations that release_callers lists for the user, who sees their requests and
+-- releases and nothing else. Apps ask in this way too, without the right to insert into the ledger.
+GRANT EXECUTE ON FUNCTION release_worker_request(text, text, text, jsonb, text)
+TO release_worker_app, release_worker_caller;
+GRANT EXECUTE ON FUNCTION release_worker_is_open(uuid) TO release_worker_caller;
+GRANT SELECT ON release_requests_of_caller, toolset_releases_of_caller TO release_worker_caller;
+GRANT SELECT ON release_callers TO release_worker_app, release_worker_worker, release_worker_reader;

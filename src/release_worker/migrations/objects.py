@@ -8,6 +8,8 @@ from release_worker.store.tables import metadata
 FUNCTIONS = (
     "release_worker_canonical",
     "release_worker_digest",
+    "release_worker_form",
+    "release_worker_is_open",
     "release_worker_measure_release",
     "release_worker_measure_request",
     "release_worker_not_too_deep",
@@ -16,6 +18,7 @@ FUNCTIONS = (
     "release_worker_refuse_change",
     "release_worker_refuse_depth",
     "release_worker_refuse_orphan",
+    "release_worker_request",
     "release_worker_uuid7",
     "release_worker_without_zeros",
 )

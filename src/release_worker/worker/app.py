@@ -23,6 +23,7 @@ from release_worker.errors import NotConfigured
 from release_worker.worker.chores import register_chores
 from release_worker.worker.config import defaults
 from release_worker.worker.deployment import on_top_of
+from release_worker.worker.door import Door
 from release_worker.worker.flower import show_what_is_asked
 from release_worker.worker.logs import configure_logs
 from release_worker.worker.metrics_port import MetricsPort
@@ -61,10 +62,12 @@ def _on_worker_setup(**_: Any) -> None:
 def _on_worker_ready(**_: Any) -> None:
     _readiness.keep_checking()
     _metrics_port.open()
+    _door.open()
 
 
 def _on_worker_shutting_down(**_: Any) -> None:
     _readiness.stop()
+    _door.close()
 
 
 def _on_worker_shutdown(**_: Any) -> None:
@@ -78,6 +81,7 @@ def _on_process_shutdown(**_: Any) -> None:
 app = make_app()
 _readiness = Readiness()
 _metrics_port = MetricsPort()
+_door = Door(app)
 setup_logging.connect(_on_setup_logging)
 import_modules.connect(show_what_is_asked)
 celeryd_after_setup.connect(_on_worker_setup)

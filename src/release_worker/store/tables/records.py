@@ -171,6 +171,15 @@ release_marks = Table(
 )
 
 # What is to be imported. The digest is the bundle's checksum.
+# Roles that are bound to organizations, and to which.
+release_callers = Table(
+    "release_callers",
+    metadata,
+    text_column("role_name"),
+    reference("organization_id", "organizations", cascade=True),
+    PrimaryKeyConstraint("role_name", "organization_id"),
+)
+
 release_bundles = Table(
     "release_bundles",
     metadata,

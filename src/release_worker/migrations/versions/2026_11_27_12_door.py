@@ -1,0 +1,206 @@
+"""A door in SQL: one function that asks for anything, in the caller's own transaction; and what its callers may read."""
+
+import json
+from typing import Any
+
+from alembic import op
+
+revision: str = "0023_door"
+down_revision: str | None = "0022_trace_context"
+
+# What a request of each kind holds: fields that must be given, the others with their defaults, and those of them that
+# came later than the kind. Those are left out of a row while they have their defaults, as the client does, so that
+# workers of the release before understand it. A new kind or field changes this in a migration of its own.
+_RELEASE = {"notes": None, "labels": None, "expected_current_release": None, "override_freeze": None}
+_FREEZE = {"override_freeze": None}
+FORMS: dict[str, dict[str, Any]] = {
+    "create_release": {"others": {**_RELEASE, "only_if_changed": False}, "later": ["override_freeze"]},
+    "rollback": {
+        "others": {
+            "to": None,
+            "release_number": None,
+            "reason": None,
+            "components": None,
+            "on_missing": "fail",
+            "allow_shared_impact": False,
+            "allow_bad": False,
+            "expected_current_release": None,
+            "dry_run": False,
+            **_FREEZE,
+        },
+        "later": ["to", "allow_bad", "override_freeze"],
+    },
+    "apply_plan": {"needed": ["plan_id"], "others": {"reason": None, **_FREEZE}, "later": ["override_freeze"]},
+    "repair": {
+        "others": {
+            "reason": None,
+            "components": None,
+            "on_missing": "fail",
+            "allow_shared_impact": False,
+            **_FREEZE,
+        },
+        "later": ["override_freeze"],
+    },
+    "check_drift": {},
+    "diff": {"needed": ["release_number"], "others": {"to": "live", "components": None, "key": None}},
+    "pin": {"needed": ["release_number"], "others": {"pinned": True}},
+    "prune": {"needed": ["keep"]},
+    "mark": {"needed": ["release_number", "mark"], "others": {"reason": None}},
+    "status": {},
+    "verify": {},
+    "stage": {},
+    "publish": {"others": _RELEASE, "later": ["override_freeze"]},
+    "discard": {},
+    "set_mode": {"needed": ["mode"]},
+    "import_bundle": {
+        "needed": ["bundle"],
+        "others": {**_RELEASE, "allow_shared_impact": False},
+        "later": ["override_freeze"],
+    },
+}
+
+# Who is bound to organizations, and to which. Whoever may read the whole ledger anyway is bound to none.
+CALLERS = """
+CREATE TABLE release_callers (
+    role_name text NOT NULL,
+    organization_id uuid NOT NULL,
+    CONSTRAINT release_callers_pkey PRIMARY KEY (role_name, organization_id),
+    CONSTRAINT release_callers_organization_id_fkey
+        FOREIGN KEY (organization_id) REFERENCES organizations (id) ON DELETE CASCADE)
+"""
+
+FORM = """
+CREATE FUNCTION release_worker_form(kind text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT forms.every -> kind FROM (SELECT '{forms}'::jsonb) AS forms (every)
+$$
+"""
+
+# It runs as its owner: whoever asks needs no right on any table. The one who logged in counts, not a role that was set:
+# inside the function, that would be the owner.
+IS_OPEN = """
+CREATE FUNCTION release_worker_is_open(organization uuid) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT has_table_privilege(session_user, '{schema}.release_requests', 'SELECT')
+        OR EXISTS (
+            SELECT FROM {schema}.release_callers
+            WHERE role_name = session_user AND organization_id = organization)
+$$
+"""
+
+REQUEST = """
+CREATE FUNCTION release_worker_request(
+    kind text, toolset text, actor text, arguments jsonb DEFAULT '{{}}'::jsonb, idempotency_key text DEFAULT NULL
+) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    form jsonb := {schema}.release_worker_form(kind);
+    others jsonb := coalesce(form -> 'others', '{{}}'::jsonb) || jsonb_build_object('organization', NULL);
+    later text[] := ARRAY(SELECT jsonb_array_elements_text(form -> 'later'));
+    needed text[] := ARRAY(SELECT jsonb_array_elements_text(form -> 'needed'));
+    wrong text[];
+    meant uuid;
+    payload jsonb;
+    made text := {schema}.release_worker_uuid7()::text;
+    earlier record;
+BEGIN
+    IF form IS NULL THEN
+        RAISE EXCEPTION 'there is no kind of request %', coalesce(quote_literal(left(kind, 100)), 'NULL')
+            USING ERRCODE = 'RW001';
+    ELSIF toolset IS NULL OR actor IS NULL OR char_length(actor) NOT BETWEEN 1 AND 200 THEN
+        RAISE EXCEPTION 'toolset and actor must be given, actor with 1 to 200 characters' USING ERRCODE = 'RW001';
+    ELSIF char_length(idempotency_key) NOT BETWEEN 1 AND 200 THEN
+        RAISE EXCEPTION 'idempotency_key must have 1 to 200 characters' USING ERRCODE = 'RW001';
+    ELSIF jsonb_typeof(arguments) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'arguments must be a JSON object' USING ERRCODE = 'RW001';
+    ELSIF octet_length(arguments::text) > 900000 THEN
+        RAISE EXCEPTION 'arguments are too long' USING ERRCODE = 'RW001';
+    END IF;
+
+    wrong := ARRAY(SELECT name FROM jsonb_object_keys(arguments) AS name
+                   WHERE NOT others ? name AND name <> ALL (needed) ORDER BY name);
+    IF cardinality(wrong) > 0 THEN
+        RAISE EXCEPTION '% does not take these arguments: %', kind, left(array_to_string(wrong, ', '), 500)
+            USING ERRCODE = 'RW001',
+                  HINT = format('It takes: %s.', array_to_string(needed || ARRAY(
+                      SELECT name FROM jsonb_object_keys(others) AS name ORDER BY name), ', '));
+    END IF;
+    wrong := ARRAY(SELECT name FROM unnest(needed) AS name WHERE arguments -> name IS NULL);
+    IF cardinality(wrong) > 0 THEN
+        RAISE EXCEPTION '% needs these arguments: %', kind, array_to_string(wrong, ', ') USING ERRCODE = 'RW001';
+    END IF;
+
+    SELECT t.id INTO meant
+    FROM {schema}.toolsets t
+    JOIN {schema}.projects p ON p.id = t.project_id
+    JOIN {schema}.organizations o ON o.id = t.organization_id
+    WHERE t.deleted_at IS NULL
+      AND CASE WHEN toolset ~ '{uuid}' THEN t.id = CASE WHEN toolset ~ '{uuid}' THEN toolset::uuid END
+               ELSE p.organization_id = o.id AND o.slug = split_part(toolset, '/', 1)
+                    AND p.slug = split_part(toolset, '/', 2) AND t.slug = split_part(toolset, '/', 3)
+                    AND toolset = o.slug || '/' || p.slug || '/' || t.slug END
+      AND (arguments ->> 'organization' IS NULL
+           OR CASE WHEN arguments ->> 'organization' ~ '{uuid}' THEN o.id::text = lower(arguments ->> 'organization')
+                   ELSE o.slug = arguments ->> 'organization' END)
+      AND {schema}.release_worker_is_open(o.id);
+    IF meant IS NULL THEN
+        RAISE EXCEPTION 'there is no toolset %', left(toolset, 600) USING ERRCODE = 'RW002';
+    END IF;
+
+    payload := (others - later) || arguments || jsonb_build_object('toolset', toolset, 'actor', actor);
+    payload := payload - ARRAY(SELECT name FROM unnest(later) AS name WHERE payload -> name = others -> name);
+    INSERT INTO {schema}.release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
+    VALUES (made, kind, meant, idempotency_key, payload, actor)
+    ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        PERFORM pg_notify('release_worker', made);
+        RETURN made;
+    END IF;
+
+    SELECT r.id, r.kind, (others || r.payload) - ARRAY['toolset', 'organization'] AS asked INTO earlier
+    FROM {schema}.release_requests r
+    WHERE r.toolset_id = meant AND r.idempotency_key = release_worker_request.idempotency_key;
+    IF earlier.kind = kind AND earlier.asked = (others || payload) - ARRAY['toolset', 'organization'] THEN
+        RETURN earlier.id;
+    END IF;
+    RAISE EXCEPTION 'idempotency key % was used for another request', idempotency_key
+        USING ERRCODE = 'RW003', DETAIL = coalesce(format('It is that of request %s.', earlier.id), '');
+END
+$$
+"""
+
+REQUESTS_VIEW = """
+CREATE VIEW release_requests_of_caller WITH (security_barrier) AS
+SELECT r.id, r.kind, r.toolset_id, t.organization_id, r.idempotency_key, r.status, r.attempts, r.result, r.error,
+       r.requested_by, r.created_at, r.started_at, r.finished_at
+FROM release_requests r JOIN toolsets t ON t.id = r.toolset_id
+WHERE release_worker_is_open(t.organization_id)
+"""
+RELEASES_VIEW = """
+CREATE VIEW toolset_releases_of_caller WITH (security_barrier) AS
+SELECT r.id, r.toolset_id, t.organization_id, r.release_number, r.kind, r.digest, r.notes, r.labels, r.released_by,
+       r.request_id, r.created_at, t.current_release_id = r.id AS current
+FROM toolset_releases r JOIN toolsets t ON t.id = r.toolset_id
+WHERE release_worker_is_open(t.organization_id)
+"""
+UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
+
+
+def upgrade() -> None:
+    schema = op.get_bind().exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
+    op.execute(CALLERS)
+    op.execute(FORM.format(forms=json.dumps(FORMS)))
+    op.execute(IS_OPEN.format(schema=schema))
+    op.execute(REQUEST.format(schema=schema, uuid=UUID))
+    op.execute("REVOKE EXECUTE ON FUNCTION release_worker_is_open(uuid) FROM PUBLIC")
+    op.execute("REVOKE EXECUTE ON FUNCTION release_worker_request(text, text, text, jsonb, text) FROM PUBLIC")
+    op.execute(REQUESTS_VIEW)
+    op.execute(RELEASES_VIEW)
+
+
+def downgrade() -> None:
+    op.execute("DROP VIEW toolset_releases_of_caller, release_requests_of_caller")
+    op.execute("DROP FUNCTION release_worker_request(text, text, text, jsonb, text)")
+    op.execute("DROP FUNCTION release_worker_is_open(uuid)")
+    op.execute("DROP FUNCTION release_worker_form(text)")
+    op.execute("DROP TABLE release_callers")
