@@ -4,6 +4,7 @@ A chore finds its work in PostgreSQL. It may come late, twice, or at the same ti
 """
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 
 import structlog
 from celery import Celery, Task
@@ -12,7 +13,7 @@ from release_worker.broker.publishing import message_of_scheduled, publish, publ
 from release_worker.broker.routing import CHORES, DELIVER, FOLD_MEASUREMENTS, SWEEP, TICK, TIDY, WATCH_DRIFT
 from release_worker.domain.outcomes import Failed
 from release_worker.domain.schedules.made import ScheduledRequest
-from release_worker.errors import WorkerLost
+from release_worker.errors import DatabaseUnavailable, WorkerLost
 from release_worker.worker.delivering import sender
 from release_worker.worker.runtime import runtime_of
 from release_worker.worker.telling import tell
@@ -26,6 +27,20 @@ def register_chores(app: Celery) -> None:
         app.task(CARRIED_OUT_BY[name], name=name, bind=True, ignore_result=True, send_events=False)
 
 
+def _said_in_a_line(chore: Callable[[Task], None]) -> Callable[[Task], None]:
+    """Without a database no chore can be done, and each comes again within seconds: a line says so, not a traceback."""
+
+    @wraps(chore)
+    def done(task: Task) -> None:
+        try:
+            chore(task)
+        except DatabaseUnavailable as error:
+            logger.warning("chore_not_done", chore=task.name, reason=error.message)
+
+    return done
+
+
+@_said_in_a_line
 def sweep(task: Task) -> None:
     """Publish again what the broker has lost."""
     swept = runtime_of(task.app).sweep(publisher_again(task.app))
@@ -35,11 +50,13 @@ def sweep(task: Task) -> None:
         logger.warning("requests_swept", published=swept.published, exhausted=swept.exhausted, refused=swept.refused)
 
 
+@_said_in_a_line
 def fold_measurements(task: Task) -> None:
     """Add what was measured to the totals that metrics show."""
     runtime_of(task.app).fold_measurements()
 
 
+@_said_in_a_line
 def tick(task: Task) -> None:
     """Fire the schedules that are due."""
 
@@ -66,6 +83,7 @@ def tick(task: Task) -> None:
         logger.warning("scheduled_requests_not_published", requests=ticked.unpublished)
 
 
+@_said_in_a_line
 def deliver(task: Task) -> None:
     """Tell those who subscribed what has happened."""
     runtime = runtime_of(task.app)
@@ -81,6 +99,7 @@ def deliver(task: Task) -> None:
         logger.info("events_delivered", count=arrived)
 
 
+@_said_in_a_line
 def tidy(task: Task) -> None:
     """Delete requests that ended long ago and that nothing names, and old events that nobody waits for."""
     deleted = runtime_of(task.app).tidy()
@@ -91,6 +110,7 @@ def tidy(task: Task) -> None:
         logger.info("events_deleted", count=events)
 
 
+@_said_in_a_line
 def watch_drift(task: Task) -> None:
     """Look whether toolsets have drifted from their current releases."""
     watched = runtime_of(task.app).watch_drift()

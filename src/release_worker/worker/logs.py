@@ -2,12 +2,16 @@
 
 import logging
 import sys
+from collections.abc import Mapping
 
 import click
 import structlog
+from celery import beat
+from celery.worker import strategy
 from celery.worker.consumer import consumer
 from click.core import ParameterSource
 
+from release_worker.broker.routing import CHORES
 from release_worker.domain.text import printable
 
 
@@ -44,6 +48,20 @@ def configure_logs(level: int | str | None = None) -> None:
     # It logs each result, with the values that a rollback changed. The executor logs how requests end.
     logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
     logging.getLogger(consumer.__name__).addFilter(_without_bodies)
+    # Readiness looks at the schema again and again.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    if root.getEffectiveLevel() > logging.DEBUG:
+        for module in (beat, strategy):
+            logging.getLogger(module.__name__).addFilter(_no_coming_of_chores)
+
+
+def _no_coming_of_chores(record: logging.LogRecord) -> bool:
+    """Celery logs that a task is sent, and that it is received. Of chores that would be several lines a second, and
+    hide all others; what a chore did, it says itself."""
+    if record.levelno > logging.INFO:
+        return True
+    about = record.args.values() if isinstance(record.args, Mapping) else record.args or ()
+    return not any(isinstance(one, str) and one in CHORES for one in about)
 
 
 def console() -> structlog.types.Processor:
