@@ -24,8 +24,13 @@ def examine(
     deployment: Deployment, *, within: float = LONGEST, checks: Sequence[Check] = CHECKS
 ) -> Mapping[Check, Sequence[Finding]]:
     """What each check found, in their order; no check takes longer than `within` seconds."""
-    late = (wrong(f"no answer within {within:g} s", "Is the server reachable from here, or overloaded?"),)
-    return all_at_once(checks, partial(_look, deployment), late=late, within=within)
+    late: Sequence[Finding] = []
+    found = all_at_once(checks, partial(_look, deployment), late=late, within=within)
+    return {check: (_late(check, within),) if found[check] is late else found[check] for check in checks}
+
+
+def _late(check: Check, within: float) -> Finding:
+    return wrong(f"{check.name}: no answer within {within:g} s", "Is the server reachable from here, or overloaded?")
 
 
 def fails(findings: Iterable[Finding]) -> bool:
@@ -41,13 +46,13 @@ def _look(deployment: Deployment, check: Check) -> Sequence[Finding]:
     except (DatabaseUnavailable, BrokerUnavailable) as error:
         if isinstance(error, _SAY_THAT_IT_IS_AWAY.get(check.name, ())):
             return (wrong(error.message, _remedy(error)),)
-        return (unknown(f"not checked: {error.message}"),)
+        return (unknown(f"{check.name} was not checked: {error.message}"),)
     except ReleaseWorkerError as error:
-        return (unknown(f"not checked: {error.message}"),)
+        return (unknown(f"{check.name} was not checked: {error.message}"),)
     except Exception as error:  # a defect in one check must not hide what the others find
         # As text: outside of a worker, structlog shows the values of variables too, and with them passwords.
         logger.exception("check_broke", check=check.name, exc_info=False, exception=traceback.format_exc())
-        return (unknown(f"not checked, because of a defect in the check: {type(error).__name__}"),)
+        return (unknown(f"{check.name} was not checked, because of a defect in the check: {type(error).__name__}"),)
 
 
 def _remedy(error: ReleaseWorkerError) -> str:

@@ -409,7 +409,7 @@ def test_a_server_that_takes_connections_and_never_answers_holds_nobody_up(patie
         values = {"database_url": patient.served.database_url, "broker_url": url}
         found = examine(Deployment(given_settings(**values)), within=10)
     levels = {check.name: [one.level for one in findings] for check, findings in found.items()}
-    assert found[CHECK["broker"]][0].found == "no answer within 10 s"
+    assert found[CHECK["broker"]][0].found == "broker: no answer within 10 s"
     assert levels["database"] == levels["schema"] == [Level.OK]
 
 
