@@ -112,6 +112,12 @@ _ADVICE: Mapping[type[errors.ReleaseWorkerError], str] = {
     errors.BrokerUnavailable: "Does Redis or Valkey run where RELEASE_WORKER_BROKER_URL says? Nothing was asked for.",
 }
 
+_LISTED_BY: Mapping[type[errors.ReleaseWorkerError], tuple[str, ...]] = {
+    errors.ToolsetNotFound: ("toolsets",),
+    errors.ScheduleNotFound: ("schedule", "list"),
+    errors.FreezeNotFound: ("freeze", "list", "--past"),
+}
+
 
 def advice(error: errors.ReleaseWorkerError) -> list[str]:
     """What to do about an error, if that is known."""
@@ -124,6 +130,8 @@ def advice(error: errors.ReleaseWorkerError) -> list[str]:
             return [f"Set it to your own server, or start `{started}` and copy the `export` lines that it prints."]
         case errors.ReleaseNotFound():
             return [f"Its releases: {command_line('list', str(details.get('toolset')))}"]
+        case errors.ToolsetNotFound() | errors.ScheduleNotFound() | errors.FreezeNotFound():
+            return [f"Those that are there: {command_line(*_LISTED_BY[type(error)])}"]
         case _ if _is_of_many(error):
             return [*_progress(details), _all_kept(str(details["idempotency_key"]))]
         case _ if _is_kept(error):

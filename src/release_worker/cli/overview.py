@@ -10,7 +10,17 @@ from rich.text import Text
 from release_worker.cli.changes import summary_lines
 from release_worker.cli.log import operation_named, outcome, show_operations
 from release_worker.cli.options import AsJson, Organization, ToolsetArgument
-from release_worker.cli.render import age, command_line, facts, one_line, print_json, say, show_table, table
+from release_worker.cli.render import (
+    age,
+    command_line,
+    exact_moment,
+    facts,
+    one_line,
+    print_json,
+    say,
+    show_table,
+    table,
+)
 
 if TYPE_CHECKING:
     from release_worker.domain.requests.status import StatusResult
@@ -59,7 +69,13 @@ def _status_facts(result: "StatusResult", now: datetime) -> Iterator[tuple[str, 
     yield "newest good", None if result.last_good is None else f"release {result.last_good}"
     yield "releases", f"{result.releases:,}"
     yield "live state", _drift(result)
+    yield "frozen", None if result.freeze is None else _freeze(result.freeze)
     yield "requests", f"{result.requests['queued']:,} queued, {result.requests['running']:,} running"
+
+
+def _freeze(freeze: Mapping[str, Any]) -> str:
+    until = exact_moment(datetime.fromisoformat(freeze["ends_at"]))
+    return f"until {until}: {one_line(freeze['reason'], 300)} (override it with --override-freeze REASON)"
 
 
 def _current(current: Mapping[str, Any], now: datetime) -> str:

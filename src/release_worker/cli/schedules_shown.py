@@ -74,6 +74,8 @@ def _next_fires(schedule: "Schedule", number: int = SHOWN_FIRES) -> "Sequence[da
 def _state(schedule: "Schedule") -> Text:
     if schedule.suspended_reason is not None:
         return Text("suspended", style="red")
+    if schedule.enabled and schedule.held_fire_at is not None:
+        return Text("frozen", style="yellow")
     if schedule.enabled:
         return Text("active", style="green")
     return Text("done" if schedule.fire_at is not None and schedule.last_fire_at is not None else "paused")

@@ -167,6 +167,8 @@ def _remarks(one: "ListedRelease") -> Iterator[str]:
     """Notes, what came of it, and labels."""
     if one.release.notes:
         yield one.release.notes
+    if one.override_freeze:
+        yield f"freeze overridden: {one.override_freeze}"
     if one.rolled_back_to:
         last = one.rolled_back_to[0]
         times = "" if len(one.rolled_back_to) == 1 else f" {len(one.rolled_back_to):,} times, last"

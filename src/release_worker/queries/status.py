@@ -12,6 +12,7 @@ from release_worker.domain.subject import Subject
 from release_worker.queries.check_drift import check_drift
 from release_worker.queries.log import LogEntry, LogFilter, toolset_log
 from release_worker.state.work import Work
+from release_worker.store.freezes import freeze_at
 from release_worker.store.marks import mark_of
 from release_worker.store.owners.naming import toolset_of_id
 from release_worker.store.owners.relations import OWNED
@@ -28,6 +29,7 @@ def status(work: Work, request: Status) -> StatusResult:
     subject = toolset_of_id(connection, work.toolset_id)
     drift = check_drift(work, CheckDrift(toolset=str(work.toolset_id)))
     about = _about(connection, work)
+    freeze = freeze_at(connection, organization_id=subject.organization_id, project_id=subject.project_id)
     waiting = LogFilter(statuses=("queued", "running"))
     unfinished = toolset_log(connection, subject.toolset_id, limit=_UNFINISHED, chosen=waiting)
     ended = LogFilter(statuses=("succeeded", "failed"), writing=True)
@@ -44,6 +46,7 @@ def status(work: Work, request: Status) -> StatusResult:
         requests={state: about[state] for state in ("queued", "running")},
         unfinished=_told(one for one in unfinished if one.request_id != work.request_id),
         operations=_told(toolset_log(connection, subject.toolset_id, limit=_LAST, chosen=ended)),
+        freeze=None if freeze is None else dict(freeze.refusal.details),
     )
 
 

@@ -39,8 +39,9 @@ ALL = Chosen()
 
 @dataclass(frozen=True, slots=True)
 class ListedRelease:
-    """A release in a list. `tools_added` and `tools_removed` are counted from its predecessor; `rolled_back_to` are the
-    rollbacks that went back to it, the newest first."""
+    """A release in a list. `tools_added` and `tools_removed` are counted from its predecessor; `override_freeze`:
+    why it was made during a freeze, if that was said. `rolled_back_to` are the rollbacks that went back to it, the
+    newest first."""
 
     release: Release
     tools: int
@@ -50,6 +51,7 @@ class ListedRelease:
     current: bool
     mark: str | None
     pinned: bool
+    override_freeze: str | None
     rolled_back_to: tuple[RollbackMention, ...]
 
 
@@ -79,7 +81,10 @@ def _releases(connection: Connection, subject: Subject, limit: int, chosen: Chos
                cardinality(v.resource_urns) AS resources,
                {_counted("v", "before")} AS tools_added, {_counted("before", "v")} AS tools_removed,
                listed.id IS NOT DISTINCT FROM {CURRENT_RELEASE} AS current, {mark_of("listed.id")} AS mark,
-               coalesce(listed.labels -> 'pinned' = 'true', false) AS pinned
+               coalesce(listed.labels -> 'pinned' = 'true', false) AS pinned,
+               CASE WHEN listed.kind <> 'backup' THEN (
+                   SELECT payload ->> 'override_freeze' FROM release_requests WHERE id = listed.request_id
+               ) END AS override_freeze
         FROM (SELECT id, toolset_id, release_number, kind, toolset_version_id, source_state_id,
                      global_variations_version_id, toolset_variations_version_id, digest, predecessor_id, notes,
                      labels, released_by, request_id, created_at
@@ -113,7 +118,7 @@ def _counted(of: str, without: str) -> str:
 
 
 def _listed(fields: dict[str, Any], rolled_back_to: Sequence[RollbackMention]) -> ListedRelease:
-    counts = ("tools", "resources", "tools_added", "tools_removed", "current", "mark", "pinned")
+    counts = ("tools", "resources", "tools_added", "tools_removed", "current", "mark", "pinned", "override_freeze")
     about = {name: fields.pop(name) for name in counts}
     return ListedRelease(Release(**fields), **about, rolled_back_to=tuple(rolled_back_to))
 

@@ -10,7 +10,8 @@ from release_worker.domain.requests.request import Request, Result
 class StatusResult(Result):
     """`current` is the current release `{release_number, kind, at, actor, notes, labels, mark, pinned}`, `last_good`
     the newest release that is marked good. `drifted` and `changes` are those of a check of drift. `requests` counts
-    what is `queued` and `running`, and `unfinished` tells of it; `operations` are those that ended last."""
+    what is `queued` and `running`, and `unfinished` tells of it; `operations` are those that ended last.
+    `freeze` is the one in force: `{id, scope, starts_at, ends_at, reason}`."""
 
     path: str
     mode: str
@@ -23,6 +24,7 @@ class StatusResult(Result):
     requests: dict[str, int]
     unfinished: tuple[dict[str, Any], ...]
     operations: tuple[dict[str, Any], ...]
+    freeze: dict[str, Any] | None = None
 
 
 class Status(Request):

@@ -37,7 +37,7 @@ def add_schedule(connection: Connection, new: NewSchedule, schedule_id: UUID) ->
     check_target(connection, request, scope["toolset_id"])
     next_fire_at = first_after(recurrence, now_of(connection))
     if next_fire_at is None:
-        raise _invalid("at", "has passed")
+        raise _invalid("at", "this instant has passed, or none is left: give a later one")
     columns = {
         "id": schedule_id,
         **scope,
