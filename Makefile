@@ -22,6 +22,11 @@ KILLS := tests/integration/test_kill_points.py tests/upgrade
 SERVERS := postgresql redis-server pgbouncer
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
+# What starts a deployment of its own, with workers, beats, receivers or probes, and takes minutes: run by `make deployed`.
+DEPLOYED := $(addprefix tests/acceptance/, test_connections.py test_deployment.py test_events.py test_healthcheck.py \
+	test_queues_of_workers.py test_schedules.py test_shards.py test_task_events.py test_traces.py) \
+	tests/faults/test_metrics_of_a_worker.py tests/faults/test_signs_of_life.py
+
 MUTANTS_VENV  := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready
 
@@ -29,7 +34,7 @@ DOCS_VENV  := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help servers demo unit integration test browser interleavings kills faults brokers bench mutants docs check dev clean
+.PHONY: help servers demo unit integration test browser interleavings kills deployed faults brokers bench mutants docs check dev clean
 
 help:  ## these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -54,8 +59,8 @@ unit: $(READY)  ## the tests that need no server, in seconds
 integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' processes; TESTS="-k mailbox" for some
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration $(TESTS)
 
-test: $(READY)  ## all tests but those of kills, faults, brokers, docs and browser, and a selection of the interleavings
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) tests/pages tests/browser tests/brokers)
+test: $(READY)  ## all tests but those that the targets below name, and a selection of the interleavings
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) $(DEPLOYED) tests/pages tests/browser tests/brokers)
 
 browser: $(READY)  ## what Flower shows, in a real browser; installs Debian's chromium if it may, and is skipped without one
 	-tests/browser/install
@@ -66,6 +71,9 @@ interleavings: $(READY)  ## each pair of operations and edits, stopped at each s
 
 kills: $(READY)  ## each kind of request, its worker killed at each statement; workers of the release before during an upgrade
 	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal $(KILLS)
+
+deployed: $(READY)  ## workers, beats, probes, receivers and collectors together, as operators have them
+	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal $(DEPLOYED)
 
 faults: $(READY)  ## does the judge of the fault runs convict? then two minutes of load and faults; FAULTS='--seed 7 --requests 500' for another run
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(JUDGE)
