@@ -28,7 +28,7 @@ def test_what_is_done_by_the_clock_comes_after_rollbacks_and_first_releases_that
         for toolset in toolsets:
             client.create_release(toolset.path, actor="ci")
         client.rollback(toolsets[0].path, 1, actor="oncall")
-    with running_worker(apart, "-c", "1", "-n", "one@%h") as worker:
+    with running_worker(apart, "-c", "1", "-n", "one@%h", "--loglevel", "DEBUG") as worker:
         assert eventually(lambda: f"Task {SWEEP}[" in worker.said(), within=LONG)
         taken = [line for line in worker.said().splitlines() if " received" in line and "Task release_worker" in line]
     order = [line.partition("Task release_worker.")[2].partition("[")[0] for line in taken]
