@@ -1,7 +1,7 @@
 """Freezing projects and organizations."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from release_worker.domain.requests.kinds import validated
 from release_worker.errors import FreezeNotFound
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
 T = TypeVar("T")
@@ -39,12 +40,16 @@ class Freezing(Asking):
         `override_freeze`. Raises OwnerNotFound, and InvalidRequest, also for a window that is over.
         """
         from release_worker.operations.freezing import add_freeze
+        from release_worker.store.schedules import now_of
 
-        now = datetime.now(UTC)
-        window = {"starts_at": now if starts_at is None else starts_at, "ends_at": ends_at}
-        owner = {"project": project, "organization": organization}
-        asked = validated(NewFreeze, {**owner, **window, "reason": reason, "actor": actor})
-        return self._at_once(lambda connection: add_freeze(connection, asked, now=now), session)
+        def add(connection: "Connection") -> Freeze:
+            now = now_of(connection)  # operations go by this clock, too
+            window = {"starts_at": now if starts_at is None else starts_at, "ends_at": ends_at}
+            owner = {"project": project, "organization": organization}
+            asked = validated(NewFreeze, {**owner, **window, "reason": reason, "actor": actor})
+            return add_freeze(connection, asked, now=now)
+
+        return self._at_once(add, session)
 
     def freezes(
         self,

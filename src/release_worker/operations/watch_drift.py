@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, exc
+from sqlalchemy import Connection, Engine
 
 from release_worker.domain.events import Event
 from release_worker.domain.text import printable
@@ -75,8 +75,9 @@ def _look_at_next(engine: Engine, registry: Registry, began: datetime, watched: 
     except (DatabaseUnavailable, VersionConflict) as error:
         if isinstance(error, DatabaseUnavailable):
             raise
-    except (ReleaseWorkerError, exc.StatementError) as error:
-        assert seen is not None, "to take a row is a statement of our own"
+    except Exception as error:  # a defect, perhaps of a plug-in: it fails this look, and not those after it
+        if seen is None:
+            raise
         watched.failed[seen.toolset_id] = _reason(error)
         with ledger_transaction(engine) as connection:
             note_failed_look(connection, seen.toolset_id, watched.failed[seen.toolset_id])

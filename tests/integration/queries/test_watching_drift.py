@@ -219,6 +219,21 @@ def test_a_toolset_that_cannot_be_compared_is_told_and_does_not_keep_the_others_
     assert watched(engine, limit=2).looked_at == 2
 
 
+def test_a_plug_in_that_is_broken_fails_each_look_and_keeps_none_from_its_turn(
+    engine: Engine, billing: Toolset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = billing.project.toolset("other")
+    release(engine, other)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("release_worker.operations.watch_drift.drifted_components", broken)
+    looked = watched(engine)
+    assert looked.failed == {billing.id: "RuntimeError: a defect", other.id: "RuntimeError: a defect"}
+    assert {row.failed for row in seen(engine).values()} == {"RuntimeError: a defect"}
+
+
 def test_a_worker_watches_as_its_settings_say(database_url: str, engine: Engine, billing: Toolset) -> None:
     billing.edit(description="edited")
     settings = Settings.model_validate({"database_url": database_url, "broker_url": "redis://127.0.0.1"})
