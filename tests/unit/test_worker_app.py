@@ -94,3 +94,14 @@ def test_an_entry_of_ours_can_be_changed_by_its_name(celeryconfig: Path) -> None
     celeryconfig.write_text(f"beat_schedule = {{'sweep': {{'task': '{SWEEP}', 'schedule': 11.0}}}}\n")
 
     assert make_app().conf.beat_schedule["sweep"]["schedule"] == 11.0
+
+
+@pytest.mark.parametrize(
+    "queues", ["[Queue('theirs'), Queue('releases', durable=False)]", "{'theirs': {}, 'releases': {'durable': False}}"]
+)
+def test_queues_of_a_deployment_are_added_to_ours(celeryconfig: Path, queues: str) -> None:
+    celeryconfig.write_text(f"from kombu import Queue\ntask_queues = {queues}\n")
+
+    found = {queue.name: queue.durable for queue in make_app().conf.task_queues}
+
+    assert found == {"rollbacks": True, "maintenance": True, "theirs": True, "releases": False}
