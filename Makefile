@@ -23,8 +23,8 @@ SERVERS := postgresql redis-server pgbouncer
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # What starts a deployment of its own, with workers, beats, receivers or probes, and takes minutes: run by `make deployed`.
-DEPLOYED := $(addprefix tests/acceptance/, test_connections.py test_deployment.py test_events.py test_healthcheck.py \
-	test_queues_of_workers.py test_schedules.py test_shards.py test_task_events.py test_traces.py) \
+DEPLOYED := $(addprefix tests/acceptance/, test_command_line_dev.py test_connections.py test_demo.py test_deployment.py \
+	test_events.py test_healthcheck.py test_queues_of_workers.py test_schedules.py test_shards.py test_task_events.py test_traces.py) \
 	tests/faults/test_metrics_of_a_worker.py tests/faults/test_signs_of_life.py
 
 MUTANTS_VENV  := .venv-mutants
@@ -59,8 +59,8 @@ unit: $(READY)  ## the tests that need no server, in seconds
 integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' processes; TESTS="-k mailbox" for some
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration $(TESTS)
 
-test: $(READY)  ## all tests but those that the targets below name, and a selection of the interleavings
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) $(DEPLOYED) tests/pages tests/browser tests/brokers)
+test: $(READY)  ## all tests but those that the targets below name
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) $(DEPLOYED) tests/interleavings tests/pages tests/browser tests/brokers)
 
 browser: $(READY)  ## what Flower shows, in a real browser; installs Debian's chromium if it may, and is skipped without one
 	-tests/browser/install

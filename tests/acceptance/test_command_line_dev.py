@@ -41,10 +41,11 @@ class Dev:
         lines = [shlex.split(line) for line in self.printed.splitlines() if line.startswith("  export ")]
         return CommandLine(dict(assignment.split("=", 1) for _, assignment in lines))
 
-    def child(self, name: str) -> int:
-        """The pid of `celery -A release_worker <name>`."""
+    def child(self, name: str) -> int | None:
+        """The pid of `celery -A release_worker <name>`; None while it is just being started."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return next(int(pid) for pid in children if f"\0{name}\0" in Path(f"/proc/{pid}/cmdline").read_text())
+        running = (int(pid) for pid in children if f"\0{name}\0" in Path(f"/proc/{pid}/cmdline").read_text())
+        return next(running, None)
 
     def stop(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
@@ -139,11 +140,12 @@ def test_dev_starts_again_what_ends_by_itself(directory: Path) -> None:
     with running_dev(directory) as dev:
         for name in ("beat", "worker"):
             killed = dev.child(name)
+            assert killed is not None
             os.kill(killed, signal.SIGKILL)
             said = f"{name} ended by itself with status -9; its log is {directory}/logs/{name}.log. It is started again"
             assert eventually(lambda: f"{said} in 1 s.\n" in dev.printed, within=30)  # noqa: B023
             again = directory / "logs" / f"{name}.2.log"
-            assert eventually(lambda: again.exists() and dev.child(name) != killed, within=30)  # noqa: B023
+            assert eventually(lambda: again.exists() and dev.child(name) not in (None, killed), within=30)  # noqa: B023
         assert eventually(lambda: " ready." in (directory / "logs/worker.2.log").read_text(), within=START_SECONDS)
         assert dev.elsewhere("release", SAMPLE, "--json").status == 0
         assert dev.stop(signal.SIGTERM) == 0

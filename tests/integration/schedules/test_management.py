@@ -103,7 +103,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"timezone": "Mars"}, InvalidRequest, "IANA"),
     ({"cron": None}, InvalidRequest, "either a cron expression"),
     ({"at": "2100-01-01"}, InvalidRequest, "either a cron expression"),
-    ({"cron": None, "at": "2001-01-01"}, InvalidRequest, "at: has passed"),
+    ({"cron": None, "at": "2001-01-01"}, InvalidRequest, "at: this instant has passed"),
     ({"cron": None, "at": "2100-10-31T02:30"}, InvalidRequest, "twice"),
     ({"kind": "mark"}, InvalidRequest, "a schedule can ask for"),
     ({"kind": "nothing"}, InvalidRequest, "a schedule can ask for"),

@@ -34,7 +34,7 @@ EXPECTED = {
     "a check of drift": AROUND + 3,
     "a difference of two releases": AROUND + 5,
     "a verification": AROUND + 11,
-    "a status": AROUND + 9,
+    "a status": AROUND + 10,
     "a pin": AROUND + 3,
     "a prune": AROUND + 15,
     "a staged copy": AROUND + 15,
