@@ -29,10 +29,10 @@ class ReadableRequest(Request):
         self._reason = getattr(exc_info.exception, "exc", exc_info.exception)
         return super().on_failure(exc_info, *positional, **options)
 
-    def send_event(self, type: str, **fields: Any) -> None:  # noqa: A002  # Celery's name
+    def send_event(self, event: str, /, **fields: Any) -> None:
         """Tell an error of ours by its sentence; only a defect keeps its traceback."""
         if "exception" in fields and isinstance(self._reason, ReleaseWorkerError):
             fields["exception"] = error_line(self._reason)
             if not isinstance(self._reason, UnexpectedFailure):
                 del fields["traceback"]
-        super().send_event(type, **fields)
+        super().send_event(event, **fields)

@@ -113,9 +113,9 @@ def _check(engine: Engine, registry: Registry, schedule: Schedule, ticked: Ticke
     raised, each tick would come no further than here."""
     try:
         check_rollback(engine, registry, schedule)
-    except (PermanentError, VersionConflict, DatabaseUnavailable):
-        raise
-    except Exception as error:  # noqa: BLE001  # whatever a plug-in raises
+    except Exception as error:  # whatever a plug-in raises
+        if isinstance(error, (PermanentError, VersionConflict, DatabaseUnavailable)):
+            raise
         shown = without_values(error)
         ticked.unplanned[schedule.id] = printable(f"{type(shown).__name__}: {shown}", LONGEST_REASON)
 
