@@ -118,6 +118,23 @@ def test_a_request_in_a_session_counts_once_it_has_committed(session: Session) -
     assert handle.result().release_number == 1
 
 
+def test_a_key_serves_within_a_transaction_and_is_free_again_if_that_is_undone(session: Session) -> None:
+    client = FakeReleaseClient()
+
+    def ask() -> str:
+        return client.create_release(TOOLSET, actor="app", idempotency_key="k", session=session).id
+
+    undone = ask()
+    assert ask() == undone
+    session.rollback()
+    kept = ask()
+    assert kept != undone
+    assert ask() == kept
+    session.commit()
+    assert ask() == kept
+    assert [one.id for one in client.requests] == [kept]
+
+
 def test_what_needs_a_database_says_so() -> None:
     with pytest.raises(NotConfigured, match="a fake client has no database"):
         FakeReleaseClient().release_all(organization="acme", actor="ci")

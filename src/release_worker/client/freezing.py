@@ -40,7 +40,7 @@ class Freezing(Asking):
         `override_freeze`. Raises OwnerNotFound, and InvalidRequest, also for a window that is over.
         """
         from release_worker.operations.freezing import add_freeze
-        from release_worker.store.schedules import now_of
+        from release_worker.store.clock import now_of
 
         def add(connection: "Connection") -> Freeze:
             now = now_of(connection)  # operations go by this clock, too

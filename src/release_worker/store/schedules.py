@@ -161,11 +161,5 @@ def delete_schedule(connection: Connection, schedule: Schedule) -> None:
     connection.execute(parsed("DELETE FROM release_schedules WHERE id = :id"), {"id": schedule.id})
 
 
-def now_of(connection: Connection) -> datetime:
-    """What time it is to PostgreSQL."""
-    now: datetime = connection.execute(parsed("SELECT clock_timestamp()")).scalar_one()
-    return now
-
-
 def _schedule_of(row: Row[Any]) -> Schedule:
     return Schedule(**{name: value for name, value in row._mapping.items() if name != "now"})

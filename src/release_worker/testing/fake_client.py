@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
+    from release_worker.client.writing_down import OpenTransaction
+
 Answer = Mapping[str, Any] | ReleaseWorkerError
 
 
@@ -59,7 +61,7 @@ class FakeReleaseClient(ReleaseClient):
         self._toolsets = FakeToolsets()
         self._set: dict[tuple[str, str | None], Answer] = {}
         self._ended: dict[str, Answer] = {}
-        self._by_key: dict[tuple[str, str], FakeRequest] = {}
+        self._open: list[tuple[FakeRequest, OpenTransaction]] = []  # of sessions that have not committed
 
     def will_return(self, kind: str, *, toolset: str | None = None, **fields: Any) -> None:
         """From now on, requests of this kind (for this toolset) have these fields in their results. Raises
@@ -91,7 +93,7 @@ class FakeReleaseClient(ReleaseClient):
             raise ToolsetNotFound(toolset=request.toolset)
         earlier = self._earlier(request)
         if earlier is not None:
-            return self.handle(earlier.id)
+            return Handle(self._wait, earlier.id, kind, published=earlier in self.requests)
         made = FakeRequest(str(uuid7()), request)
         handle = Handle(self._wait, made.id, kind)
 
@@ -99,12 +101,18 @@ class FakeReleaseClient(ReleaseClient):
             self._accept(made)
             handle.published = True
 
-        _now_or_after_commit(session, accept)
+        if session is None:
+            accept()
+        else:
+            self._open.append((made, _accepted_at_commit(session, accept)))
         return handle
 
     def _earlier(self, request: Request) -> FakeRequest | None:
         key = request.idempotency_key
-        earlier = None if key is None else self._by_key.get((request.toolset, key))
+        self._open = [(one, transaction) for one, transaction in self._open if transaction.is_open()]
+        known = (*self.requests, *(one for one, _ in self._open))
+        same = (one for one in known if (one.request.toolset, one.request.idempotency_key) == (request.toolset, key))
+        earlier = None if key is None else next(same, None)
         if earlier is not None and (differing := earlier.request.differing(request)):
             raise IdempotencyConflict(idempotency_key=key, request_id=earlier.id, differing=differing)
         return earlier
@@ -112,8 +120,6 @@ class FakeReleaseClient(ReleaseClient):
     def _accept(self, made: FakeRequest) -> None:
         request = made.request
         self.requests.append(made)
-        if request.idempotency_key is not None:
-            self._by_key[request.toolset, request.idempotency_key] = made
         said = self._set.get((request.kind, request.toolset), self._set.get((request.kind, None), {}))
         self._ended[made.id] = (
             said if isinstance(said, ReleaseWorkerError) else {**self._toolsets.answer(request), **said}
@@ -140,11 +146,9 @@ def _kind(kind: str) -> type[Request]:
     return KINDS[kind]
 
 
-def _now_or_after_commit(session: "Session | None", accept: Callable[[], None]) -> None:
-    if session is None:
-        accept()
-        return
-    from release_worker.client.writing_down import after_commit, joined
+def _accepted_at_commit(session: "Session", accept: Callable[[], None]) -> "OpenTransaction":
+    from release_worker.client.writing_down import OpenTransaction, after_commit, joined
 
-    joined(session)
+    transaction = OpenTransaction(joined(session))
     after_commit(session, accept)
+    return transaction

@@ -37,11 +37,14 @@ class Door:
         self._stopping.set()
 
     def _run(self) -> None:
+        told = ""
         while not self._stopping.is_set():
             try:
                 self._listen()
             except ReleaseWorkerError as error:
-                logger.warning("door_closed", error=type(error).__name__, reason=str(error))
+                if str(error) != told:  # what goes on is said by `Readiness`
+                    logger.warning("door_closed", error=type(error).__name__, reason=str(error))
+                told = str(error)
             except Exception:  # the next try may succeed
                 logger.exception("door_closed")
             self._stopping.wait(AFTER_FAILURE)

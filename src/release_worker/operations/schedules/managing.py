@@ -12,13 +12,13 @@ from release_worker.domain.schedules.schedule import NewSchedule, Schedule
 from release_worker.errors import InvalidRequest, ScheduleExists, ScheduleNotFound
 from release_worker.operations.schedules.validity import check_target
 from release_worker.queries.schedules import find_schedule
+from release_worker.store.clock import now_of
 from release_worker.store.owners.listing import find_owner
 from release_worker.store.owners.naming import find_toolset
 from release_worker.store.owners.scopes import organization_of_project
 from release_worker.store.schedules import (
     delete_schedule,
     insert_schedule,
-    now_of,
     schedule_of_id,
     start,
     stop,
