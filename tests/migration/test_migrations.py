@@ -110,6 +110,7 @@ def test_the_tables_in_the_code_build_the_same_columns_constraints_and_indexes(e
         "DROP INDEX toolsets_project_id_slug_key",
         "DROP TABLE toolset_rollbacks",
         "DROP FUNCTION release_worker_uuid7() CASCADE",
+        "DROP VIEW release_requests_of_caller",
         "DROP TRIGGER toolset_releases_immutable ON toolset_releases",
         "ALTER TABLE source_states DISABLE TRIGGER source_states_immutable",
         "ALTER TABLE source_states ENABLE REPLICA TRIGGER source_states_immutable",
@@ -123,10 +124,11 @@ def test_a_database_that_was_changed_by_hand_differs(empty: Connection, change: 
     assert migrations.differences(empty) != []
 
 
-def test_the_functions_and_triggers_in_the_code_are_those_of_the_newest_schema(empty: Connection) -> None:
+def test_the_functions_views_and_triggers_in_the_code_are_those_of_the_newest_schema(empty: Connection) -> None:
     migrations.upgrade(empty)
-    schema = schema_of(empty, "function", "trigger")
+    schema = schema_of(empty, "function", "view", "trigger")
     assert [name for kind, name in sorted(schema) if kind == "function"] == sorted(objects.FUNCTIONS)
+    assert [name for kind, name in sorted(schema) if kind == "view"] == sorted(objects.VIEWS)
     assert [name for kind, name in sorted(schema) if kind == "trigger"] == sorted(objects.TRIGGERS)
 
 

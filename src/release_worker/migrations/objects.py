@@ -1,5 +1,5 @@
-"""What the newest schema has besides tables: functions and triggers, which Alembic does not compare. And names that
-something else in the database has taken before the first upgrade."""
+"""What the newest schema has besides tables: functions, views and triggers, which Alembic does not compare. And names
+that something else in the database has taken before the first upgrade."""
 
 from sqlalchemy import Connection, text
 
@@ -22,6 +22,7 @@ FUNCTIONS = (
     "release_worker_uuid7",
     "release_worker_without_zeros",
 )
+VIEWS = ("release_requests_of_caller", "toolset_releases_of_caller")
 # `table.trigger`.
 TRIGGERS = (
     "component_states.component_states_content_depth",
@@ -56,6 +57,9 @@ _HERE = "current_schema()::regnamespace"
 _WITHOUT = f"""
     SELECT format('function %s is missing', name) FROM unnest(CAST(:functions AS text[])) AS name
     WHERE NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = {_HERE} AND proname = name)
+    UNION ALL
+    SELECT format('view %s is missing', name) FROM unnest(CAST(:views AS text[])) AS name
+    WHERE NOT EXISTS (SELECT FROM pg_views WHERE schemaname = current_schema() AND viewname = name)
     UNION ALL
     SELECT format('trigger %s on table %s is missing', split_part(name, '.', 2), split_part(name, '.', 1))
     FROM unnest(CAST(:triggers AS text[])) AS name
@@ -102,7 +106,8 @@ def _parameters() -> dict[str, list[str]]:
     keys += [str(key.name) for table in metadata.tables.values() for key in table.constraints if key.name is not None]
     return {
         "functions": list(FUNCTIONS),
+        "views": list(VIEWS),
         "triggers": list(TRIGGERS),
         "tables": tables,
-        "relations": [*tables, *keys],
+        "relations": [*tables, *VIEWS, *keys],
     }
