@@ -3,12 +3,8 @@
 import sys
 from functools import cache
 
-import structlog
-
 from release_worker.tracing.tracing import NoTracing, Tracing
 from release_worker.tracing.variables import OpenTelemetryVariables
-
-logger = structlog.get_logger(__name__)
 
 
 def tracing_of_worker() -> Tracing:
@@ -22,6 +18,9 @@ def tracing_of_worker() -> Tracing:
 
         return Spans(exporting_provider(exporter))
     except (ImportError, LookupError) as error:  # a worker works without it, too
+        import structlog  # callers import this module, and need no log
+
+        logger = structlog.get_logger(__name__)
         logger.warning("traces_not_exported", exporter=exporter, reason=str(error), hint="release-worker[otel]")
         return NoTracing()
 

@@ -1,6 +1,5 @@
 """Schedules are added, paused, resumed, removed and run by hand, at once or in the caller's transaction."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,24 +25,10 @@ from tests.support.ledger import ledger, mailbox
 from tests.support.operations import release
 from tests.support.records import insert_mark, number_of_rows
 from tests.support.schedules import NOON, change, due_at, keys, row, ticked
-from tests.support.servers import Servers
-from tests.support.workers import Service, published, service
+from tests.support.workers import Service, published
 from tests.support.world import Toolset, World
 
 NIGHTLY: dict[str, Any] = {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "actor": "ops"}
-
-
-@pytest.fixture
-def served(servers: Servers) -> Iterator[Service]:
-    """A broker that no worker takes anything from."""
-    with service(servers, broker_database=3) as made:
-        yield made
-
-
-@pytest.fixture
-def client(served: Service) -> Iterator[ReleaseClient]:
-    with served.client() as made:
-        yield made
 
 
 @pytest.fixture
