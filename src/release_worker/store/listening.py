@@ -2,9 +2,11 @@
 
 from collections.abc import Generator, Sequence
 
+import psycopg
 from sqlalchemy import Connection, Engine
 
 from release_worker.domain.request_record import RequestRecord
+from release_worker.errors import DatabaseUnavailable
 from release_worker.store.conflicts import translated
 from release_worker.store.requests import COLUMNS, record_of
 from release_worker.store.statements import parsed
@@ -20,13 +22,15 @@ def heard(engine: Engine, *, every: float) -> Generator[list[str]]:
     with translated(engine.url.username), engine.connect() as connection:
         driver = connection.connection.dbapi_connection
         assert driver is not None, "it is connected"
-        driver.autocommit = True
-        driver.execute(f"LISTEN {CHANNEL}")
         try:
+            driver.autocommit = True
+            driver.execute(f"LISTEN {CHANNEL}")
             while True:
                 first = list(driver.notifies(timeout=every, stop_after=1))
                 more = list(driver.notifies(timeout=0, stop_after=MOST)) if first else []
                 yield [notice.payload for notice in (*first, *more)]
+        except psycopg.Error as error:  # the driver is asked itself, so SQLAlchemy has not seen it
+            raise DatabaseUnavailable(reason=" ".join(str(error).split())[:300]) from error
         finally:
             connection.invalidate()  # a connection that listens is of no other use
 

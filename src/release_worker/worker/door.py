@@ -50,7 +50,12 @@ class Door:
             self._stopping.wait(AFTER_FAILURE)
 
     def _listen(self) -> None:
-        engine = make_engine(read_settings().require("database_url"), application_name="release_worker door")
+        settings = read_settings()
+        engine = make_engine(
+            settings.require("database_url"),
+            application_name="release_worker door",
+            prepared_statements=settings.prepared_statements,
+        )
         try:
             for request_ids in heard(engine, every=LOOK_UP):
                 if self._stopping.is_set():

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from release_worker import migrations
 from release_worker.domain.requests.kinds import KINDS
+from release_worker.errors import DatabaseUnavailable
 from release_worker.operations.sweep import sweep
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.listening import heard, take_asked
@@ -267,3 +268,13 @@ def test_nobody_may_ask_who_was_not_granted_to(engine: Engine, database_url: str
         with psycopg.connect(url) as stranger, pytest.raises(psycopg.errors.InsufficientPrivilege):
             request(stranger, "create_release", billing.path)
         owner.execute(f"DROP ROLE {name}")
+
+
+def test_a_listener_whose_session_is_ended_says_that_the_database_is_away(
+    engine: Engine, caller: psycopg.Connection[Any]
+) -> None:
+    hearing = heard(engine, every=0.05)
+    assert next(hearing) == []
+    caller.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    with pytest.raises(DatabaseUnavailable):
+        next(hearing)
