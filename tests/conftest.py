@@ -1,6 +1,7 @@
 """Servers once a session, a database of its own for each test. Nothing needs Docker or an installed server."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -29,7 +30,12 @@ def renew(request: pytest.FixtureRequest) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Embedded servers start once in each process of tests; those of somebody else have one set of database numbers."""
+    """Embedded servers start once in each process of tests; those of somebody else have one set of database numbers.
+
+    A shell has what it starts in the background ignore Ctrl-C, and so would the programs that tests interrupt.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     processes = config.getoption("numprocesses", default=None) or 1
     if are_given() and processes > 1:
         raise pytest.UsageError(f"{processes} processes of tests would share the servers that are given: use -n 1")

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from release_worker import migrations
-from release_worker.doctor import software
+from release_worker.doctor import examination, software
 from release_worker.doctor.checks import CHECKS
 from release_worker.doctor.deployment import Deployment
 from release_worker.doctor.examination import examine, fails
@@ -424,13 +424,15 @@ def test_a_check_that_breaks_hides_nothing_else(patient: Patient) -> None:
 
 
 def test_a_check_that_breaks_shows_where_and_no_value_of_a_variable(
-    patient: Patient, capsys: pytest.CaptureFixture[str]
+    patient: Patient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(_deployment: Deployment) -> Sequence[Finding]:
         password = "hunter2".upper()
         raise RuntimeError(len(password))
 
+    # A logger of its own, as outside of a worker: an earlier test may have had the module's bound to a worker's.
     structlog.reset_defaults()
+    monkeypatch.setattr(examination, "logger", structlog.get_logger())
     examine(patient.deployment, checks=[Check("broken", "software", breaks)])
 
     shown = capsys.readouterr().out
