@@ -18,7 +18,7 @@ from benchmarks.simulation.times import Times
 from benchmarks.simulation.trace import Asked
 from release_worker.broker.routing import BEHIND_OTHERS, MAINTENANCE
 from release_worker.domain.limits import DEFAULTS
-from release_worker.domain.requests.request import Queue
+from release_worker.domain.queues import Queue
 from release_worker.operations.sweep import SweepPolicy
 
 Steps = Generator[simpy.Event, object, None]

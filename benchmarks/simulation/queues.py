@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import simpy
 
 from release_worker.broker.routing import BEHIND_OTHERS, QUEUE_NAMES
-from release_worker.domain.requests.request import Queue
+from release_worker.domain.queues import Queue
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, TextClause, create_engine, exc, text
 from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient, RequestHandle
-from release_worker.broker.routing import QUEUES
+from release_worker.domain.requests import kinds
 from release_worker.embedded import EmbeddedServers
 from release_worker.errors import BrokerUnavailable, ReleaseWorkerError, RequestNotQueued, TransientError
 from tests.faults.estate import Place, apply_edit
@@ -247,7 +247,8 @@ def plain_app(broker_url: str) -> Celery:
 def send_plain(app: Celery, kind: str, arguments: Mapping[str, object], request_id: str) -> None:
     """A message without a row."""
     given = {name: value for name, value in arguments.items() if value is not None}
-    app.send_task(f"release_worker.{kind}", kwargs=given, task_id=request_id, queue=QUEUES[kind], ignore_result=True)
+    queue = kinds.KINDS[kind].queue
+    app.send_task(f"release_worker.{kind}", kwargs=given, task_id=request_id, queue=queue, ignore_result=True)
 
 
 def release_numbers(engine: Engine, place: Place) -> list[int]:

@@ -14,7 +14,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine, exc, text
 
-from release_worker.broker.routing import IN_LEDGER, QUEUES
+from release_worker.broker.routing import IN_LEDGER
+from release_worker.domain.requests.kinds import KINDS
 from release_worker.embedded import EmbeddedServers
 from release_worker.embedded.process import eventually
 from tests.faults.journal import Journal, Struck
@@ -221,7 +222,7 @@ class Striker:
             f"release_worker.{kind}",
             kwargs={name: value for name, value in arguments.items() if value is not None},
             task_id=request_id,
-            queue=QUEUES[kind],
+            queue=KINDS[kind].queue,
             headers={IN_LEDGER: True} if draw.random() < 0.5 else None,
             ignore_result=True,
         )

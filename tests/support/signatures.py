@@ -85,7 +85,7 @@ def _is_public(name: str) -> bool:
 def _function(definition: ast.FunctionDef, name: str, *, bound: bool = False) -> Iterator[str]:
     """A function's lines; `bound`: without `self` or `cls`, which callers do not give."""
     yield from (f"@{ast.unparse(decorator)}" for decorator in definition.decorator_list)
-    returned = f" -> {ast.unparse(definition.returns)}" if definition.returns else ""
+    returned = f" -> {_annotation(definition.returns)}" if definition.returns else ""
     parameters = list(_parameters(definition.args))[1 if bound else 0 :]
     if not parameters:
         yield f"{name}(){returned}"
@@ -114,4 +114,10 @@ def _parameters(arguments: ast.arguments) -> Iterator[str]:
 
 
 def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
-    return ast.unparse(argument) if default is None else f"{ast.unparse(argument)} = {ast.unparse(default)}"
+    said = argument.arg if argument.annotation is None else f"{argument.arg}: {_annotation(argument.annotation)}"
+    return said if default is None else f"{said} = {ast.unparse(default)}"
+
+
+def _annotation(annotation: ast.expr) -> str:
+    """Without the quotes of what is only imported for types."""
+    return str(annotation.value) if isinstance(annotation, ast.Constant) else ast.unparse(annotation)

@@ -2,7 +2,8 @@
 
 import release_worker
 from release_worker import components, testing
-from release_worker.broker.routing import QUEUE_NAMES, QUEUES, TASKS
+from release_worker.broker.routing import QUEUE_NAMES, TASKS
+from release_worker.domain.requests.kinds import KINDS
 from release_worker.settings import PREFIX, Settings
 from release_worker.state.registry import ENTRY_POINTS, built_in_components
 
@@ -25,7 +26,7 @@ def test_the_tasks_have_the_names_of_the_contract() -> None:
 
 def test_releases_and_rollbacks_have_queues_of_their_own() -> None:
     assert set(QUEUE_NAMES) == {"releases", "rollbacks", "maintenance"}
-    assert (QUEUES["create_release"], QUEUES["rollback"]) == ("releases", "rollbacks")
+    assert (KINDS["create_release"].queue, KINDS["rollback"].queue) == ("releases", "rollbacks")
 
 
 def test_the_settings_are_those_of_the_contract() -> None:

@@ -15,10 +15,11 @@ from kombu import Exchange, Queue
 from release_worker.broker.routing import ANSWER_WITHIN, QUEUE_NAMES, addresses, transport_options
 from release_worker.domain.limits import Limits
 from release_worker.domain.server_urls import Sentinel
-from release_worker.settings import Settings
 
 if TYPE_CHECKING:
     from celery import Celery
+
+    from release_worker.settings import Settings
 
 # On RabbitMQ, our queues have one exchange of our own. It is of the type `topic`: only for such ones does Celery let
 # RabbitMQ delay a message. Callers that know only a queue's name make a direct exchange of that name beside it.
@@ -34,7 +35,7 @@ class Broker:
     sentinel: Sentinel | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: "Settings") -> Self:
         """Raises NotConfigured if it is not set."""
         return cls(settings.require("broker_url"), settings.sentinel)
 

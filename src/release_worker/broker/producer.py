@@ -12,10 +12,8 @@ from kombu.pools import ProducerPool
 from release_worker.broker.address import Broker, sentinel_options
 from release_worker.broker.publishing import PUBLISH_RETRIES
 from release_worker.broker.routing import SHARED
-from release_worker.broker.sharing_transport import SharingAMQP
 from release_worker.domain.limits import DEFAULTS
 from release_worker.errors import NotConfigured
-from release_worker.settings import PREFIX
 
 # Without a ledger, Celery asks the result backend before it publishes, for twenty seconds by default.
 _SUBSCRIBE_RETRIES = {**PUBLISH_RETRIES, "max_retries": 5}
@@ -28,6 +26,8 @@ def make_app(broker: Broker, result_backend: str | None) -> Celery:
     child inherits them, and with them its parent's connections. So the app gets pools of its own.
     Remove when an app can be made with pools of its own.
     """
+    from release_worker.broker.sharing_transport import SharingAMQP  # brings redis, which a mere import does not need
+
     # The loader and the backend are given outright: what the environment says for another Celery app changes neither.
     app = Celery("release_worker.client", amqp=SharingAMQP, loader="app", set_as_current=False)
     app.backend_cls = result_backend or "disabled://"
@@ -67,5 +67,7 @@ def _naming(setting: str) -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, ValueError, ImportError, ImproperlyConfigured):
+        from release_worker.settings import PREFIX
+
         name = f"{PREFIX}{setting.upper()}"
         raise NotConfigured(f"{name} names a server of a kind that cannot be used here", setting=name) from None

@@ -1,7 +1,7 @@
 """Publishing requests: what the client and the sweeper share."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from amqp.exceptions import AMQPError
@@ -10,9 +10,11 @@ from kombu.exceptions import OperationalError
 
 from release_worker.broker.address import Broker
 from release_worker.broker.routing import Row, envelope
-from release_worker.domain.request_record import RequestRecord
-from release_worker.domain.schedules.made import ScheduledRequest
 from release_worker.errors import BrokerUnavailable
+
+if TYPE_CHECKING:
+    from release_worker.domain.request_record import RequestRecord
+    from release_worker.domain.schedules.made import ScheduledRequest
 
 # Publishing tries for some seconds and then says that it could not, rather than hang in a caller's request.
 PUBLISH_RETRIES = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
@@ -39,20 +41,20 @@ def publish(app: Celery, message: Mapping[str, Any], *, kept: bool) -> None:
         ) from error
 
 
-def message_of(record: RequestRecord, *, behind_others: bool = False, path: str | None = None) -> dict[str, Any]:
+def message_of(record: "RequestRecord", *, behind_others: bool = False, path: str | None = None) -> dict[str, Any]:
     """The message of a request that was just written into the ledger; `path` is that of a toolset named by its id."""
     return envelope(
         record.kind, record.id, record.arguments, Row(record.toolset_id, behind_others, path), record.traceparent
     )
 
 
-def message_of_scheduled(made: ScheduledRequest) -> dict[str, Any]:
+def message_of_scheduled(made: "ScheduledRequest") -> dict[str, Any]:
     """The message of a request that a schedule has just made."""
     row = Row(made.toolset_id, made.behind_others)
     return envelope(made.request.kind, made.id, made.request.arguments(), row)
 
 
-def publisher_again(app: Celery) -> Callable[[RequestRecord], None]:
+def publisher_again(app: Celery) -> "Callable[[RequestRecord], None]":
     """What publishes the requests of one sweep, the oldest first, whose first messages may be lost. Of a toolset, all
     but the first go behind others: what waits for long is most often a flood, and lets other toolsets pass again.
 
@@ -60,14 +62,14 @@ def publisher_again(app: Celery) -> Callable[[RequestRecord], None]:
     """
     met: set[UUID | None] = set()
 
-    def publish_again(record: RequestRecord) -> None:
+    def publish_again(record: "RequestRecord") -> None:
         publish(app, message_again(record, behind_others=record.toolset_id in met), kept=True)
         met.add(record.toolset_id)
 
     return publish_again
 
 
-def message_again(record: RequestRecord, *, behind_others: bool = False) -> dict[str, Any]:
+def message_again(record: "RequestRecord", *, behind_others: bool = False) -> dict[str, Any]:
     """The message of a request whose first message may be lost. A worker looks at the row before it claims."""
     return envelope(record.kind, record.id, record.arguments, Row(behind_others=behind_others), record.traceparent)
 

@@ -8,11 +8,10 @@ from uuid import UUID
 from kombu import Queue as KombuQueue
 
 from release_worker.domain.limits import Limits
+from release_worker.domain.queues import Queue
 from release_worker.domain.requests.kinds import KINDS
-from release_worker.domain.requests.request import Queue
 
 TASKS: Mapping[str, str] = {kind: f"release_worker.{kind}" for kind in KINDS}
-QUEUES: Mapping[str, Queue] = {kind: model.queue for kind, model in KINDS.items()}
 MAINTENANCE: Queue = "maintenance"
 SWEEP = "release_worker.sweep"
 FOLD_MEASUREMENTS = "release_worker.fold_measurements"
@@ -117,13 +116,14 @@ def envelope(
 ) -> dict[str, Any]:
     """The arguments of Celery's `send_task` for a request. Without a row, the worker writes it when the message
     arrives. A rollback is never put behind."""
-    behind = row is not None and row.behind_others and QUEUES[kind] != "rollbacks"
+    queue = KINDS[kind].queue
+    behind = row is not None and row.behind_others and queue != "rollbacks"
     trace = {TRACEPARENT: traceparent} if traceparent else {}
     return {
         "name": TASKS[kind],
         "kwargs": {name: value for name, value in arguments.items() if value is not None},
         "task_id": request_id,
-        "queue": QUEUES[kind],
+        "queue": queue,
         "headers": {IN_LEDGER: row is not None, **(row.headers if row else {}), **trace},
         **({"priority": BEHIND_OTHERS} if behind else {}),
     }

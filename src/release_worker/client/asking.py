@@ -14,10 +14,8 @@ from release_worker.broker.routing import envelope
 from release_worker.client.connections import ConnectionsByProcess, twice
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.requests.kinds import KINDS, validate_request
-from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.server_urls import Sentinel
 from release_worker.errors import NotConfigured, ResultTimeout, ResultUnavailable
-from release_worker.settings import given_settings, read_settings
 from release_worker.tracing.choosing import tracing_of_caller
 
 if TYPE_CHECKING:
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from release_worker.client.writing_down import OpenTransaction
+    from release_worker.domain.requests.request import Request, Result
     from release_worker.store.accepting import Accepted
 
 T = TypeVar("T")
@@ -48,6 +47,8 @@ class Asking:
     ) -> None:
         """Some poolers need `prepared_statements=False`, and a `sentinel://` address needs `sentinel`. Raises
         NotConfigured for an address that cannot be one."""
+        from release_worker.settings import given_settings  # brings pydantic, which a mere import does not need
+
         self._settings = given_settings(
             broker_url=broker_url,
             result_backend=result_backend,
@@ -61,6 +62,8 @@ class Asking:
     @classmethod
     def from_env(cls) -> Self:
         """A client for the addresses in `RELEASE_WORKER_…`. Raises NotConfigured if the broker is not set."""
+        from release_worker.settings import read_settings
+
         settings = read_settings()
         return cls(
             broker_url=settings.require("broker_url"),
@@ -105,7 +108,7 @@ class Asking:
         with tracing_of_caller().span(f"ask {kind}", role="producer", request_id=request_id, kind=kind):
             return self._submit_traced(request, request_id, session)
 
-    def _submit_traced(self, request: Request, request_id: str, session: "Session | None") -> Handle:
+    def _submit_traced(self, request: "Request", request_id: str, session: "Session | None") -> Handle:
         if session is not None:
             return self._submit_in_session(request, request_id, session)
         if self._settings.database_url is None:
@@ -121,7 +124,7 @@ class Asking:
             self._publish(handle, _message_of(accepted), kept=True)
         return handle
 
-    def _write_down(self, request: Request, request_id: str) -> "Accepted":
+    def _write_down(self, request: "Request", request_id: str) -> "Accepted":
         from release_worker.store.accepting import KEY_WAIT, accept_request
         from release_worker.store.engine import single_statement
 
@@ -129,7 +132,7 @@ class Asking:
         with single_statement(self._engine()) as connection:
             return accept_request(connection, request, request_id=request_id, lock_timeout=KEY_WAIT, traceparent=trace)
 
-    def _submit_in_session(self, request: Request, request_id: str, session: "Session") -> Handle:
+    def _submit_in_session(self, request: "Request", request_id: str, session: "Session") -> Handle:
         from release_worker.client.writing_down import OpenTransaction, after_commit, joined
         from release_worker.store.accepting import accept_request
 
@@ -157,7 +160,7 @@ class Asking:
 
     def _wait(
         self, request_id: str, kind: str, timeout: float | None, *, made_in: "OpenTransaction | None" = None
-    ) -> Result:
+    ) -> "Result":
         if self._settings.database_url is not None:
             from release_worker.client.writing_down import wait_for_ledger
 

@@ -11,20 +11,19 @@ from release_worker.broker.publishing import message_of
 from release_worker.client.asking import Asking
 from release_worker.client.connections import twice
 from release_worker.client.request_handle import RequestHandle
-from release_worker.domain.owner_name import OwnerName
-from release_worker.domain.requests.create_release import CreateReleaseResult
-from release_worker.domain.requests.fields import LONGEST_PATH
 from release_worker.domain.requests.kinds import validate_request, validated
-from release_worker.domain.requests.request import Result
 from release_worker.errors import ReleaseWorkerError
 from release_worker.tracing.choosing import tracing_of_caller
 
 if TYPE_CHECKING:
+    from release_worker.domain.owner_name import OwnerName
     from release_worker.domain.request_record import RequestRecord
+    from release_worker.domain.requests.create_release import CreateReleaseResult
+    from release_worker.domain.requests.request import Result
     from release_worker.domain.subject import Subject
     from release_worker.store.accepting_together import Asked
 
-R = TypeVar("R", bound=Result)
+R = TypeVar("R", bound="Result")
 
 _PLAIN_PATH = re.compile(r"[\w.~-]+(/[\w.~-]+){2}")
 
@@ -42,7 +41,7 @@ class BulkRequests(Asking):
         labels: Mapping[str, Any] | None = None,
         override_freeze: str | None = None,
         idempotency_key: str | None = None,
-    ) -> dict[str, RequestHandle[CreateReleaseResult]]:
+    ) -> "dict[str, RequestHandle[CreateReleaseResult]]":
         """Ask for a release of each live toolset of a project (`organization/project`) or an organization (a slug or an
         id) that differs from its current release. Returns the handles by the toolsets' paths, or by the id of a toolset
         whose path is that of another, too.
@@ -51,6 +50,8 @@ class BulkRequests(Asking):
         handles of the same requests, and those of toolsets that came since. Other releases go before these. Raises
         OwnerNotFound, InvalidRequest, IdempotencyConflict and BrokerUnavailable; in the last, all requests are kept.
         """
+        from release_worker.domain.owner_name import OwnerName
+
         owner = validated(OwnerName, {"project": project, "organization": organization})
         fields = {
             "actor": actor,
@@ -62,8 +63,8 @@ class BulkRequests(Asking):
         }
         ids: dict[Any, str] = {}  # by toolset; what did arrive is found under its id
         accepted = twice(lambda: self._write_down_all(owner, fields, ids))
-        handles = {
-            path: RequestHandle[CreateReleaseResult](self._wait, record.id, record.kind, published=record.finished)
+        handles: dict[str, RequestHandle[CreateReleaseResult]] = {
+            path: RequestHandle(self._wait, record.id, record.kind, published=record.finished)
             for path, record in accepted.items()
         }
         for path, record in accepted.items():
@@ -87,8 +88,9 @@ class BulkRequests(Asking):
             yield by_id[record.id], ended
 
     def _write_down_all(
-        self, owner: OwnerName, fields: Mapping[str, Any], ids: dict[Any, str]
+        self, owner: "OwnerName", fields: Mapping[str, Any], ids: dict[Any, str]
     ) -> "dict[str, RequestRecord]":
+        from release_worker.domain.requests.fields import LONGEST_PATH
         from release_worker.store.accepting_together import Asked, accept_together
         from release_worker.store.engine import ledger_transaction
         from release_worker.store.owners.listing import toolsets_of

@@ -1,13 +1,14 @@
 """Asking for imports."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from release_worker.client.asking import Asking
 from release_worker.client.connections import twice
 from release_worker.client.request_handle import RequestHandle
-from release_worker.domain.bundle import read_bundle
-from release_worker.domain.requests.import_bundle import ImportBundleResult
+
+if TYPE_CHECKING:
+    from release_worker.domain.requests.import_bundle import ImportBundleResult
 
 
 class BundleRequests(Asking):
@@ -26,7 +27,7 @@ class BundleRequests(Asking):
         override_freeze: str | None = None,
         idempotency_key: str | None = None,
         organization: str | None = None,
-    ) -> RequestHandle[ImportBundleResult]:
+    ) -> "RequestHandle[ImportBundleResult]":
         """Ask for `toolset` to get the content of `bundle`, the text of a bundle's file, and to be released.
 
         The bundle is checked here, and put into the database before the request is: there is no limit to its size.
@@ -34,6 +35,8 @@ class BundleRequests(Asking):
         for a client without a database; otherwise as `create_release`.
         """
         engine = self._engine()
+        from release_worker.domain.bundle import read_bundle
+
         manifest = read_bundle(bundle)
         text = bundle if isinstance(bundle, str) else bundle.decode()
         from release_worker.store.bundles import keep_bundle

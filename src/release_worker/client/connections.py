@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, TypeVar
 from release_worker.broker.address import Broker
 from release_worker.broker.producer import close_app, make_app
 from release_worker.errors import DatabaseUnavailable
-from release_worker.settings import Settings
 from release_worker.tracing.choosing import tracing_of_caller
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from release_worker.settings import Settings
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ def twice(work: Callable[[], T]) -> T:
 class Connections:
     """The connections of one process: to the broker and the result backend, and to PostgreSQL once it is needed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: "Settings") -> None:
         """Opens nothing. Raises NotConfigured for servers that cannot be used."""
         self._settings = settings
         self._making = threading.Lock()
@@ -67,7 +67,7 @@ class Connections:
 class ConnectionsByProcess:
     """Gives each process its own."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: "Settings") -> None:
         """Raises NotConfigured, as `Connections` does."""
         self._settings = settings
         self._made = {os.getpid(): Connections(settings)}

@@ -1,12 +1,15 @@
 """One method for each kind of request that changes nothing."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from release_worker.client.asking import Asking
 from release_worker.client.request_handle import RequestHandle
-from release_worker.domain.requests.diff import DiffResult, Live
-from release_worker.domain.requests.status import StatusResult
-from release_worker.domain.requests.verify import VerifyResult
+
+if TYPE_CHECKING:
+    from release_worker.domain.requests.diff import DiffResult, Live
+    from release_worker.domain.requests.status import StatusResult
+    from release_worker.domain.requests.verify import VerifyResult
 
 
 class ReadingRequests(Asking):
@@ -17,13 +20,13 @@ class ReadingRequests(Asking):
         self,
         toolset: str,
         release_number: int,
-        to: int | Live = "live",
+        to: "int | Live" = "live",
         *,
         components: Sequence[str] | None = None,
         key: str | None = None,
         actor: str = "diff",
         organization: str | None = None,
-    ) -> RequestHandle[DiffResult]:
+    ) -> "RequestHandle[DiffResult]":
         """Ask what differs between a release and another one, or live state; otherwise as `create_release`."""
         fields = {
             "toolset": toolset,
@@ -38,13 +41,13 @@ class ReadingRequests(Asking):
 
     def verify(
         self, toolset: str, *, actor: str = "verify", organization: str | None = None
-    ) -> RequestHandle[VerifyResult]:
+    ) -> "RequestHandle[VerifyResult]":
         """Ask for every digest of the toolset's history to be recomputed; otherwise as `create_release`."""
         return self._submit("verify", {"toolset": toolset, "actor": actor, "organization": organization}, None)
 
     def status(
         self, toolset: str, *, actor: str = "status", organization: str | None = None
-    ) -> RequestHandle[StatusResult]:
+    ) -> "RequestHandle[StatusResult]":
         """Ask how the toolset is: its current release, drift from it, and its requests; otherwise as `create_release`.
 
         The answer comes when what was asked before is done."""

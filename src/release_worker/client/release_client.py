@@ -12,7 +12,6 @@ from release_worker.client.reading_requests import ReadingRequests
 from release_worker.client.release_requests import ReleaseRequests
 from release_worker.client.scheduling import Scheduling
 from release_worker.client.staging_requests import StagingRequests
-from release_worker.domain.cancellation import Cancellation
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.requests.kinds import validated
 
@@ -52,6 +51,7 @@ class ReleaseClient(
         `retry` brings it back. Raises RequestNotQueued for a request that is running or has ended, RequestNotFound as
         `retry`, and InvalidRequest for an `actor` or a `reason` that cannot be kept.
         """
+        from release_worker.domain.cancellation import Cancellation
         from release_worker.operations.cancel_request import cancel_request
         from release_worker.store.engine import ledger_transaction
 

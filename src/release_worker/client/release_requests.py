@@ -5,17 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 from release_worker.client.asking import Asking
 from release_worker.client.request_handle import RequestHandle
-from release_worker.domain.requests.apply_plan import ApplyPlanResult
-from release_worker.domain.requests.check_drift import CheckDriftResult
-from release_worker.domain.requests.create_release import CreateReleaseResult
-from release_worker.domain.requests.mark import Judgement, MarkResult
-from release_worker.domain.requests.pin import PinResult
-from release_worker.domain.requests.prune import PruneResult
-from release_worker.domain.requests.repair import RepairResult
-from release_worker.domain.requests.rollback import Destination, OnMissing, RollbackResult
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+
+    from release_worker.domain.requests.apply_plan import ApplyPlanResult
+    from release_worker.domain.requests.check_drift import CheckDriftResult
+    from release_worker.domain.requests.create_release import CreateReleaseResult
+    from release_worker.domain.requests.mark import Judgement, MarkResult
+    from release_worker.domain.requests.pin import PinResult
+    from release_worker.domain.requests.prune import PruneResult
+    from release_worker.domain.requests.repair import RepairResult
+    from release_worker.domain.requests.rollback import Destination, OnMissing, RollbackResult
 
 
 class ReleaseRequests(Asking):
@@ -34,7 +35,7 @@ class ReleaseRequests(Asking):
         idempotency_key: str | None = None,
         organization: str | None = None,
         session: "Session | None" = None,
-    ) -> RequestHandle[CreateReleaseResult]:
+    ) -> "RequestHandle[CreateReleaseResult]":
         """Ask for a release of `toolset`, a UUID or `organization/project/toolset`.
 
         `organization`, a slug or an id, says whose toolset it must be: another's is treated as missing.
@@ -61,10 +62,10 @@ class ReleaseRequests(Asking):
         release_number: int | None = None,
         *,
         actor: str,
-        to: Destination | None = None,
+        to: "Destination | None" = None,
         reason: str | None = None,
         components: Sequence[str] | None = None,
-        on_missing: OnMissing = "fail",
+        on_missing: "OnMissing" = "fail",
         allow_shared_impact: bool = False,
         allow_bad: bool = False,
         expected_current_release: int | None = None,
@@ -73,7 +74,7 @@ class ReleaseRequests(Asking):
         idempotency_key: str | None = None,
         organization: str | None = None,
         session: "Session | None" = None,
-    ) -> RequestHandle[RollbackResult]:
+    ) -> "RequestHandle[RollbackResult]":
         """Ask for `toolset` to be rolled back to the release of a number, or to the one that `to` means: `previous`,
         `undo` (what was live before the last rollback), `last_good`, `current`.
 
@@ -109,7 +110,7 @@ class ReleaseRequests(Asking):
         idempotency_key: str | None = None,
         organization: str | None = None,
         session: "Session | None" = None,
-    ) -> RequestHandle[ApplyPlanResult]:
+    ) -> "RequestHandle[ApplyPlanResult]":
         """Ask for exactly what a plan said; `StaleState` if anything has moved since. Otherwise as `create_release`."""
         fields = {
             "toolset": toolset,
@@ -129,13 +130,13 @@ class ReleaseRequests(Asking):
         actor: str,
         reason: str | None = None,
         components: Sequence[str] | None = None,
-        on_missing: OnMissing = "fail",
+        on_missing: "OnMissing" = "fail",
         allow_shared_impact: bool = False,
         override_freeze: str | None = None,
         idempotency_key: str | None = None,
         organization: str | None = None,
         session: "Session | None" = None,
-    ) -> RequestHandle[RepairResult]:
+    ) -> "RequestHandle[RepairResult]":
         """Ask for live state to be put back to the current release; otherwise as `rollback`."""
         fields = {
             "toolset": toolset,
@@ -152,13 +153,13 @@ class ReleaseRequests(Asking):
 
     def check_drift(
         self, toolset: str, *, actor: str = "check_drift", organization: str | None = None
-    ) -> RequestHandle[CheckDriftResult]:
+    ) -> "RequestHandle[CheckDriftResult]":
         """Ask whether live state has moved away from the current release; otherwise as `create_release`."""
         return self._submit("check_drift", {"toolset": toolset, "actor": actor, "organization": organization}, None)
 
     def pin(
         self, toolset: str, release_number: int, *, actor: str, pinned: bool = True, organization: str | None = None
-    ) -> RequestHandle[PinResult]:
+    ) -> "RequestHandle[PinResult]":
         """Ask for a release to be kept for good, or (`pinned` false) no longer; otherwise as `create_release`."""
         fields = {"toolset": toolset, "release_number": release_number, "actor": actor, "pinned": pinned}
         return self._submit("pin", {**fields, "organization": organization}, None)
@@ -167,19 +168,19 @@ class ReleaseRequests(Asking):
         self,
         toolset: str,
         release_number: int,
-        mark: Judgement,
+        mark: "Judgement",
         *,
         actor: str,
         reason: str | None = None,
         organization: str | None = None,
-    ) -> RequestHandle[MarkResult]:
+    ) -> "RequestHandle[MarkResult]":
         """Say of a release that it is `good` or `bad`, and why; otherwise as `create_release`."""
         fields = {"toolset": toolset, "release_number": release_number, "mark": mark, "actor": actor}
         return self._submit("mark", {**fields, "reason": reason, "organization": organization}, None)
 
     def prune(
         self, toolset: str, *, keep: int, actor: str, organization: str | None = None
-    ) -> RequestHandle[PruneResult]:
+    ) -> "RequestHandle[PruneResult]":
         """Ask for old releases to be removed, but for the newest `keep` and those that something needs."""
         fields = {"toolset": toolset, "keep": keep, "actor": actor, "organization": organization}
         return self._submit("prune", fields, None)

@@ -1,13 +1,14 @@
 """A request that was accepted, and the wait for its result."""
 
 from collections.abc import Callable
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from release_worker.domain.requests.request import Result
+if TYPE_CHECKING:
+    from release_worker.domain.requests.request import Result
 
-R = TypeVar("R", bound=Result)
+R = TypeVar("R", bound="Result")
 # Given a request's id and kind, and seconds to wait (None: for ever): its result.
-Wait = Callable[[str, str, float | None], Result]
+Wait = Callable[[str, str, float | None], "Result"]
 
 
 class RequestHandle(Generic[R]):

@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from release_worker.domain.canonical_json import as_plain
 from release_worker.domain.outcomes import Failed, Succeeded
 from release_worker.domain.requests.kinds import KINDS, validate_request
-from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.timings import Timings
 from release_worker.errors import InvalidRequest, ReleaseWorkerError, from_record
+
+if TYPE_CHECKING:
+    from release_worker.domain.requests.request import Request, Result
 
 Status = Literal["queued", "running", "succeeded", "failed"]
 
@@ -43,7 +45,7 @@ class RequestRecord:
     def finished(self) -> bool:
         return self.status in ("succeeded", "failed")
 
-    def request(self) -> Request:
+    def request(self) -> "Request":
         """The request that the row asks for, with defaults filled in. Raises InvalidRequest if it asks for none: others
         may write rows too."""
         return _checked(self.kind, {**self.payload, "idempotency_key": self.idempotency_key})
@@ -58,7 +60,7 @@ class RequestRecord:
         """How a finished request ended."""
         return Failed(self.stored_error()) if self.status == "failed" else Succeeded(self.result or {})
 
-    def answer(self) -> Result:
+    def answer(self) -> "Result":
         """The result of a finished request; raises the error of one that failed."""
         if self.status == "failed":
             raise self.stored_error()
@@ -102,12 +104,12 @@ class Claim:
     traceparent: str | None = None
     timings: Timings = field(default_factory=Timings, compare=False, repr=False)
 
-    def request(self) -> Request:
+    def request(self) -> "Request":
         """The request that the row asks for, with defaults filled in. Raises InvalidRequest if it asks for none."""
         return _checked(self.kind, self.payload)
 
 
-def _checked(kind: str, fields: Mapping[str, Any]) -> Request:
+def _checked(kind: str, fields: Mapping[str, Any]) -> "Request":
     try:
         plain = as_plain(fields)
     except (ValueError, RecursionError) as error:  # a number of more digits than an int may have, say

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
 
+from release_worker.domain.queues import Queue
 from release_worker.domain.release import ReleaseKind
 from release_worker.domain.requests.kinds import KINDS
-from release_worker.domain.requests.request import Queue
 from release_worker.errors import ERROR_NAMES
 
 PREFIX = "release_worker_"

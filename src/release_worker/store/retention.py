@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from release_worker.domain.requests.kinds import RELEASE_FIELDS
+from release_worker.domain.requests.kinds import release_fields
 from release_worker.domain.subject import Subject
 from release_worker.store.marks import mark_of
 from release_worker.store.owners.relations import is_current
@@ -37,7 +37,7 @@ def prunable_releases(connection: Connection, subject: Subject, *, keep: int) ->
             WHERE id = {target} AND EXISTS (SELECT FROM waiting WHERE payload ->> 'to' = '{destination}')"""
         for destination, target in TARGETS.items()
     )
-    named = " UNION ALL ".join(f"SELECT payload -> '{name}' AS number FROM waiting" for name in RELEASE_FIELDS)
+    named = " UNION ALL ".join(f"SELECT payload -> '{name}' AS number FROM waiting" for name in release_fields())
     query = f"""
         WITH waiting AS (
             SELECT payload FROM release_requests WHERE toolset_id = :toolset_id AND status IN ('queued', 'running')),

@@ -4,11 +4,12 @@ import sys
 from functools import cache
 
 from release_worker.tracing.tracing import NoTracing, Tracing
-from release_worker.tracing.variables import OpenTelemetryVariables
 
 
 def tracing_of_worker() -> Tracing:
     """The tracing that the environment asks for (`OTEL_…`). Call it after the fork: it starts a thread that exports."""
+    from release_worker.tracing.variables import OpenTelemetryVariables
+
     exporter = OpenTelemetryVariables().exporter
     if exporter is None:
         return NoTracing()

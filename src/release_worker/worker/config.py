@@ -3,8 +3,9 @@
 from typing import Any
 
 from release_worker.broker.address import Broker, sentinel_options
-from release_worker.broker.routing import CHORES, MAINTENANCE, QUEUES, SHARED, TASKS
+from release_worker.broker.routing import CHORES, MAINTENANCE, SHARED, TASKS
 from release_worker.domain.limits import Limits
+from release_worker.domain.requests.kinds import KINDS
 from release_worker.settings import Settings, read_settings
 
 
@@ -47,7 +48,7 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "task_create_missing_queues": False,
         "task_default_queue": "releases",
         "task_routes": {name: {"queue": MAINTENANCE} for name in CHORES}
-        | {TASKS[kind]: {"queue": queue} for kind, queue in QUEUES.items()},
+        | {TASKS[kind]: {"queue": model.queue} for kind, model in KINDS.items()},
         "beat_schedule": {name.removeprefix("release_worker."): _tick(name, limits) for name in CHORES},
         # Flower and the events of Celery show nothing without these.
         "worker_send_task_events": True,

@@ -7,7 +7,7 @@ from typing import Any, assert_never
 import structlog
 
 from release_worker.domain.outcomes import ClaimLost, Failed, Outcome, Postponed, Succeeded
-from release_worker.domain.requests.kinds import RELEASE_FIELDS
+from release_worker.domain.requests.kinds import release_fields
 from release_worker.domain.text import printable
 
 logger = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ def about_request(kind: str, payload: Mapping[str, Any]) -> dict[str, object]:
     names = {
         name: printable(value, 600) for name in ("toolset", "actor") if isinstance(value := payload.get(name), str)
     }
-    numbers = {name: value for name in RELEASE_FIELDS if isinstance(value := payload.get(name), int)}
+    numbers = {name: value for name in release_fields() if isinstance(value := payload.get(name), int)}
     return {"kind": printable(kind, 100), **names, **numbers}
 
 

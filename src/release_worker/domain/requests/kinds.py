@@ -1,47 +1,61 @@
 """All kinds of request, and how a request is read and described. What others need of a kind is derived from here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from textwrap import fill, indent
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
-
-from release_worker.domain.requests.apply_plan import ApplyPlan
-from release_worker.domain.requests.check_drift import CheckDrift
-from release_worker.domain.requests.create_release import CreateRelease
-from release_worker.domain.requests.diff import Diff
-from release_worker.domain.requests.discard import Discard
-from release_worker.domain.requests.import_bundle import ImportBundle
-from release_worker.domain.requests.mark import Mark
-from release_worker.domain.requests.pin import Pin
-from release_worker.domain.requests.prune import Prune
-from release_worker.domain.requests.publish import Publish
-from release_worker.domain.requests.repair import Repair
-from release_worker.domain.requests.request import Request
-from release_worker.domain.requests.rollback import Rollback
-from release_worker.domain.requests.set_mode import SetMode
-from release_worker.domain.requests.stage import Stage
-from release_worker.domain.requests.status import Status
-from release_worker.domain.requests.verify import Verify
 from release_worker.domain.text import printable
 from release_worker.errors import InvalidRequest
 
-M = TypeVar("M", bound=BaseModel)
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
-KINDS: Mapping[str, type[Request]] = {
-    kind.kind: kind
-    for kind in (
-        CreateRelease, Rollback, ApplyPlan, Repair, CheckDrift, Diff, Pin, Prune, Mark, Status, Verify,
-        Stage, Publish, Discard, SetMode, ImportBundle,
-    )
-}  # fmt: skip
+    from release_worker.domain.requests.request import Request
+
+M = TypeVar("M", bound="BaseModel")
 
 
-# Fields of any kind that hold the number of a release.
-RELEASE_FIELDS = sorted({name for kind in KINDS.values() for name in kind.names_releases})
+class Kinds(Mapping[str, "type[Request]"]):
+    """The class of each kind, imported from the file of that name when it is first looked up: a caller loads what it
+    asks for, and an app that only imports the client loads no pydantic."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = dict.fromkeys(names)
+        self._found: dict[str, type[Request]] = {}
+
+    def __getitem__(self, kind: str) -> "type[Request]":
+        if kind not in self._found:
+            if kind not in self._names:
+                raise KeyError(kind)
+            class_name = "".join(word.capitalize() for word in kind.split("_"))
+            self._found[kind] = getattr(import_module(f"release_worker.domain.requests.{kind}"), class_name)
+        return self._found[kind]
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
-def parse_request(kind: str, positional: Sequence[Any], keywords: Mapping[str, Any]) -> Request:
+KINDS = Kinds(
+    "create_release", "rollback", "apply_plan", "repair", "check_drift", "diff", "pin", "prune", "mark", "status",
+    "verify", "stage", "publish", "discard", "set_mode", "import_bundle",
+)  # fmt: skip
+
+
+@cache
+def release_fields() -> Sequence[str]:
+    """The fields of any kind that hold the number of a release."""
+    return sorted({name for kind in KINDS.values() for name in kind.names_releases})
+
+
+def parse_request(kind: str, positional: Sequence[Any], keywords: Mapping[str, Any]) -> "Request":
     """The request that a task was called with. Raises InvalidRequest, listing every problem."""
     names = _kind(kind).positional
     if len(positional) > len(names):
@@ -54,13 +68,15 @@ def parse_request(kind: str, positional: Sequence[Any], keywords: Mapping[str, A
     return validate_request(kind, {**arguments, **keywords})
 
 
-def validate_request(kind: str, fields: Mapping[str, Any]) -> Request:
+def validate_request(kind: str, fields: Mapping[str, Any]) -> "Request":
     """The request of this kind with these fields. Raises InvalidRequest, listing every problem."""
     return validated(_kind(kind), fields)
 
 
 def validated(model: type[M], fields: Mapping[str, Any]) -> M:
     """The value of this model with these fields. Raises InvalidRequest, listing every problem."""
+    from pydantic import ValidationError
+
     try:
         return model.model_validate(dict(fields))
     except ValidationError as error:
@@ -88,12 +104,12 @@ def _paragraphs(text: str) -> list[str]:
     return [fill(" ".join(paragraph.split()), 116) for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
-def _parameter(model: type[Request], name: str) -> str:
+def _parameter(model: "type[Request]", name: str) -> str:
     field = model.model_fields[name]
     return name if field.is_required() else f"{name}={field.default!r}".replace("'", '"')
 
 
-def _kind(kind: str) -> type[Request]:
+def _kind(kind: str) -> "type[Request]":
     if kind not in KINDS:
         raise InvalidRequest(
             f"there is no kind of request {printable(kind, 100)!r}", problems=[_problem("kind", "unknown")]

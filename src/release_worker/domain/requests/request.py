@@ -1,14 +1,13 @@
 """What every kind of request has, and every result."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 from release_worker.domain import canonical_json
+from release_worker.domain.queues import Queue
 from release_worker.domain.requests.fields import Name, Toolset
-
-Queue = Literal["rollbacks", "releases", "maintenance"]
 
 
 class Result(BaseModel):

@@ -1,9 +1,11 @@
 """A request that a schedule has made."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from release_worker.domain.requests.request import Request
+if TYPE_CHECKING:
+    from release_worker.domain.requests.request import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,5 +15,5 @@ class ScheduledRequest:
 
     id: str
     toolset_id: UUID
-    request: Request
+    request: "Request"
     behind_others: bool
