@@ -6,6 +6,7 @@
     │   ├── NotConfigured
     │   ├── ToolsetNotFound
     │   ├── OwnerNotFound
+    │   ├── NameTaken
     │   ├── ReleaseNotFound
     │   ├── RequestNotFound
     │   ├── RequestNotQueued
@@ -98,6 +99,12 @@ class OwnerNotFound(PermanentError):
     """No project or organization (`scope`) has this path, slug or id (`name`)."""
 
     sentence = "there is no {scope} {name}"
+
+
+class NameTaken(PermanentError):
+    """There is a toolset, a project or an organization (`scope`) of this path or slug (`name`) already."""
+
+    sentence = "{scope} {name} is there already"
 
 
 class ReleaseNotFound(PermanentError):

@@ -18,6 +18,7 @@ FIELDS: dict[type[ReleaseWorkerError], dict[str, Any]] = {
     errors.NotConfigured: {"setting": "RELEASE_WORKER_DATABASE_URL"},
     errors.ToolsetNotFound: {"toolset": "acme/payments/billing"},
     errors.OwnerNotFound: {"scope": "project", "name": "acme/payments"},
+    errors.NameTaken: {"scope": "project", "name": "acme/payments"},
     errors.ReleaseNotFound: {"toolset": "acme/payments/billing", "release_number": 7},
     errors.RequestNotFound: {"request_id": "r-1"},
     errors.EventNotFound: {"event_id": "e-1"},

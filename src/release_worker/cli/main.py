@@ -17,7 +17,9 @@ from release_worker.cli import (
     database,
     events,
     freezing,
+    organizations,
     overview,
+    projects,
     releases,
     requests,
     retention,
@@ -26,6 +28,7 @@ from release_worker.cli import (
     showing,
     staging,
     timeline,
+    toolsets,
     verifying,
 )
 from release_worker.cli.demo import demo
@@ -94,6 +97,9 @@ app.command("export")(bundles.export_release)
 app.command("import")(bundles.import_release)
 app.command()(staging.mode)
 app.command(short_help="Say what is wrong with a deployment, and what to do.")(doctor)
+app.add_typer(organizations.app, name="organization")
+app.add_typer(projects.app, name="project")
+app.add_typer(toolsets.app, name="toolset")
 app.add_typer(staging.app, name="staging")
 app.add_typer(scheduling.app, name="schedule")
 app.add_typer(freezing.app, name="freeze")

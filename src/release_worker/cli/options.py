@@ -116,3 +116,9 @@ NoWait = Annotated[
     bool,
     typer.Option("--no-wait", help="Only ask, and print the request's id."),
 ]
+IfMissing = Annotated[
+    bool, typer.Option("--if-missing", help="If it is there already, leave it as it is: that is no error.")
+]
+OwnersName = Annotated[
+    str | None, typer.Option("--name", metavar="TEXT", help="What it is called; its slug if left out.")
+]

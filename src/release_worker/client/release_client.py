@@ -12,6 +12,7 @@ from release_worker.client.reading_requests import ReadingRequests
 from release_worker.client.release_requests import ReleaseRequests
 from release_worker.client.scheduling import Scheduling
 from release_worker.client.staging_requests import StagingRequests
+from release_worker.client.toolsets import Toolsets
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.requests.kinds import validated
 
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
 
 
 class ReleaseClient(
-    ReleaseRequests, ReadingRequests, BulkRequests, StagingRequests, BundleRequests, Freezing, Scheduling, EventRequests
+    ReleaseRequests,
+    ReadingRequests,
+    BulkRequests,
+    StagingRequests,
+    BundleRequests,
+    Freezing,
+    Scheduling,
+    EventRequests,
+    Toolsets,
 ):
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
     ones in a process that was forked meanwhile."""

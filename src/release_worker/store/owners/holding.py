@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row
 
 from release_worker.domain.subject import Scope, Subject
-from release_worker.errors import VersionConflict
+from release_worker.errors import OwnerNotFound, VersionConflict
 from release_worker.store.conflicts import translated
 from release_worker.store.owners.naming import find_toolset, naming, toolset_of_id
 from release_worker.store.owners.relations import (
@@ -144,6 +144,25 @@ _EDITING: Mapping[Scope, str] = {
     "project": "FOR KEY SHARE OF o FOR UPDATE OF p",
     "toolset": "FOR KEY SHARE OF o FOR UPDATE OF t",
 }
+
+
+def hold_project_for_editing(connection: Connection, organization_id: UUID, project_id: UUID) -> None:
+    """As `hold_for_editing` in scope project, of a project by its id. Raises OwnerNotFound if it is gone."""
+    query = f"""
+        SELECT FROM projects p JOIN organizations o ON o.id = p.organization_id
+        WHERE p.id = :project_id AND o.id = :organization_id
+        {_EDITING["project"]}
+    """
+    parameters = {"organization_id": organization_id, "project_id": project_id}
+    if connection.execute(parsed(query), parameters).one_or_none() is None:
+        raise OwnerNotFound(scope="project", name=str(project_id))
+
+
+def hold_organization_for_editing(connection: Connection, organization_id: UUID) -> None:
+    """As `hold_for_editing` in scope organization, by its id. Raises OwnerNotFound if it is gone."""
+    query = f"SELECT FROM organizations o WHERE o.id = :organization_id {_EDITING['organization']}"
+    if connection.execute(parsed(query), {"organization_id": organization_id}).one_or_none() is None:
+        raise OwnerNotFound(scope="organization", name=str(organization_id))
 
 
 def wait_for_owners(connection: Connection, toolset_id: UUID, *, longest: str) -> None:
