@@ -5,6 +5,7 @@ import re
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from release_worker.domain.database import PUBLIC, checked_schema
 from release_worker.domain.server_urls import Sentinel, as_celery_reads_it, check_url
 
 PREFIX = "RELEASE_WORKER_"
@@ -20,6 +21,15 @@ class ServerSettings(BaseSettings):
 
     database_url: str | None = Field(
         default=None, repr=False, description="PostgreSQL; `postgresql://` or `postgresql+psycopg://`"
+    )
+    # Not named `schema`, which pydantic's own models have.
+    database_schema: str = Field(
+        default=PUBLIC,
+        validation_alias=f"{PREFIX}SCHEMA",
+        description=(
+            "the schema of that database in which all tables, views and functions of the worker are; `public`. Clients "
+            "and workers need the same"
+        ),
     )
     broker_url: str | None = Field(
         default=None,
@@ -56,6 +66,11 @@ class ServerSettings(BaseSettings):
     def _with_driver(cls, url: str | None) -> str | None:
         """The URL with our driver in it: `postgresql://` and `postgres://` are accepted too."""
         return url and re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql+psycopg://", url)
+
+    @field_validator("database_schema")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        return checked_schema(name)
 
     @field_validator("broker_url", "result_backend", "redis_url")
     @classmethod

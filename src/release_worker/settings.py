@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from release_worker.domain.database import Database
 from release_worker.domain.limits import Limits, broken_rules, limits_for
 from release_worker.domain.secrets import DEFAULT_SECRET_KEYS, SecretKeys
 from release_worker.domain.server_urls import with_password
@@ -151,6 +152,11 @@ class Settings(ServerSettings):
         return value
 
     @property
+    def database(self) -> Database:
+        """The database, and our schema of it. Raises NotConfigured if it is not set."""
+        return Database(self.require("database_url"), self.database_schema)
+
+    @property
     def signs_directory(self) -> Path:
         """`health_directory`, or a directory of this user's."""
         return self.health_directory or Path(tempfile.gettempdir()) / f"release-worker-{os.geteuid()}"
@@ -179,7 +185,9 @@ def read_settings() -> Settings:
 
 def given_settings(**values: str | bool | int | None) -> Settings:
     """Settings with these values. Raises NotConfigured for one that cannot be one."""
-    return _readable(lambda: Settings.model_validate(values))
+    aliases = {name: field.validation_alias for name, field in Settings.model_fields.items()}
+    given = {aliases.get(name) or name: value for name, value in values.items()}
+    return _readable(lambda: Settings.model_validate(given))
 
 
 def _readable(make: Callable[[], Settings]) -> Settings:
@@ -187,7 +195,7 @@ def _readable(make: Callable[[], Settings]) -> Settings:
         settings = make()
     except ValidationError as error:
         wrong = [str(one["loc"][0]) for one in error.errors(include_input=False)]
-        names = ", ".join(f"{PREFIX}{name}".upper() for name in wrong)
+        names = ", ".join(f"{PREFIX}{name.removeprefix(PREFIX)}".upper() for name in wrong)
         hint = "; in a password, write %40 for @ and %2F for /" if _SERVERS.intersection(wrong) else ""
         raise NotConfigured(f"cannot be read: {names}{hint}", setting=names) from None
     _check_limits(settings)

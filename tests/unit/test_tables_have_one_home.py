@@ -44,7 +44,7 @@ def _strings(tree: ast.AST) -> Iterator[str]:
 
 def _names(text: str, table: str) -> bool:
     """A name of two words is no word of English; one of a single word has to stand where SQL has tables."""
-    before = "" if "_" in table else r"(FROM|JOIN|UPDATE|INTO|USING|OF)\s+"
+    before = "" if "_" in table else r"(FROM|JOIN|UPDATE|INTO|USING|OF)\s+(ours\.)?"
     return re.search(rf"\b{before}{table}\b", text) is not None
 
 
@@ -63,6 +63,6 @@ def test_a_table_is_named_in_its_home_only(table: str) -> None:
 
 
 def test_a_name_is_found_wherever_a_string_has_it() -> None:
-    assert named_in('query = f"SELECT FROM {a} JOIN variations v"') == {"variations"}
+    assert named_in('query = f"SELECT FROM {a} JOIN ours.variations v"') == {"variations"}
     assert named_in('TABLES = ("tool_definitions",)') == {"tool_definitions"}
     assert named_in('"""Rows of `prompt_templates`, FROM variations."""\ndetails = {"variations": 1}') == set()

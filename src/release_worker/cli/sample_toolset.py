@@ -15,41 +15,41 @@ _TOOLS = (
 )
 
 _OWNERS = """
-    WITH organization AS (INSERT INTO organizations (slug, name) VALUES ('demo', 'Demo') RETURNING id),
+    WITH organization AS (INSERT INTO ours.organizations (slug, name) VALUES ('demo', 'Demo') RETURNING id),
          project AS (
-             INSERT INTO projects (organization_id, slug, name) SELECT id, 'github', 'GitHub' FROM organization
+             INSERT INTO ours.projects (organization_id, slug, name) SELECT id, 'github', 'GitHub' FROM organization
              RETURNING id, organization_id)
-    INSERT INTO toolsets (organization_id, project_id, slug, name, description, settings)
+    INSERT INTO ours.toolsets (organization_id, project_id, slug, name, description, settings)
     SELECT organization_id, id, 'rest', 'GitHub REST', 'Issues and pull requests of a repository', '{"timeout": 30}'
     FROM project
     RETURNING id AS toolset_id, project_id, organization_id
 """
 
 _DEPLOYMENT = """
-    INSERT INTO deployments (project_id, status) VALUES (:project_id, 'completed') RETURNING id
+    INSERT INTO ours.deployments (project_id, status) VALUES (:project_id, 'completed') RETURNING id
 """
 
 _LIVE_STATE = (
     """
-    INSERT INTO tool_definitions (deployment_id, urn, name, definition)
+    INSERT INTO ours.tool_definitions (deployment_id, urn, name, definition)
     SELECT :deployment_id, value ->> 'urn', value ->> 'name', value -> 'definition'
     FROM jsonb_array_elements(CAST(:tools AS jsonb))
     """,
     """
-    INSERT INTO toolset_tools (toolset_id, tool_urn, position)
+    INSERT INTO ours.toolset_tools (toolset_id, tool_urn, position)
     SELECT :toolset_id, value ->> 'urn', place - 1
     FROM jsonb_array_elements(CAST(:tools AS jsonb)) WITH ORDINALITY AS tool (value, place)
     """,
-    "UPDATE projects SET active_deployment_id = :deployment_id WHERE id = :project_id",
+    "UPDATE ours.projects SET active_deployment_id = :deployment_id WHERE id = :project_id",
     """
-    INSERT INTO prompt_templates (project_id, name, prompt)
+    INSERT INTO ours.prompt_templates (project_id, name, prompt)
     VALUES (:project_id, 'triage', 'Read issue {{number}} and say how urgent it is.')
     """,
     """
-    INSERT INTO system_configs (project_id, key, value) VALUES (:project_id, 'model', '{"temperature": 0.2}')
+    INSERT INTO ours.system_configs (project_id, key, value) VALUES (:project_id, 'model', '{"temperature": 0.2}')
     """,
     """
-    INSERT INTO variations (organization_id, toolset_id, tool_urn, config)
+    INSERT INTO ours.variations (organization_id, toolset_id, tool_urn, config)
     VALUES (:organization_id, :toolset_id, :varied, '{"description": "Open an issue. Search for duplicates first."}')
     """,
 )
@@ -60,7 +60,7 @@ def load_sample_toolset(database_url: str) -> bool:
     engine = make_engine(database_url)
     try:
         with ledger_transaction(engine) as connection:
-            if connection.execute(parsed("SELECT EXISTS (SELECT FROM organizations)")).scalar_one():
+            if connection.execute(parsed("SELECT EXISTS (SELECT FROM ours.organizations)")).scalar_one():
                 return False
             owners = dict(connection.execute(parsed(_OWNERS)).one()._mapping)
             deployment = connection.execute(parsed(_DEPLOYMENT), owners).scalar_one()

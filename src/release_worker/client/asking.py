@@ -13,6 +13,7 @@ from release_worker.broker.publishing import message_of, publish
 from release_worker.broker.routing import envelope
 from release_worker.client.connections import ConnectionsByProcess, twice
 from release_worker.client.request_handle import RequestHandle
+from release_worker.domain.database import PUBLIC
 from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.server_urls import Sentinel
 from release_worker.errors import NotConfigured, ResultTimeout, ResultUnavailable
@@ -44,9 +45,11 @@ class Asking:
         database_url: str | None = None,
         prepared_statements: bool = True,
         sentinel: Sentinel | None = None,
+        schema: str = PUBLIC,
     ) -> None:
-        """Some poolers need `prepared_statements=False`, and a `sentinel://` address needs `sentinel`. Raises
-        NotConfigured for an address that cannot be one."""
+        """Some poolers need `prepared_statements=False`, and a `sentinel://` address needs `sentinel`. `schema` is
+        that of the worker's tables in the database. Raises NotConfigured for an address or a name that cannot be one.
+        """
         from release_worker.settings import given_settings  # brings pydantic, which a mere import does not need
 
         self._settings = given_settings(
@@ -56,6 +59,7 @@ class Asking:
             prepared_statements=prepared_statements,
             sentinel_master=sentinel.master if sentinel else None,
             sentinel_password=sentinel.password if sentinel else None,
+            database_schema=schema,
         )
         self._connections = ConnectionsByProcess(self._settings)
 
@@ -71,6 +75,7 @@ class Asking:
             database_url=settings.database_url,
             prepared_statements=settings.prepared_statements,
             sentinel=settings.sentinel,
+            schema=settings.database_schema,
         )
 
     def close(self) -> None:
@@ -133,10 +138,10 @@ class Asking:
             return accept_request(connection, request, request_id=request_id, lock_timeout=KEY_WAIT, traceparent=trace)
 
     def _submit_in_session(self, request: "Request", request_id: str, session: "Session") -> Handle:
-        from release_worker.client.writing_down import OpenTransaction, after_commit, joined
+        from release_worker.client.writing_down import OpenTransaction, after_commit
         from release_worker.store.accepting import accept_request
 
-        connection = joined(session)
+        connection = self._joined(session)
         trace = tracing_of_caller().traceparent()
         accepted = accept_request(connection, request, request_id=request_id, traceparent=trace)
         handle = self._handle_of(accepted, made_in=OpenTransaction(connection))
@@ -184,9 +189,7 @@ class Asking:
     def _at_once(self, work: "Callable[[Connection], T]", session: "Session | None") -> T:
         """Do what needs no worker: in the session's transaction, or in one of its own."""
         if session is not None:
-            from release_worker.client.writing_down import joined
-
-            return work(joined(session))
+            return work(self._joined(session))
         engine = self._engine()
         from release_worker.store.engine import ledger_transaction
 
@@ -195,6 +198,11 @@ class Asking:
                 return work(connection)
 
         return twice(in_a_transaction)
+
+    def _joined(self, session: "Session") -> "Connection":
+        from release_worker.client.writing_down import joined
+
+        return joined(session, self._settings.database_schema)
 
     def _engine(self) -> "Engine":
         return self._connections.own().engine()

@@ -86,4 +86,6 @@ class ReleaseClient(
         """
         from release_worker.client.writing_down import hold_what_is_edited
 
-        return hold_what_is_edited(session, toolset, scope, organization)
+        return hold_what_is_edited(
+            session, toolset, scope, organization=organization, schema=self._settings.database_schema
+        )

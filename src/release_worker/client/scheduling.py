@@ -146,9 +146,9 @@ class Scheduling(Asking):
             for one in made:
                 self._publish(handles[one.request.toolset], message_of_scheduled(one), kept=True)
             return handles
-        from release_worker.client.writing_down import OpenTransaction, after_commit, joined
+        from release_worker.client.writing_down import OpenTransaction, after_commit
 
-        connection = joined(session)
+        connection = self._joined(session)
         made = run_now(connection, name, organization=organization, override_freeze=override_freeze)
         handles = self._handles_of(made, made_in=OpenTransaction(connection))
         for one in made:

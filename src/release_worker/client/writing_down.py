@@ -27,6 +27,7 @@ from release_worker.errors import (
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.owners.holding import hold_for_editing
 from release_worker.store.requests import ended_requests, get_request
+from release_worker.store.statements import join
 
 T = TypeVar("T")
 
@@ -34,8 +35,9 @@ _WAITING = "release_worker_waiting"  # in `Session.info`: what to publish after 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger
 
 
-def joined(session: object) -> Connection:
-    """The connection of a caller's session, in its transaction. Raises InvalidRequest for what cannot be joined."""
+def joined(session: object, schema: str) -> Connection:
+    """The connection of a caller's session, in its transaction; our tables are in `schema`. Raises InvalidRequest for
+    what cannot be joined."""
     if not isinstance(session, Session):
         kind = type(session).__name__
         instead = "; use `await session.run_sync(...)`" if "Async" in kind else ""
@@ -45,20 +47,22 @@ def joined(session: object) -> Connection:
     connection = session.connection()
     if getattr(connection.connection.dbapi_connection, "autocommit", False):
         raise _refused("it must not be in AUTOCOMMIT: it has no transaction to join")
-    return connection
+    return join(connection, schema)
 
 
 def _refused(problem: str) -> InvalidRequest:
     return InvalidRequest(f"session: {problem}", problems=[{"field": "session", "problem": problem}])
 
 
-def hold_what_is_edited(session: Session, toolset: str, scope: Scope, organization: str | None) -> Subject:
+def hold_what_is_edited(
+    session: Session, toolset: str, scope: Scope, *, organization: str | None, schema: str
+) -> Subject:
     """Hold the owner of this scope in the session's transaction. Raises InvalidRequest and ToolsetNotFound."""
     if scope not in ALL_SCOPES:
         problem = f"must be one of {', '.join(sorted(ALL_SCOPES))}"
         raise InvalidRequest(f"scope: {problem}", problems=[{"field": "scope", "problem": problem}])
     named = validate_request("check_drift", {"toolset": toolset, "organization": organization})
-    return hold_for_editing(joined(session), named.toolset, scope, organization=named.organization)
+    return hold_for_editing(joined(session, schema), named.toolset, scope, organization=named.organization)
 
 
 class OpenTransaction:

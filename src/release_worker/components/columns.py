@@ -56,7 +56,7 @@ def unlinked(table: Sequence[str], column: str, owners: str) -> str:
         WHERE attrelid = {registered(table)} AND attname = {literal(column)} AND NOT EXISTS (
             SELECT FROM pg_constraint
             WHERE conrelid = attrelid AND contype = 'f' AND attnum = ANY (conkey)
-              AND confrelid = CAST('{owners}' AS regclass)))"""
+              AND confrelid = CAST('ours.{owners}' AS regclass)))"""
 
 
 def read_columns(connection: Connection, component: str, table: Sequence[str], names: Sequence[str]) -> Columns:

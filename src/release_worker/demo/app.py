@@ -17,21 +17,21 @@ VARIED = "tools:http:github:issues_list"
 NOT_LISTED = ("tools:http:github:meta_get_octocat", "tools:http:github:meta_get_zen")
 
 _ADD_DEFINITIONS = """
-    INSERT INTO tool_definitions (deployment_id, urn, name, definition)
+    INSERT INTO ours.tool_definitions (deployment_id, urn, name, definition)
     SELECT %(deployment)s, tool ->> 'urn', tool ->> 'name', tool - 'urn' - 'name'
     FROM jsonb_array_elements(%(catalogue)s::jsonb) AS tool
 """
 _LIST_NEW_TOOLS = """
-    INSERT INTO toolset_tools (toolset_id, tool_urn, position)
-    SELECT %(toolset)s, urn, (SELECT count(*) FROM toolset_tools WHERE toolset_id = %(toolset)s)
+    INSERT INTO ours.toolset_tools (toolset_id, tool_urn, position)
+    SELECT %(toolset)s, urn, (SELECT count(*) FROM ours.toolset_tools WHERE toolset_id = %(toolset)s)
                              + row_number() OVER (ORDER BY urn COLLATE "C") - 1
-    FROM tool_definitions
+    FROM ours.tool_definitions
     WHERE deployment_id = %(deployment)s
-      AND urn NOT IN (SELECT tool_urn FROM toolset_tools WHERE toolset_id = %(toolset)s)
+      AND urn NOT IN (SELECT tool_urn FROM ours.toolset_tools WHERE toolset_id = %(toolset)s)
     RETURNING tool_urn
 """
 _CHANGED = """
-    SELECT count(*) FROM tool_definitions AS old JOIN tool_definitions AS new USING (urn)
+    SELECT count(*) FROM ours.tool_definitions AS old JOIN ours.tool_definitions AS new USING (urn)
     WHERE old.deployment_id = %(previous)s AND new.deployment_id = %(deployment)s AND old.definition <> new.definition
 """
 
@@ -55,15 +55,15 @@ class GitHubApp:
         names = self._database.names
         with self._database.transaction() as execute:
             names["organization"] = _id(
-                execute("INSERT INTO organizations (slug, name) VALUES ('demo', 'Demo') RETURNING id")
+                execute("INSERT INTO ours.organizations (slug, name) VALUES ('demo', 'Demo') RETURNING id")
             )
             project = """
-                INSERT INTO projects (organization_id, slug, name) VALUES (%(organization)s, 'github', 'GitHub')
+                INSERT INTO ours.projects (organization_id, slug, name) VALUES (%(organization)s, 'github', 'GitHub')
                 RETURNING id
             """
             names["project"] = _id(execute(project, **names))
             toolset = """
-                INSERT INTO toolsets (organization_id, project_id, slug, name)
+                INSERT INTO ours.toolsets (organization_id, project_id, slug, name)
                 VALUES (%(organization)s, %(project)s, 'rest', %(name)s) RETURNING id
             """
             names["toolset"] = _id(execute(toolset, name=NAME))
@@ -71,13 +71,12 @@ class GitHubApp:
     def deploy(self, catalogue: Catalogue) -> Upgrade:
         """A new deployment of the catalogue becomes the active one; tools that are new go to the end of the list."""
         with self._database.transaction() as execute:
-            [(previous,)] = execute("SELECT active_deployment_id FROM projects WHERE id = %(project)s")
-            deployment = _id(
-                execute("INSERT INTO deployments (project_id, status) VALUES (%(project)s, 'completed') RETURNING id")
-            )
+            [(previous,)] = execute("SELECT active_deployment_id FROM ours.projects WHERE id = %(project)s")
+            made = "INSERT INTO ours.deployments (project_id, status) VALUES (%(project)s, 'completed') RETURNING id"
+            deployment = _id(execute(made))
             _attach(execute, deployment, catalogue)
             execute(_ADD_DEFINITIONS, deployment=deployment, catalogue=catalogue.text)
-            execute("UPDATE projects SET active_deployment_id = %(id)s WHERE id = %(project)s", id=deployment)
+            execute("UPDATE ours.projects SET active_deployment_id = %(id)s WHERE id = %(project)s", id=deployment)
             added = execute(_LIST_NEW_TOOLS, deployment=deployment)
             [(changed,)] = execute(_CHANGED, previous=previous, deployment=deployment)
         return Upgrade(len(added), changed)
@@ -101,21 +100,23 @@ class GitHubApp:
         """What happens on an ordinary afternoon: a prompt, a variation, the list of tools, the toolset's name."""
         with self._database.transaction() as execute:
             execute(
-                "UPDATE prompt_templates SET prompt = %(prompt)s, updated_at = now()"
+                "UPDATE ours.prompt_templates SET prompt = %(prompt)s, updated_at = now()"
                 " WHERE project_id = %(project)s AND name = 'triage'",
                 prompt=REWORDED,
             )
             _vary(execute, VARIED, {"description": "List issues, newest first."})
             execute(
-                "DELETE FROM toolset_tools WHERE toolset_id = %(toolset)s AND tool_urn = ANY (%(urns)s)",
+                "DELETE FROM ours.toolset_tools WHERE toolset_id = %(toolset)s AND tool_urn = ANY (%(urns)s)",
                 urns=list(NOT_LISTED),
             )
-            execute("UPDATE toolsets SET name = %(name)s, updated_at = now() WHERE id = %(toolset)s", name=NEW_NAME)
+            execute(
+                "UPDATE ours.toolsets SET name = %(name)s, updated_at = now() WHERE id = %(toolset)s", name=NEW_NAME
+            )
 
 
 def _attach(execute: Execute, deployment: UUID, catalogue: Catalogue) -> None:
     asset = """
-        INSERT INTO deployment_assets (deployment_id, kind, slug, name, sha256, config)
+        INSERT INTO ours.deployment_assets (deployment_id, kind, slug, name, sha256, config)
         VALUES (%(deployment)s, 'openapiv3', 'github', 'GitHub Enterprise Server', %(sha256)s, %(config)s::jsonb)
     """
     config = json.dumps({"version": catalogue.version})
@@ -124,20 +125,20 @@ def _attach(execute: Execute, deployment: UUID, catalogue: Catalogue) -> None:
 
 def _add_prompt(execute: Execute, name: str, prompt: str, arguments: Any) -> None:
     template = """
-        INSERT INTO prompt_templates (project_id, name, prompt, arguments)
+        INSERT INTO ours.prompt_templates (project_id, name, prompt, arguments)
         VALUES (%(project)s, %(name)s, %(prompt)s, %(arguments)s::jsonb)
     """
     execute(template, name=name, prompt=prompt, arguments=None if arguments is None else json.dumps(arguments))
 
 
 def _configure(execute: Execute, key: str, value: Any) -> None:
-    config = "INSERT INTO system_configs (project_id, key, value) VALUES (%(project)s, %(key)s, %(value)s::jsonb)"
+    config = "INSERT INTO ours.system_configs (project_id, key, value) VALUES (%(project)s, %(key)s, %(value)s::jsonb)"
     execute(config, key=key, value=json.dumps(value))
 
 
 def _vary(execute: Execute, urn: str, config: Any, *, owner: str | None = "toolset") -> None:
     variation = f"""
-        INSERT INTO variations (organization_id, toolset_id, tool_urn, config)
+        INSERT INTO ours.variations (organization_id, toolset_id, tool_urn, config)
         VALUES (%(organization)s, {"NULL" if owner is None else "%(toolset)s"}, %(urn)s, %(config)s::jsonb)
     """
     execute(variation, urn=urn, config=json.dumps(config))

@@ -17,47 +17,47 @@ CHANGED_SINCE_3_17 = 13
 
 _RELEASES = """
     SELECT r.release_number, cardinality(v.tool_urns), before.release_number, r.digest
-    FROM toolset_releases r JOIN toolset_versions v ON v.id = r.toolset_version_id
-    LEFT JOIN toolset_releases before ON before.id = r.predecessor_id
+    FROM ours.toolset_releases r JOIN ours.toolset_versions v ON v.id = r.toolset_version_id
+    LEFT JOIN ours.toolset_releases before ON before.id = r.predecessor_id
     WHERE r.toolset_id = %(toolset)s ORDER BY r.release_number
 """
 _CURRENT = """
-    SELECT release_number FROM toolset_releases
-    WHERE id = (SELECT current_release_id FROM toolsets WHERE id = %(toolset)s)
+    SELECT release_number FROM ours.toolset_releases
+    WHERE id = (SELECT current_release_id FROM ours.toolsets WHERE id = %(toolset)s)
 """
 _LATEST_CHANGES = """
-    SELECT changes FROM toolset_rollbacks WHERE toolset_id = %(toolset)s ORDER BY created_at DESC LIMIT 1
+    SELECT changes FROM ours.toolset_rollbacks WHERE toolset_id = %(toolset)s ORDER BY created_at DESC LIMIT 1
 """
 _GONE_FROM_LIST = """
     SELECT count(*)
-    FROM toolset_releases r JOIN toolset_versions v ON v.id = r.toolset_version_id, unnest(v.tool_urns) AS urn
+    FROM ours.toolset_releases r JOIN ours.toolset_versions v ON v.id = r.toolset_version_id, unnest(v.tool_urns) AS urn
     WHERE r.toolset_id = %(toolset)s AND r.kind = 'backup'
-      AND urn NOT IN (SELECT tool_urn FROM toolset_tools WHERE toolset_id = %(toolset)s)
+      AND urn NOT IN (SELECT tool_urn FROM ours.toolset_tools WHERE toolset_id = %(toolset)s)
 """
 _PUT_BACK = """
     SELECT count(*)
-    FROM toolset_releases r JOIN source_states s ON s.id = r.source_state_id,
+    FROM ours.toolset_releases r JOIN ours.source_states s ON s.id = r.source_state_id,
          jsonb_each(s.deployment_snapshot -> 'tools') AS before (urn, tool)
-         JOIN tool_definitions live USING (urn)
+         JOIN ours.tool_definitions live USING (urn)
     WHERE r.toolset_id = %(toolset)s AND r.kind = 'backup'
-      AND live.deployment_id = (SELECT active_deployment_id FROM projects WHERE id = %(project)s)
+      AND live.deployment_id = (SELECT active_deployment_id FROM ours.projects WHERE id = %(project)s)
       AND live.definition <> tool -> 'definition'
 """
 _ADDED_LATER = """
-    SELECT (SELECT count(*) FROM prompt_templates WHERE project_id = %(project)s AND deleted_at IS NULL)
-         + (SELECT count(*) FROM system_configs WHERE project_id = %(project)s)
-         + (SELECT count(*) FROM variations WHERE organization_id = %(organization)s)
+    SELECT (SELECT count(*) FROM ours.prompt_templates WHERE project_id = %(project)s AND deleted_at IS NULL)
+         + (SELECT count(*) FROM ours.system_configs WHERE project_id = %(project)s)
+         + (SELECT count(*) FROM ours.variations WHERE organization_id = %(organization)s)
 """
 _EDITS = """
-    SELECT 'name' FROM toolsets WHERE id = %(toolset)s AND name = %(name)s
+    SELECT 'name' FROM ours.toolsets WHERE id = %(toolset)s AND name = %(name)s
     UNION ALL
-    SELECT 'prompt' FROM prompt_templates
+    SELECT 'prompt' FROM ours.prompt_templates
     WHERE project_id = %(project)s AND name = 'triage' AND prompt = %(prompt)s AND deleted_at IS NULL
     UNION ALL
-    SELECT 'variation' FROM variations WHERE toolset_id = %(toolset)s AND tool_urn = %(varied)s
+    SELECT 'variation' FROM ours.variations WHERE toolset_id = %(toolset)s AND tool_urn = %(varied)s
     UNION ALL
     SELECT 'tools' WHERE NOT EXISTS (
-        SELECT FROM toolset_tools WHERE toolset_id = %(toolset)s AND tool_urn = ANY (%(not_listed)s))
+        SELECT FROM ours.toolset_tools WHERE toolset_id = %(toolset)s AND tool_urn = ANY (%(not_listed)s))
 """
 
 
@@ -124,8 +124,8 @@ def check_undo(database: Database, restored: LiveState) -> list[Check]:
 def check_records(database: Database) -> list[Check]:
     """At the end."""
     releases = database.rows(_RELEASES)
-    deployments = database.value("SELECT count(*) FROM deployments")
-    unfinished = database.value("SELECT count(*) FROM release_requests WHERE status <> 'succeeded'")
+    deployments = database.value("SELECT count(*) FROM ours.deployments")
+    unfinished = database.value("SELECT count(*) FROM ours.release_requests WHERE status <> 'succeeded'")
     return [
         Check("at the end", "release numbers", [1, 2, 3, 4, 5], [number for number, _, _, _ in releases]),
         Check("at the end", "what each was made after", [None, 1, 2, 3, 4], [before for _, _, before, _ in releases]),

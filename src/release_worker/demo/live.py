@@ -41,14 +41,16 @@ def read_live_state(database: Database) -> LiveState:
     """The live state of the demo's toolset."""
     with database.transaction() as execute:
         [(name, description, settings)] = execute(
-            "SELECT name, description, settings::text FROM toolsets WHERE id = %(toolset)s"
+            "SELECT name, description, settings::text FROM ours.toolsets WHERE id = %(toolset)s"
         )
-        [(deployment,)] = execute("SELECT active_deployment_id FROM projects WHERE id = %(project)s")
+        [(deployment,)] = execute("SELECT active_deployment_id FROM ours.projects WHERE id = %(project)s")
         return LiveState(
             {
-                "tools": _list(execute("SELECT tool_urn, position FROM toolset_tools WHERE toolset_id = %(toolset)s")),
+                "tools": _list(
+                    execute("SELECT tool_urn, position FROM ours.toolset_tools WHERE toolset_id = %(toolset)s")
+                ),
                 "resources": _list(
-                    execute("SELECT resource_urn, position FROM toolset_resources WHERE toolset_id = %(toolset)s")
+                    execute("SELECT resource_urn, position FROM ours.toolset_resources WHERE toolset_id = %(toolset)s")
                 ),
                 "settings": {"name": name, "description": description, "settings": canonical_json.loads(settings)},
                 "deployment": None if deployment is None else _deployment(execute, deployment),
@@ -65,9 +67,10 @@ def _list(rows: Iterable[tuple[Any, ...]]) -> Json:
 
 
 def _deployment(execute: Execute, deployment: object) -> Json:
-    [(status,)] = execute("SELECT status FROM deployments WHERE id = %(id)s", id=deployment)
+    [(status,)] = execute("SELECT status FROM ours.deployments WHERE id = %(id)s", id=deployment)
     assets = execute(
-        "SELECT kind || '/' || slug, name, sha256, config::text FROM deployment_assets WHERE deployment_id = %(id)s",
+        "SELECT kind || '/' || slug, name, sha256, config::text"
+        " FROM ours.deployment_assets WHERE deployment_id = %(id)s",
         id=deployment,
     )
     return {
@@ -83,7 +86,7 @@ def _deployment(execute: Execute, deployment: object) -> Json:
 
 def _definitions(execute: Execute, table: str, deployment: object) -> Json:
     rows = execute(
-        f"SELECT urn, name, description, definition::text FROM {table} WHERE deployment_id = %(id)s", id=deployment
+        f"SELECT urn, name, description, definition::text FROM ours.{table} WHERE deployment_id = %(id)s", id=deployment
     )
     return {
         urn: {"name": name, "description": description, "definition": canonical_json.loads(definition)}
@@ -92,14 +95,14 @@ def _definitions(execute: Execute, table: str, deployment: object) -> Json:
 
 
 def _config(execute: Execute) -> Json:
-    rows = execute("SELECT key, value::text FROM system_configs WHERE project_id = %(project)s")
+    rows = execute("SELECT key, value::text FROM ours.system_configs WHERE project_id = %(project)s")
     return {key: canonical_json.loads(value) for key, value in rows}
 
 
 def _prompts(execute: Execute) -> Json:
     rows = execute(
         "SELECT name, description, prompt, engine, kind, tool_urn, arguments::text"
-        " FROM prompt_templates WHERE project_id = %(project)s AND deleted_at IS NULL"
+        " FROM ours.prompt_templates WHERE project_id = %(project)s AND deleted_at IS NULL"
     )
     fields = ("description", "prompt", "engine", "kind", "tool_urn")
     return {
@@ -111,7 +114,7 @@ def _prompts(execute: Execute) -> Json:
 
 def _variations(execute: Execute, owner: str) -> Json:
     rows = execute(
-        f"SELECT tool_urn, config::text FROM variations WHERE organization_id = %(organization)s AND {owner}"
+        f"SELECT tool_urn, config::text FROM ours.variations WHERE organization_id = %(organization)s AND {owner}"
     )
     return {urn: canonical_json.loads(config) for urn, config in rows} or None
 

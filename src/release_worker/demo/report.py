@@ -12,17 +12,17 @@ from release_worker.domain.changes import ComponentChanges
 
 _TIMELINE = """
     SELECT r.release_number, r.kind, cardinality(v.tool_urns), r.digest, r.notes, r.id = t.current_release_id
-    FROM toolsets t
-    JOIN toolset_releases r ON r.toolset_id = t.id
-    JOIN toolset_versions v ON v.id = r.toolset_version_id
+    FROM ours.toolsets t
+    JOIN ours.toolset_releases r ON r.toolset_id = t.id
+    JOIN ours.toolset_versions v ON v.id = r.toolset_version_id
     WHERE t.id = %(toolset)s ORDER BY r.release_number
 """
 _ROLLBACKS = """
     SELECT before.release_number, target.release_number, backup.release_number, r.changes
-    FROM toolset_rollbacks r
-    LEFT JOIN toolset_releases before ON before.id = r.from_release_id
-    LEFT JOIN toolset_releases target ON target.id = r.to_release_id
-    LEFT JOIN toolset_releases backup ON backup.id = r.backup_release_id
+    FROM ours.toolset_rollbacks r
+    LEFT JOIN ours.toolset_releases before ON before.id = r.from_release_id
+    LEFT JOIN ours.toolset_releases target ON target.id = r.to_release_id
+    LEFT JOIN ours.toolset_releases backup ON backup.id = r.backup_release_id
     WHERE r.toolset_id = %(toolset)s ORDER BY r.created_at
 """
 

@@ -35,7 +35,7 @@ def export_bundle(
     written = State(contents, captured_parameters(release))
     manifest = _manifest(subject, release, parts, dict(written.digests(connection).components)).sealed()
     query = f"""
-        SELECT CAST(release_worker_canonical(
+        SELECT CAST(ours.release_worker_canonical(
             CAST(:manifest AS jsonb) || jsonb_build_object('contents', {object_in_sql(contents)})) AS text)
     """
     text = written.query(connection, query, manifest=canonical_json.dumps(manifest.model_dump())).scalar_one()

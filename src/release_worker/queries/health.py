@@ -47,7 +47,7 @@ def stuck_requests(connection: Connection, *, longer_than: float, attempts: int)
     """Those that have been so for longer than so many seconds."""
     counted = """
         WITH stuck AS (
-            SELECT id, seq, status, attempts - attempts_before >= :attempts AS exhausted FROM release_requests
+            SELECT id, seq, status, attempts - attempts_before >= :attempts AS exhausted FROM ours.release_requests
             WHERE status = 'queued'
                   AND greatest(created_at, published_at, next_attempt_at) < now() - make_interval(secs => :seconds)
                OR status = 'running' AND lease_until < now() - make_interval(secs => :seconds))

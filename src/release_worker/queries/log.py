@@ -56,7 +56,7 @@ def toolset_log(connection: Connection, toolset_id: UUID, *, limit: int, chosen:
                {_simple("payload")} || {_simple("result")} AS details,
                CASE WHEN error IS NOT NULL
                     THEN jsonb_build_object('type', error -> 'type', 'message', error -> 'message') END AS error
-        FROM release_requests
+        FROM ours.release_requests
         WHERE toolset_id = :toolset_id
           AND (CAST(:before AS bigint) IS NULL OR seq < :before)
           AND (CAST(:actor AS text) IS NULL OR requested_by = :actor)

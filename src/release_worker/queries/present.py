@@ -36,7 +36,7 @@ def unfinished_requests(connection: Connection) -> list[Unfinished]:
                count(*) FILTER (WHERE status = 'queued' AND next_attempt_at > now()),
                count(*) FILTER (WHERE status = 'running' AND lease_until >= now()),
                count(*) FILTER (WHERE status = 'running' AND lease_until < now())
-        FROM release_requests WHERE status IN ('queued', 'running')
+        FROM ours.release_requests WHERE status IN ('queued', 'running')
         GROUP BY kind, status
     """
     return [
@@ -48,7 +48,7 @@ def unfinished_requests(connection: Connection) -> list[Unfinished]:
 def behind_others(connection: Connection) -> int:
     """How many unfinished requests are not the first of their toolset."""
     query = """
-        SELECT count(*) - count(DISTINCT toolset_id) FROM release_requests WHERE status IN ('queued', 'running')
+        SELECT count(*) - count(DISTINCT toolset_id) FROM ours.release_requests WHERE status IN ('queued', 'running')
     """
     behind: int = connection.execute(parsed(query)).scalar_one()
     return behind
@@ -69,7 +69,7 @@ def table_sizes(connection: Connection, tables: Sequence[str]) -> list[TableSize
         SELECT relname, CAST(greatest(reltuples, 0) AS bigint), pg_total_relation_size(pg_class.oid)
         FROM pg_class
         WHERE relkind = 'r' AND pg_class.oid = ANY (
-            SELECT to_regclass(name) FROM unnest(CAST(:tables AS text[])) AS name)
+            SELECT to_regclass('ours.' || name) FROM unnest(CAST(:tables AS text[])) AS name)
         ORDER BY 1
     """
     return [TableSize(*row) for row in connection.execute(parsed(query), {"tables": list(tables)})]
@@ -77,7 +77,7 @@ def table_sizes(connection: Connection, tables: Sequence[str]) -> list[TableSize
 
 def unfolded_measurements(connection: Connection) -> int:
     """How many measurements are not added to their totals."""
-    count: int = connection.execute(parsed("SELECT count(*) FROM release_measurements")).scalar_one()
+    count: int = connection.execute(parsed("SELECT count(*) FROM ours.release_measurements")).scalar_one()
     return count
 
 
@@ -95,14 +95,14 @@ def event_backlog(connection: Connection) -> EventBacklog:
     """What is to be delivered, or was given up."""
     query = """
         WITH undispatched AS (
-            SELECT count(*) AS count, min(created_at) AS since FROM release_events WHERE dispatched_at IS NULL),
+            SELECT count(*) AS count, min(created_at) AS since FROM ours.release_events WHERE dispatched_at IS NULL),
         undelivered AS (
             SELECT count(*) FILTER (WHERE dead_at IS NULL) AS open, count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead,
                    min(seq) FILTER (WHERE dead_at IS NULL AND enabled) AS first
-            FROM release_event_deliveries JOIN release_event_subscriptions AS s ON s.id = subscription_id
+            FROM ours.release_event_deliveries JOIN ours.release_event_subscriptions AS s ON s.id = subscription_id
             WHERE delivered_at IS NULL)
         SELECT count, open, dead, coalesce(extract(epoch FROM greatest(interval '0', clock_timestamp() - least(
-                   since, (SELECT created_at FROM release_events WHERE seq = first)))), 0)
+                   since, (SELECT created_at FROM ours.release_events WHERE seq = first)))), 0)
         FROM undispatched, undelivered
     """
     undispatched, still_open, dead, oldest = connection.execute(parsed(query)).one()
@@ -114,7 +114,7 @@ def schedules_by_state(connection: Connection) -> Mapping[str, int]:
     query = """
         SELECT CASE WHEN suspended_reason IS NOT NULL THEN 'suspended' WHEN NOT enabled THEN 'paused'
                     WHEN held_until IS NOT NULL THEN 'held' ELSE 'enabled' END, count(*)
-        FROM release_schedules GROUP BY 1
+        FROM ours.release_schedules GROUP BY 1
     """
     return {str(state): int(count) for state, count in connection.execute(parsed(query))}
 
@@ -123,7 +123,7 @@ def oldest_due_schedule(connection: Connection) -> float:
     """Seconds since the first schedule was due that has not fired; 0 if none is due."""
     query = """
         SELECT coalesce(extract(epoch FROM greatest(interval '0', now() - min(next_fire_at))), 0)
-        FROM release_schedules WHERE enabled AND suspended_reason IS NULL
+        FROM ours.release_schedules WHERE enabled AND suspended_reason IS NULL
     """
     return float(connection.execute(parsed(query)).scalar_one())
 
@@ -148,7 +148,7 @@ def drift_seen(connection: Connection) -> DriftSeen:
                count(*) FILTER (WHERE failed IS NOT NULL),
                count(*) FILTER (WHERE checked_at IS NULL AND failed IS NULL),
                coalesce(extract(epoch FROM greatest(interval '0', now() - min(checked_at))), 0)
-        FROM toolset_drift
+        FROM ours.toolset_drift
     """
     drifted, same, failed, unchecked, oldest = connection.execute(parsed(query)).one()
     return DriftSeen(drifted, same, failed, unchecked, float(oldest))
@@ -158,7 +158,7 @@ def freezes_by_state(connection: Connection) -> Mapping[str, int]:
     """How many are active now, and how many are planned."""
     query = """
         SELECT count(*) FILTER (WHERE starts_at <= now()), count(*) FILTER (WHERE starts_at > now())
-        FROM release_freezes WHERE ends_at > now()
+        FROM ours.release_freezes WHERE ends_at > now()
     """
     active, planned = connection.execute(parsed(query)).one()
     return {"active": active, "planned": planned}

@@ -16,12 +16,12 @@ from release_worker.store.statements import parsed
 MENTIONS = """
     SELECT r.id, f.release_number AS from_release_number, t.release_number AS to_release_number,
            b.release_number AS backup_release_number, r.components, r.reason, r.rolled_back_by, r.request_id,
-           r.created_at, (
-               SELECT payload ->> 'override_freeze' FROM release_requests WHERE id = r.request_id) AS override_freeze
-    FROM toolset_rollbacks r
-    LEFT JOIN toolset_releases f ON f.id = r.from_release_id
-    LEFT JOIN toolset_releases t ON t.id = r.to_release_id
-    LEFT JOIN toolset_releases b ON b.id = r.backup_release_id
+           r.created_at,
+           (SELECT payload ->> 'override_freeze' FROM ours.release_requests WHERE id = r.request_id) AS override_freeze
+    FROM ours.toolset_rollbacks r
+    LEFT JOIN ours.toolset_releases f ON f.id = r.from_release_id
+    LEFT JOIN ours.toolset_releases t ON t.id = r.to_release_id
+    LEFT JOIN ours.toolset_releases b ON b.id = r.backup_release_id
 """
 
 
@@ -72,7 +72,7 @@ class MarkMention:
 
 def release_number(connection: Connection, release_id: UUID | None) -> int | None:
     """The number of a release; None if it is gone, or if there is no id."""
-    query = "SELECT release_number FROM toolset_releases WHERE id = :id"
+    query = "SELECT release_number FROM ours.toolset_releases WHERE id = :id"
     found: int | None = connection.execute(parsed(query), {"id": release_id}).scalar()
     return found
 
@@ -87,12 +87,13 @@ def release_parts(connection: Connection, release: Release) -> ReleaseParts:
                (SELECT count(*) FROM jsonb_object_keys(g.config)) AS global_variations,
                t.version AS toolset_variations_version,
                (SELECT count(*) FROM jsonb_object_keys(t.config)) AS toolset_variations,
-               (SELECT coalesce(jsonb_object_agg(c.component, p.digest), '{{}}') FROM release_components c
-                JOIN component_states p ON p.id = c.component_state_id WHERE c.release_id = :release_id) AS plug_ins
-        FROM toolset_versions v
-        LEFT JOIN source_states s ON s.id = :source_state_id
-        LEFT JOIN variation_versions g ON g.id = :global_variations_id
-        LEFT JOIN variation_versions t ON t.id = :toolset_variations_id
+               (SELECT coalesce(jsonb_object_agg(c.component, p.digest), '{{}}')
+                FROM ours.release_components c JOIN ours.component_states p ON p.id = c.component_state_id
+                WHERE c.release_id = :release_id) AS plug_ins
+        FROM ours.toolset_versions v
+        LEFT JOIN ours.source_states s ON s.id = :source_state_id
+        LEFT JOIN ours.variation_versions g ON g.id = :global_variations_id
+        LEFT JOIN ours.variation_versions t ON t.id = :toolset_variations_id
         WHERE v.id = :toolset_version_id
     """
     parameters = {
@@ -128,7 +129,7 @@ def rollbacks_of(connection: Connection, release: Release) -> list[RollbackMenti
 def marks_of(connection: Connection, release: Release) -> list[MarkMention]:
     """What was said of the release, the last word first."""
     query = """
-        SELECT mark, reason, marked_by, request_id, created_at FROM release_marks
+        SELECT mark, reason, marked_by, request_id, created_at FROM ours.release_marks
         WHERE release_id = :release_id ORDER BY created_at DESC, id DESC
     """
     return [MarkMention(*row) for row in connection.execute(parsed(query), {"release_id": release.id})]
@@ -136,7 +137,7 @@ def marks_of(connection: Connection, release: Release) -> list[MarkMention]:
 
 def override_of(connection: Connection, release: Release) -> str | None:
     """Why the release was made although there might be a freeze, if its request said so."""
-    query = "SELECT payload ->> 'override_freeze' FROM release_requests WHERE id = :id"
+    query = "SELECT payload ->> 'override_freeze' FROM ours.release_requests WHERE id = :id"
     said: str | None = connection.execute(parsed(query), {"id": release.request_id}).scalar()
     return said
 

@@ -30,7 +30,7 @@ def rights(connection: Connection, *, group: str | None = None) -> Rights:
     """Of the connected role; compared with `group`, or the first of ours that it is in, or the worker's."""
     about = """
         SELECT current_user AS role, rolsuper AS superuser,
-               EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('toolset_releases')
+               EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('ours.toolset_releases')
                        AND pg_has_role(current_user, relowner, 'USAGE')) AS owner,
                ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname = ANY (CAST(:groups AS text[]))
                      AND pg_has_role(current_user, oid, 'USAGE')) AS groups
@@ -53,12 +53,12 @@ def rights(connection: Connection, *, group: str | None = None) -> Rights:
 def _lacking(connection: Connection, wanted: Sequence[Privilege]) -> list[Privilege]:
     asked = """
         SELECT place FROM unnest(CAST(:actions AS text[]), CAST(:tables AS text[]), CAST(:columns AS text[]))
-            WITH ORDINALITY AS wanted (action, named, attribute, place)
-        WHERE to_regclass(named) IS NOT NULL
-          AND NOT CASE WHEN attribute IS NULL THEN has_table_privilege(to_regclass(named), action)
+            WITH ORDINALITY AS wanted (action, named, attribute, place), to_regclass('ours.' || named) AS found
+        WHERE found IS NOT NULL
+          AND NOT CASE WHEN attribute IS NULL THEN has_table_privilege(found, action)
                        WHEN NOT EXISTS (SELECT FROM pg_attribute
-                                        WHERE attrelid = to_regclass(named) AND attname = attribute) THEN true
-                       ELSE has_column_privilege(to_regclass(named), attribute, action) END
+                                        WHERE attrelid = found AND attname = attribute) THEN true
+                       ELSE has_column_privilege(found, attribute, action) END
         ORDER BY place
     """
     parameters = {
@@ -73,12 +73,12 @@ def _beyond(connection: Connection, wanted: frozenset[Privilege]) -> list[Privil
     held = """
         SELECT action, relname AS named, NULL AS attribute
         FROM pg_class, unnest(CAST(:actions AS text[])) AS action
-        WHERE oid IN (SELECT to_regclass(one) FROM unnest(CAST(:tables AS text[])) AS one)
+        WHERE oid IN (SELECT to_regclass('ours.' || one) FROM unnest(CAST(:tables AS text[])) AS one)
           AND has_table_privilege(oid, action)
         UNION ALL
         SELECT action, relname, attname
         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid, unnest(ARRAY['INSERT', 'UPDATE']) AS action
-        WHERE pg_class.oid IN (SELECT to_regclass(one) FROM unnest(CAST(:tables AS text[])) AS one)
+        WHERE pg_class.oid IN (SELECT to_regclass('ours.' || one) FROM unnest(CAST(:tables AS text[])) AS one)
           AND attnum > 0 AND NOT attisdropped
           AND has_column_privilege(attrelid, attnum, action) AND NOT has_table_privilege(attrelid, action)
         ORDER BY 2, 1, 3

@@ -55,15 +55,15 @@ def _about(connection: Connection, work: Work) -> dict[str, Any]:
     run, this one left out."""
     query = f"""
         SELECT t.editing_mode AS mode,
-               (SELECT count(*) FROM toolset_releases r WHERE r.toolset_id = t.id) AS releases,
-               (SELECT max(r.release_number) FROM toolset_releases r
+               (SELECT count(*) FROM ours.toolset_releases r WHERE r.toolset_id = t.id) AS releases,
+               (SELECT max(r.release_number) FROM ours.toolset_releases r
                 WHERE r.toolset_id = t.id AND {mark_of("r.id")} = 'good') AS last_good,
                coalesce(unfinished.queued, 0) AS queued, coalesce(unfinished.running, 0) AS running
         FROM {OWNED}
         CROSS JOIN LATERAL (
             SELECT count(*) FILTER (WHERE status = 'queued') AS queued,
                    count(*) FILTER (WHERE status = 'running') AS running
-            FROM release_requests
+            FROM ours.release_requests
             WHERE toolset_id = t.id AND status IN ('queued', 'running') AND id IS DISTINCT FROM :request_id
         ) AS unfinished
         WHERE t.id = :toolset_id

@@ -83,12 +83,12 @@ def _releases(connection: Connection, subject: Subject, limit: int, chosen: Chos
                listed.id IS NOT DISTINCT FROM {CURRENT_RELEASE} AS current, {mark_of("listed.id")} AS mark,
                coalesce(listed.labels -> 'pinned' = 'true', false) AS pinned,
                CASE WHEN listed.kind <> 'backup' THEN (
-                   SELECT payload ->> 'override_freeze' FROM release_requests WHERE id = listed.request_id
+                   SELECT payload ->> 'override_freeze' FROM ours.release_requests WHERE id = listed.request_id
                ) END AS override_freeze
         FROM (SELECT id, toolset_id, release_number, kind, toolset_version_id, source_state_id,
                      global_variations_version_id, toolset_variations_version_id, digest, predecessor_id, notes,
                      labels, released_by, request_id, created_at
-              FROM toolset_releases
+              FROM ours.toolset_releases
               WHERE toolset_id = :toolset_id
                 AND (CAST(:before AS bigint) IS NULL OR release_number < :before)
                 AND (CAST(:actor AS text) IS NULL OR released_by = :actor)
@@ -100,9 +100,9 @@ def _releases(connection: Connection, subject: Subject, limit: int, chosen: Chos
                     WHERE labels ->> wanted.key IS DISTINCT FROM coalesce(wanted.value, labels ->> wanted.key)
                        OR NOT jsonb_exists(labels, wanted.key))
               ORDER BY release_number DESC LIMIT :limit) AS listed
-        JOIN toolset_versions v ON v.id = listed.toolset_version_id
-        LEFT JOIN toolset_releases p ON p.id = listed.predecessor_id
-        LEFT JOIN toolset_versions before ON before.id = p.toolset_version_id
+        JOIN ours.toolset_versions v ON v.id = listed.toolset_version_id
+        LEFT JOIN ours.toolset_releases p ON p.id = listed.predecessor_id
+        LEFT JOIN ours.toolset_versions before ON before.id = p.toolset_version_id
         ORDER BY listed.release_number DESC
     """
     rows = connection.execute(parsed(query), {**_parameters(subject, limit, chosen), "before": chosen.before}).all()
@@ -143,7 +143,7 @@ def _rollbacks(
           AND (CAST(:until AS timestamptz) IS NULL OR r.created_at < :until)
           AND (CAST(:oldest AS timestamptz) IS NULL OR r.created_at >= :oldest)
           AND (CAST(:before AS bigint) IS NULL OR r.created_at < (
-              SELECT created_at FROM toolset_releases
+              SELECT created_at FROM ours.toolset_releases
               WHERE toolset_id = :toolset_id AND release_number >= :before ORDER BY release_number LIMIT 1))
         ORDER BY r.created_at DESC LIMIT :limit
     """

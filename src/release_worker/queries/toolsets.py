@@ -50,19 +50,19 @@ def list_toolsets(
                found.drifted, found.at AS drift_found_at,
                coalesce(unfinished.queued, 0) AS queued, coalesce(unfinished.running, 0) AS running
         FROM {OWNED}
-        LEFT JOIN toolset_releases r ON r.id = {POINTED_AT}
+        LEFT JOIN ours.toolset_releases r ON r.id = {POINTED_AT}
         LEFT JOIN LATERAL (
             SELECT (result -> 'drifted')::boolean AS drifted, finished_at AS at,
                    result -> 'current_release_number' AS number
-            FROM release_requests
+            FROM ours.release_requests
             WHERE toolset_id = t.id AND kind = 'check_drift' AND status = 'succeeded'
             ORDER BY seq DESC LIMIT 1
         ) AS found ON found.number = to_jsonb(r.release_number) AND NOT EXISTS (
-            SELECT FROM toolset_rollbacks later WHERE later.toolset_id = t.id AND later.created_at > found.at)
+            SELECT FROM ours.toolset_rollbacks later WHERE later.toolset_id = t.id AND later.created_at > found.at)
         LEFT JOIN LATERAL (
             SELECT count(*) FILTER (WHERE status = 'queued') AS queued,
                    count(*) FILTER (WHERE status = 'running') AS running
-            FROM release_requests WHERE toolset_id = t.id AND status IN ('queued', 'running')
+            FROM ours.release_requests WHERE toolset_id = t.id AND status IN ('queued', 'running')
         ) AS unfinished ON true
         WHERE {where}
         ORDER BY ({PATH_OF}) COLLATE "C"
@@ -83,7 +83,7 @@ def released_toolsets(connection: Connection, *, organization: str | None = None
     ours = "" if organization is None else f"AND o.id = {organization_named(':organization')}"
     query = f"""
         SELECT t.id, {PATH} FROM {OWNED}
-        WHERE EXISTS (SELECT FROM toolset_releases r WHERE r.toolset_id = t.id) {ours}
+        WHERE EXISTS (SELECT FROM ours.toolset_releases r WHERE r.toolset_id = t.id) {ours}
         ORDER BY ({PATH_OF}) COLLATE "C", t.id
     """
     parameters = {} if organization is None else {"organization": organization}

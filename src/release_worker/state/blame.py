@@ -70,7 +70,7 @@ def _refused(
     breaks on what is missing, and not on data."""
     begin = "EXPLAIN SELECT" if component.name in BUILT_IN else "SELECT"
     try:
-        connection.execute(parsed(f"{begin} release_worker_digest({component.capture()})"), parameters)
+        connection.execute(parsed(f"{begin} ours.release_worker_digest({component.capture()})"), parameters)
     except exc.StatementError as error:
         return _reason(error) if _is_broken(error) and _told_alike(error, like) else None
     return None

@@ -28,17 +28,17 @@ def content_of(deployment: str) -> str:
             'assets', (
                 SELECT coalesce(json_object_agg(kind || '/' || slug, json_build_object(
                     'name', name, 'sha256', sha256, 'config', config)), '{{}}')
-                FROM deployment_assets WHERE deployment_id = deployments.id),
+                FROM ours.deployment_assets WHERE deployment_id = deployments.id),
             'tools', {_definitions("tool_definitions")},
             'resources', {_definitions("resource_definitions")}) AS jsonb)
-        FROM deployments WHERE id = {deployment})"""
+        FROM ours.deployments WHERE id = {deployment})"""
 
 
 def _definitions(table: str) -> str:
     return f"""(
                 SELECT coalesce(json_object_agg(urn, json_build_object(
                     'name', name, 'description', description, 'definition', definition)), '{{}}')
-                FROM {table} WHERE deployment_id = deployments.id)"""
+                FROM ours.{table} WHERE deployment_id = deployments.id)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Deployment:
         return content_of(ACTIVE_DEPLOYMENT)
 
     def live_rows(self) -> tuple[str, ...]:
-        return tuple(f"SELECT FROM {table} WHERE deployment_id = {ACTIVE_DEPLOYMENT}" for table in _TABLES)
+        return tuple(f"SELECT FROM ours.{table} WHERE deployment_id = {ACTIVE_DEPLOYMENT}" for table in _TABLES)
 
     @staticmethod
     def moved(original: str) -> str:
@@ -69,7 +69,7 @@ class Deployment:
         at a new one that is built from `target`. The original is held, so that it stays what it is."""
         _hold_original(connection, parameters)
         original = f"""
-            SELECT original.id FROM deployments AS original
+            SELECT original.id FROM ours.deployments AS original
             WHERE id = :original_deployment_id AND project_id = :project_id AND {content_of("original.id")} = {target}
         """
         deployment = connection.execute(parsed(original), parameters).scalar()
@@ -103,7 +103,7 @@ class Deployment:
             reaching AS MATERIALIZED (
                 SELECT slug FROM assets
                 WHERE kind <> 'openapiv3' OR (
-                    SELECT config FROM deployment_assets live
+                    SELECT config FROM ours.deployment_assets live
                     WHERE deployment_id = (SELECT id FROM active) AND live.kind = assets.kind
                       AND live.slug = assets.slug
                 ) IS DISTINCT FROM (SELECT content FROM restored) -> key -> 'config')
@@ -115,7 +115,7 @@ class Deployment:
         """Provide what `content` has, besides what is provided: in a new deployment, a copy of the active one, whose
         place it takes."""
         clone = f"""
-            INSERT INTO deployments (project_id, status, cloned_from)
+            INSERT INTO ours.deployments (project_id, status, cloned_from)
             SELECT :project_id, coalesce({self.capture()} ->> 'status', 'completed'), {ACTIVE_DEPLOYMENT}
             RETURNING id
         """
@@ -126,7 +126,7 @@ class Deployment:
 
     def _build(self, connection: Connection, target: str, parameters: Parameters) -> object:
         created = f"""
-            INSERT INTO deployments (project_id, status, cloned_from)
+            INSERT INTO ours.deployments (project_id, status, cloned_from)
             SELECT :project_id, content ->> 'status', CAST(:original_deployment_id AS uuid)
             FROM (SELECT {target} AS content) AS target WHERE content IS NOT NULL
             RETURNING id
@@ -144,11 +144,15 @@ class Deployment:
 
 def _hold_original(connection: Connection, parameters: Parameters) -> None:
     """Its own row first: from then on nothing can be added. Raises what says that a row is not free."""
-    hold = "SELECT FROM deployments WHERE id = :original_deployment_id AND project_id = :project_id FOR UPDATE NOWAIT"
+    hold = """
+        SELECT FROM ours.deployments
+        WHERE id = :original_deployment_id AND project_id = :project_id
+        FOR UPDATE NOWAIT
+    """
     connection.execute(parsed(hold), parameters)
+    of_original = "deployment_id = :original_deployment_id"
     rows = (
-        f"{table} AS MATERIALIZED (SELECT FROM {table} WHERE deployment_id = :original_deployment_id FOR SHARE NOWAIT)"
-        for table in _TABLES
+        f"{table} AS MATERIALIZED (SELECT FROM ours.{table} WHERE {of_original} FOR SHARE NOWAIT)" for table in _TABLES
     )
     counts = " + ".join(f"(SELECT count(*) FROM {table})" for table in _TABLES)
     connection.execute(parsed(f"WITH {', '.join(rows)} SELECT {counts}"), parameters)
@@ -158,7 +162,7 @@ def _provide(connection: Connection, deployment: object, content: str, parameter
     """Insert the assets and definitions of `content` into a deployment."""
     given = {**parameters, "deployment_id": deployment}
     assets = f"""
-        INSERT INTO deployment_assets (deployment_id, kind, slug, name, sha256, config)
+        INSERT INTO ours.deployment_assets (deployment_id, kind, slug, name, sha256, config)
         SELECT :deployment_id, split_part(key, '/', 1), substring(key FROM position('/' IN key) + 1),
                value ->> 'name', value ->> 'sha256', value -> 'config'
         FROM jsonb_each({content} -> 'assets')
@@ -166,7 +170,7 @@ def _provide(connection: Connection, deployment: object, content: str, parameter
     connection.execute(parsed(assets), given)
     for section, table in _DEFINITIONS:
         definitions = f"""
-            INSERT INTO {table} (deployment_id, urn, name, description, definition)
+            INSERT INTO ours.{table} (deployment_id, urn, name, description, definition)
             SELECT :deployment_id, key, value ->> 'name', value ->> 'description', value -> 'definition'
             FROM jsonb_each({content} -> '{section}')
         """
@@ -181,7 +185,7 @@ def _lists_touched(kind: str) -> str:
             SELECT FROM listed_{kind}s m WHERE m.toolset_id = t.id AND (
                 m.urn IN (SELECT name FROM touched WHERE section = '{kind}s')
                 OR EXISTS (SELECT FROM touched WHERE section = 'status') AND EXISTS (
-                    SELECT FROM {kind}_definitions
+                    SELECT FROM ours.{kind}_definitions
                     WHERE deployment_id = (SELECT id FROM active) AND urn = m.urn)
                 OR split_part(m.urn, ':', 3) IN (SELECT split_part(slug, ':', 1) FROM reaching) AND (
                     SELECT bool_or(slug IN (SELECT slug FROM reaching))

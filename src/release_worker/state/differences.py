@@ -116,4 +116,4 @@ def _like(key: str) -> str:
 
 def _shown(side: str, component: Component) -> str:
     """SQL: the value of a side. Only older software can have stored what is nested too deeply to be shown."""
-    return f"release_worker_not_too_deep({side}, '{component.name}: ' || key) AS {side}"
+    return f"ours.release_worker_not_too_deep({side}, '{component.name}: ' || key) AS {side}"

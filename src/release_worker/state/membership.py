@@ -85,5 +85,5 @@ def _item(side: str) -> str:
     return f"CASE WHEN {side}.urn IS NOT NULL THEN jsonb_build_object('position', {side}.position) END"
 
 
-tools = Membership(name="tools", table="toolset_tools", urn="tool_urn")
-resources = Membership(name="resources", table="toolset_resources", urn="resource_urn")
+tools = Membership(name="tools", table="ours.toolset_tools", urn="tool_urn")
+resources = Membership(name="resources", table="ours.toolset_resources", urn="resource_urn")

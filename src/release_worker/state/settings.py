@@ -19,7 +19,7 @@ class Settings:
     def capture(self) -> str:
         return """(
             SELECT jsonb_build_object('name', name, 'description', description, 'settings', settings)
-            FROM toolsets WHERE id = :toolset_id)"""
+            FROM ours.toolsets WHERE id = :toolset_id)"""
 
     def live_rows(self) -> tuple[str, ...]:
         return ()  # the toolset's own row is its owner's
@@ -29,7 +29,7 @@ class Settings:
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
         put_back = f"""
-            UPDATE toolsets
+            UPDATE ours.toolsets
             SET name = target.content ->> 'name',
                 description = target.content ->> 'description',
                 settings = target.content -> 'settings',

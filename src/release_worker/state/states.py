@@ -47,7 +47,9 @@ class State:
 
     def digests(self, connection: Connection) -> StateDigests:
         """The digest of each content, in one statement. The contents stay where they are."""
-        columns = ", ".join(f'release_worker_digest({content}) AS "{name}"' for name, content in self.contents.items())
+        columns = ", ".join(
+            f'ours.release_worker_digest({content}) AS "{name}"' for name, content in self.contents.items()
+        )
         row = self.query(connection, f"SELECT {columns}").one()
         return StateDigests(dict(zip(self.contents, row, strict=True)))
 

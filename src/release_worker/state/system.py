@@ -33,16 +33,16 @@ class System:
             SELECT jsonb_build_object(
                 'config', (
                     SELECT coalesce(jsonb_object_agg(key, value), '{{}}')
-                    FROM system_configs WHERE project_id = :project_id),
+                    FROM ours.system_configs WHERE project_id = :project_id),
                 'prompts', (
                     SELECT coalesce(jsonb_object_agg(name, {_PROMPT}), '{{}}')
-                    FROM prompt_templates WHERE project_id = :project_id AND deleted_at IS NULL)))"""
+                    FROM ours.prompt_templates WHERE project_id = :project_id AND deleted_at IS NULL)))"""
 
     def live_rows(self) -> tuple[str, ...]:
         """Deleted templates too: an app could bring them back."""
         return (
-            "SELECT FROM system_configs WHERE project_id = :project_id",
-            "SELECT FROM prompt_templates WHERE project_id = :project_id",
+            "SELECT FROM ours.system_configs WHERE project_id = :project_id",
+            "SELECT FROM ours.prompt_templates WHERE project_id = :project_id",
         )
 
     def diff(self, before: str, after: str) -> str:
@@ -84,21 +84,21 @@ def _restore_config(target: str) -> tuple[str, str, str]:
     wanted = f"WITH target AS MATERIALIZED (SELECT key, value FROM jsonb_each({target} -> 'config'))"
     removed = f"""
         {wanted}
-        DELETE FROM system_configs AS live
+        DELETE FROM ours.system_configs AS live
         WHERE project_id = :project_id AND NOT EXISTS (SELECT FROM target WHERE target.key = live.key)
     """
     changed = f"""
         {wanted}
-        UPDATE system_configs AS live SET value = target.value
+        UPDATE ours.system_configs AS live SET value = target.value
         FROM target
         WHERE project_id = :project_id AND live.key = target.key AND live.value <> target.value
     """
     added = f"""
         {wanted}
-        INSERT INTO system_configs (project_id, key, value)
+        INSERT INTO ours.system_configs (project_id, key, value)
         SELECT :project_id, key, value FROM target
         WHERE NOT EXISTS (
-            SELECT FROM system_configs AS live WHERE project_id = :project_id AND live.key = target.key)
+            SELECT FROM ours.system_configs AS live WHERE project_id = :project_id AND live.key = target.key)
     """
     return removed, changed, added
 
@@ -111,16 +111,16 @@ def _restore_prompts(target: str) -> tuple[str, str, str]:
         {wanted},
         latest AS (
             SELECT DISTINCT ON (name) id
-            FROM prompt_templates JOIN target USING (name)
+            FROM ours.prompt_templates JOIN target USING (name)
             WHERE project_id = :project_id AND deleted_at IS NOT NULL AND NOT EXISTS (
-                SELECT FROM prompt_templates AS live
+                SELECT FROM ours.prompt_templates AS live
                 WHERE live.project_id = :project_id AND live.name = target.name AND live.deleted_at IS NULL)
             ORDER BY name, deleted_at DESC, id DESC)
-        UPDATE prompt_templates SET deleted_at = NULL, updated_at = now() WHERE id IN (SELECT id FROM latest)
+        UPDATE ours.prompt_templates SET deleted_at = NULL, updated_at = now() WHERE id IN (SELECT id FROM latest)
     """
     changed = f"""
         {wanted}
-        UPDATE prompt_templates AS live
+        UPDATE ours.prompt_templates AS live
         SET (description, prompt, engine, kind, arguments, tool_urn) = ROW ({_FIELDS}), updated_at = now()
         FROM target
         WHERE project_id = :project_id AND live.name = target.name AND deleted_at IS NULL
@@ -128,11 +128,11 @@ def _restore_prompts(target: str) -> tuple[str, str, str]:
     """
     added = f"""
         {wanted}
-        INSERT INTO prompt_templates (project_id, name, description, prompt, engine, kind, arguments, tool_urn)
+        INSERT INTO ours.prompt_templates (project_id, name, description, prompt, engine, kind, arguments, tool_urn)
         SELECT :project_id, name, {_FIELDS}
         FROM target
         WHERE NOT EXISTS (
-            SELECT FROM prompt_templates AS live
+            SELECT FROM ours.prompt_templates AS live
             WHERE live.project_id = :project_id AND live.name = target.name AND live.deleted_at IS NULL)
     """
     return revived, changed, added
@@ -140,7 +140,7 @@ def _restore_prompts(target: str) -> tuple[str, str, str]:
 
 def _delete_other_prompts(target: str) -> str:
     return f"""
-        UPDATE prompt_templates SET deleted_at = now(), updated_at = now()
+        UPDATE ours.prompt_templates SET deleted_at = now(), updated_at = now()
         WHERE project_id = :project_id AND deleted_at IS NULL
           AND name NOT IN (SELECT jsonb_object_keys({target} -> 'prompts'))
     """

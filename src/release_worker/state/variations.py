@@ -27,13 +27,13 @@ class Variations:
         return f"organization_id = :organization_id AND {of_scope}"
 
     def capture(self) -> str:
-        return f"(SELECT CAST(json_object_agg(tool_urn, config) AS jsonb) FROM variations WHERE {self._ours})"
+        return f"(SELECT CAST(json_object_agg(tool_urn, config) AS jsonb) FROM ours.variations WHERE {self._ours})"
 
     def live_rows(self) -> tuple[str, ...]:
         """Those too that an app could make ours by an update that no foreign key checks: of the toolset under another
         organization, and of the organization's toolsets, any of which may become global."""
         held = "toolset_id = :toolset_id" if self.scope == "toolset" else "organization_id = :organization_id"
-        return (f"SELECT FROM variations WHERE {held}",)
+        return (f"SELECT FROM ours.variations WHERE {held}",)
 
     def diff(self, before: str, after: str) -> str:
         return keyed_diff(members(before), members(after))
@@ -45,11 +45,11 @@ class Variations:
             WITH touched AS (
                 SELECT urn, live.config AS before, {target} -> urn AS after
                 FROM unnest(CAST(:touched AS text[])) AS urn
-                LEFT JOIN variations live
+                LEFT JOIN ours.variations live
                     ON live.organization_id = :organization_id AND live.toolset_id IS NULL AND live.tool_urn = urn)
             {neighbours("organization")} AND EXISTS (
                 SELECT FROM listed_tools m JOIN touched USING (urn)
-                LEFT JOIN variations own
+                LEFT JOIN ours.variations own
                     ON own.organization_id = :organization_id AND own.toolset_id = t.id AND own.tool_urn = m.urn
                 WHERE m.toolset_id = t.id
                   AND {_overlaid("before", "own.config")} IS DISTINCT FROM {_overlaid("after", "own.config")})
@@ -60,20 +60,20 @@ class Variations:
         wanted = f"WITH target AS MATERIALIZED (SELECT key AS urn, value AS config FROM jsonb_each({target}))"
         removed = f"""
             {wanted}
-            DELETE FROM variations AS live
+            DELETE FROM ours.variations AS live
             WHERE {self._ours} AND NOT EXISTS (SELECT FROM target WHERE target.urn = live.tool_urn)
         """
         changed = f"""
             {wanted}
-            UPDATE variations AS live SET config = target.config, updated_at = now()
+            UPDATE ours.variations AS live SET config = target.config, updated_at = now()
             FROM target
             WHERE {self._ours} AND live.tool_urn = target.urn AND live.config <> target.config
         """
         added = f"""
             {wanted}
-            INSERT INTO variations (organization_id, toolset_id, tool_urn, config)
+            INSERT INTO ours.variations (organization_id, toolset_id, tool_urn, config)
             SELECT :organization_id, {self._owner}, urn, config FROM target
-            WHERE NOT EXISTS (SELECT FROM variations AS live WHERE {self._ours} AND live.tool_urn = target.urn)
+            WHERE NOT EXISTS (SELECT FROM ours.variations AS live WHERE {self._ours} AND live.tool_urn = target.urn)
         """
         for statement in (removed, changed, added):
             connection.execute(parsed(statement), parameters)

@@ -62,12 +62,12 @@ def accept_request(
     traced, trace = (", traceparent", ", CAST(:traceparent AS text)") if traceparent else ("", "")
     insert = f"""
         WITH named AS MATERIALIZED ({named}), bounded AS MATERIALIZED (SELECT {bounded})
-        INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by{traced})
+        INSERT INTO ours.release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by{traced})
         SELECT :id, :kind, (SELECT id FROM named), :idempotency_key, CAST(:payload AS jsonb), :requested_by{trace}
         FROM bounded
         ON CONFLICT DO NOTHING
         RETURNING {COLUMNS}, EXISTS (
-            SELECT FROM release_requests AS other
+            SELECT FROM ours.release_requests AS other
             WHERE other.toolset_id = (SELECT id FROM named) AND other.status IN ('queued', 'running')
             OFFSET {DEFAULTS.crowd - 1}) AS behind_others,
             {_path_if_named_by_id(request)} AS path
@@ -112,7 +112,7 @@ def _earlier(connection: Connection, request: Request, parameters: Mapping[str, 
     query = f"""
         WITH named AS MATERIALIZED ({_named(request)[0]})
         SELECT {COLUMNS}, coalesce(toolset_id = (SELECT id FROM named), false) AS named
-        FROM release_requests
+        FROM ours.release_requests
         WHERE id = :id OR toolset_id = (SELECT id FROM named) AND idempotency_key = :idempotency_key
         ORDER BY id = :id DESC LIMIT 1
     """
@@ -132,7 +132,7 @@ def earlier_request(
     """The row of this id, else of this toolset and the request's key, whatever the toolset is called now; None if there
     is none any more. Raises IdempotencyConflict if it asks for something else."""
     query = f"""
-        SELECT {COLUMNS} FROM release_requests
+        SELECT {COLUMNS} FROM ours.release_requests
         WHERE id = :id OR toolset_id = :toolset_id AND idempotency_key = :idempotency_key
         ORDER BY id = :id DESC LIMIT 1
     """
@@ -189,7 +189,7 @@ def refuse_request(connection: Connection, refusal: Refusal) -> None:
     """Write the refusal down, unless there is a row of this id."""
     named, naming_parameters = _named(refusal.request) if refusal.request else ("CAST(NULL AS uuid)", {})
     insert = f"""
-        INSERT INTO release_requests (id, kind, toolset_id, payload, status, error, requested_by, finished_at)
+        INSERT INTO ours.release_requests (id, kind, toolset_id, payload, status, error, requested_by, finished_at)
         VALUES (:id, :kind, ({named}), CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb), :requested_by,
                 clock_timestamp())
         ON CONFLICT (id) DO NOTHING

@@ -52,7 +52,7 @@ def _inserted(connection: Connection, asked: Sequence[Asked], traceparent: str |
     """The new rows, by their ids."""
     traced, trace = (", traceparent", ", CAST(:traceparent AS text)") if traceparent else ("", "")
     insert = f"""
-        INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by{traced})
+        INSERT INTO ours.release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by{traced})
         SELECT asked.id, asked.kind, asked.toolset_id, asked.idempotency_key, asked.payload, asked.requested_by{trace}
         FROM unnest(
             CAST(:ids AS text[]), CAST(:kinds AS text[]), CAST(:toolset_ids AS uuid[]),

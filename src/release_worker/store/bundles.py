@@ -11,7 +11,8 @@ from release_worker.errors import IntegrityMismatch, InvalidRequest
 from release_worker.store.statements import parsed
 
 # SQL: the content of component `name` in the bundle `:bundle`; NULL if it has none.
-_CONTENT = "(SELECT nullif(document -> 'contents' -> '{name}', 'null') FROM release_bundles WHERE digest = :bundle)"
+_CONTENT = """(
+    SELECT nullif(document -> 'contents' -> '{name}', 'null') FROM ours.release_bundles WHERE digest = :bundle)"""
 
 # What PostgreSQL says of a value that is not of its column's type, of its length, or against a rule of its table.
 _DOES_NOT_FIT = ("22", "54", "23502", "23514")
@@ -20,7 +21,7 @@ _DOES_NOT_FIT = ("22", "54", "23502", "23514")
 def keep_bundle(connection: Connection, digest: str, text: str) -> None:
     """Put a bundle into the database for a day, over whatever is there under its digest."""
     insert = """
-        INSERT INTO release_bundles (digest, document) VALUES (:digest, CAST(:document AS jsonb))
+        INSERT INTO ours.release_bundles (digest, document) VALUES (:digest, CAST(:document AS jsonb))
         ON CONFLICT (digest) DO UPDATE SET document = excluded.document, created_at = now()
     """
     connection.execute(parsed(insert), {"digest": digest, "document": text})
@@ -29,7 +30,7 @@ def keep_bundle(connection: Connection, digest: str, text: str) -> None:
 def find_manifest(connection: Connection, digest: str) -> Manifest:
     """What a kept bundle says of itself. Raises InvalidRequest if it is not kept, IntegrityMismatch and
     UnsupportedContent."""
-    query = "SELECT document - 'contents' FROM release_bundles WHERE digest = :digest"
+    query = "SELECT document - 'contents' FROM ours.release_bundles WHERE digest = :digest"
     document: Any = connection.execute(parsed(query), {"digest": digest}).scalar()
     if document is None:
         problem = f"bundle {digest[:16]}… is not in the database: import its file again"
@@ -62,10 +63,10 @@ def refusing_what_does_not_fit() -> Iterator[None]:
 def forget_bundles(connection: Connection) -> None:
     """Delete those that have been kept for long enough. One that somebody asks for at this moment is left alone."""
     forget = """
-        DELETE FROM release_bundles WHERE digest IN (
-            SELECT digest FROM release_bundles AS kept
+        DELETE FROM ours.release_bundles WHERE digest IN (
+            SELECT digest FROM ours.release_bundles AS kept
             WHERE created_at < now() - interval '1 day' AND NOT EXISTS (
-                SELECT FROM release_requests
+                SELECT FROM ours.release_requests
                 WHERE status IN ('queued', 'running') AND kind = 'import_bundle'
                   AND payload ->> 'bundle' = kept.digest)
             FOR UPDATE SKIP LOCKED)

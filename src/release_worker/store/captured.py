@@ -198,7 +198,7 @@ def _digests(connection: Connection, release: Release, contents: Mapping[str, st
 
 
 def _digest(content: str) -> str:
-    return f"release_worker_digest({content})"
+    return f"ours.release_worker_digest({content})"
 
 
 # SQL: a query of what the rows of the parts say, of those of which there is a row.
@@ -206,8 +206,8 @@ _STORED = " UNION ALL ".join(
     (
         *(f"SELECT '{part.name}' AS name, digest, form FROM {part.source(_ROLE)}" for part in BUILT_IN_PARTS),
         """
-        SELECT c.component, s.digest, s.form FROM component_states s
-        JOIN release_components c ON c.component_state_id = s.id WHERE c.release_id = :target_release_id
+        SELECT c.component, s.digest, s.form FROM ours.component_states s
+        JOIN ours.release_components c ON c.component_state_id = s.id WHERE c.release_id = :target_release_id
         """,
     )
 )

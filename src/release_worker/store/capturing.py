@@ -105,7 +105,7 @@ def capture_statement(contents: Contents, plug_ins: Sequence[ComponentState]) ->
 def _state(contents: Contents, plug_ins: Sequence[ComponentState]) -> Iterator[str]:
     """The contents, their digests, and those of the parts; `wanted` is empty if nothing is to be written."""
     live = (f'{content} AS "{name}"' for name, content in contents.items())
-    digests = (f'release_worker_digest("{name}") AS "{name}"' for name in contents)
+    digests = (f'ours.release_worker_digest("{name}") AS "{name}"' for name in contents)
     parts = (f"{part.digest_in_sql()} AS {part.name}" for part in BUILT_IN_PARTS)
     present = object_in_sql({plug_in.name: f'"{plug_in.name}"' for plug_in in plug_ins})
     yield f"live AS MATERIALIZED (SELECT {', '.join(live)})"
@@ -117,7 +117,7 @@ def _state(contents: Contents, plug_ins: Sequence[ComponentState]) -> Iterator[s
     yield f"""
         wanted AS MATERIALIZED (
             SELECT digest FROM (
-                SELECT release_worker_digest(
+                SELECT ours.release_worker_digest(
                     {object_in_sql({part.name: part.name for part in BUILT_IN_PARTS})}
                     || CASE plug_ins WHEN '{{}}' THEN '{{}}' ELSE jsonb_build_object('components', plug_ins) END
                 ) AS digest
@@ -129,12 +129,13 @@ def _state(contents: Contents, plug_ins: Sequence[ComponentState]) -> Iterator[s
 def _release() -> Iterator[str]:
     yield f"""
         release AS (
-            INSERT INTO toolset_releases (
+            INSERT INTO ours.toolset_releases (
                 toolset_id, release_number, kind, toolset_version_id, source_state_id, global_variations_version_id,
                 toolset_variations_version_id, digest, predecessor_id, notes, labels, released_by, request_id,
                 deployment_id, created_at)
             SELECT :toolset_id,
-                   (SELECT coalesce(max(release_number), 0) + 1 FROM toolset_releases WHERE toolset_id = :toolset_id),
+                   (SELECT coalesce(max(release_number), 0) + 1
+                    FROM ours.toolset_releases WHERE toolset_id = :toolset_id),
                    :kind, toolset_version.id, source_state.id, (SELECT id FROM global_variations_version),
                    (SELECT id FROM toolset_variations_version), wanted.digest, CAST(:predecessor_id AS uuid), :notes,
                    CAST(:labels AS jsonb), :released_by, :request_id,

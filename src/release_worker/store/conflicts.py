@@ -112,7 +112,7 @@ def _held_by_another(error: exc.DBAPIError) -> VersionConflict:
     relation = None if found is None else found[1]
     if relation is None:
         row = "something that is needed"
-    elif relation == TOOLSET.table:
+    elif relation == TOOLSET.name:
         row = "the toolset's row"
     else:
         row = f"a row of {relation}"

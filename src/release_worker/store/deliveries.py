@@ -31,14 +31,14 @@ def dispatch(connection: Connection, *, limit: int) -> int:
     """
     query = f"""
         WITH fresh AS (
-            SELECT id FROM release_events WHERE dispatched_at IS NULL ORDER BY seq LIMIT :limit
+            SELECT id FROM ours.release_events WHERE dispatched_at IS NULL ORDER BY seq LIMIT :limit
             FOR UPDATE SKIP LOCKED),
         e AS (
-            UPDATE release_events SET dispatched_at = now() FROM fresh WHERE release_events.id = fresh.id
+            UPDATE ours.release_events SET dispatched_at = now() FROM fresh WHERE release_events.id = fresh.id
             RETURNING release_events.*),
         written AS (
-            INSERT INTO release_event_deliveries (event_id, subscription_id, seq)
-            SELECT e.id, s.id, e.seq FROM e JOIN release_event_subscriptions s ON {WANTED}
+            INSERT INTO ours.release_event_deliveries (event_id, subscription_id, seq)
+            SELECT e.id, s.id, e.seq FROM e JOIN ours.release_event_subscriptions s ON {WANTED}
             WHERE s.enabled AND e.seq > s.after_seq
             FOR KEY SHARE OF s
             ON CONFLICT DO NOTHING)
@@ -52,15 +52,16 @@ def lease_receivers(connection: Connection, run_id: UUID, policy: DeliveryPolicy
     whose turn is longest ago. Returns none while enough other runs are at work."""
     lease = f"""
         WITH due AS (
-            SELECT s.id FROM release_event_subscriptions s
+            SELECT s.id FROM ours.release_event_subscriptions s
             WHERE s.enabled AND coalesce(s.paused_until <= now(), true) AND coalesce(s.lease_until <= now(), true)
               AND EXISTS (
-                  SELECT FROM release_event_deliveries d
+                  SELECT FROM ours.release_event_deliveries d
                   WHERE d.subscription_id = s.id AND {_OPEN} AND d.next_attempt_at <= now())
-              AND (SELECT count(DISTINCT leased_by) FROM release_event_subscriptions WHERE lease_until > now()) < :runs
+              AND :runs > (
+                  SELECT count(DISTINCT leased_by) FROM ours.release_event_subscriptions WHERE lease_until > now())
             ORDER BY s.failures > 0, s.lease_until NULLS FIRST LIMIT :receivers
             FOR UPDATE SKIP LOCKED)
-        UPDATE release_event_subscriptions AS s
+        UPDATE ours.release_event_subscriptions AS s
         SET leased_by = :run_id, lease_until = now() + make_interval(secs => :lease)
         FROM due WHERE s.id = due.id
         RETURNING s.id, s.url, s.secret, s.task, s.queue
@@ -72,7 +73,7 @@ def lease_receivers(connection: Connection, run_id: UUID, policy: DeliveryPolicy
 def release_receiver(connection: Connection, receiver: Receiver, run_id: UUID, *, delivered: bool) -> None:
     """End this run's lease, and note whether it has delivered anything."""
     release = """
-        UPDATE release_event_subscriptions
+        UPDATE ours.release_event_subscriptions
         SET leased_by = NULL, lease_until = now(),
             last_delivered_at = CASE WHEN :delivered THEN now() ELSE last_delivered_at END
         WHERE id = :subscription_id AND leased_by = :run_id
@@ -85,9 +86,9 @@ def due_messages(connection: Connection, receiver: Receiver, *, limit: int) -> l
     """The oldest events that are due for a subscription, if it is still wanted."""
     query = f"""
         SELECT e.id, e.type, e.toolset_id, e.data, e.created_at, d.attempts
-        FROM release_event_deliveries d
-        JOIN release_events e ON e.id = d.event_id
-        JOIN release_event_subscriptions s ON s.id = d.subscription_id AND s.enabled
+        FROM ours.release_event_deliveries d
+        JOIN ours.release_events e ON e.id = d.event_id
+        JOIN ours.release_event_subscriptions s ON s.id = d.subscription_id AND s.enabled
         WHERE d.subscription_id = :subscription_id AND {_OPEN} AND d.next_attempt_at <= now()
         ORDER BY d.seq LIMIT :limit
     """
@@ -99,10 +100,10 @@ def note_delivered(connection: Connection, receiver: Receiver, message: Message)
     """The receiver has it, and so it works."""
     note = """
         WITH noted AS (
-            UPDATE release_event_deliveries
+            UPDATE ours.release_event_deliveries
             SET delivered_at = clock_timestamp(), dead_at = NULL, attempts = attempts + 1, last_error = NULL
             WHERE event_id = :event_id AND subscription_id = :subscription_id AND delivered_at IS NULL)
-        UPDATE release_event_subscriptions SET failures = 0, failing_since = NULL, paused_until = NULL
+        UPDATE ours.release_event_subscriptions SET failures = 0, failing_since = NULL, paused_until = NULL
         WHERE id = :subscription_id AND failures > 0
     """
     connection.execute(parsed(note), {"event_id": message.id, "subscription_id": receiver.subscription_id})
@@ -124,14 +125,14 @@ def note_failed(
     """Note a failed attempt, and let the receiver rest. One that has only failed for too long is told nothing more, and
     what it still waits for is given up. Returns why it is told nothing more, None if it is."""
     note = """
-        UPDATE release_event_deliveries
+        UPDATE ours.release_event_deliveries
         SET attempts = attempts + 1, last_error = :reason,
             dead_at = CASE WHEN CAST(:wait AS float) IS NULL THEN now() END,
             next_attempt_at = now() + make_interval(secs => coalesce(CAST(:wait AS float), 0))
         WHERE event_id = :event_id AND subscription_id = :subscription_id AND delivered_at IS NULL AND dead_at IS NULL
     """
     rest = """
-        UPDATE release_event_subscriptions
+        UPDATE ours.release_event_subscriptions
         SET failures = failures + 1, last_error = :reason, failing_since = coalesce(failing_since, now()),
             paused_until = now() + make_interval(
                 secs => :jitter * least(:longest_pause, :first_pause * 2 ^ least(failures, 20))),
@@ -163,7 +164,7 @@ def note_failed(
 
 
 _GIVE_UP = """
-    UPDATE release_event_deliveries SET dead_at = now()
+    UPDATE ours.release_event_deliveries SET dead_at = now()
     WHERE subscription_id = :subscription_id AND delivered_at IS NULL AND dead_at IS NULL
 """
 
@@ -172,11 +173,11 @@ def delete_old_events(connection: Connection, *, older_than: timedelta, limit: i
     """Delete the oldest events that are older, at most `limit` of them, with their deliveries; but none that somebody
     still waits for. Returns how many these were; any number of callers may do so at once."""
     delete = """
-        DELETE FROM release_events WHERE id IN (
-            SELECT id FROM release_events e
+        DELETE FROM ours.release_events WHERE id IN (
+            SELECT id FROM ours.release_events e
             WHERE created_at < now() - :older_than AND dispatched_at IS NOT NULL
               AND NOT EXISTS (
-                  SELECT FROM release_event_deliveries d
+                  SELECT FROM ours.release_event_deliveries d
                   WHERE d.event_id = e.id AND d.delivered_at IS NULL AND d.dead_at IS NULL)
             ORDER BY seq LIMIT :limit
             FOR UPDATE SKIP LOCKED)

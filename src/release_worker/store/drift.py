@@ -22,15 +22,16 @@ class Seen:
 def enrol_toolsets(connection: Connection) -> datetime:
     """Give each living toolset with a current release a row, and take away the others' rows. Returns the time."""
     enrol = f"""
-        INSERT INTO toolset_drift (toolset_id)
+        INSERT INTO ours.toolset_drift (toolset_id)
         SELECT t.id FROM {OWNED}
-        WHERE {LIVE} AND {POINTED_AT} IS NOT NULL AND NOT EXISTS (SELECT FROM toolset_drift WHERE toolset_id = t.id)
+        WHERE {LIVE} AND {POINTED_AT} IS NOT NULL
+          AND NOT EXISTS (SELECT FROM ours.toolset_drift WHERE toolset_id = t.id)
         ORDER BY t.id
         ON CONFLICT DO NOTHING
     """
     leave = f"""
-        DELETE FROM toolset_drift WHERE toolset_id IN (
-            SELECT toolset_id FROM toolset_drift AS seen
+        DELETE FROM ours.toolset_drift WHERE toolset_id IN (
+            SELECT toolset_id FROM ours.toolset_drift AS seen
             WHERE NOT EXISTS (
                 SELECT FROM {OWNED} WHERE t.id = seen.toolset_id AND {LIVE} AND {POINTED_AT} IS NOT NULL)
             FOR UPDATE SKIP LOCKED)
@@ -45,7 +46,7 @@ def take_oldest_look(connection: Connection, *, before: datetime) -> Seen | None
     """Hold the row of the toolset whose last look is the longest ago, and before this time. None if there is none but
     those that others hold."""
     query = """
-        SELECT toolset_id, release_id, drifted FROM toolset_drift
+        SELECT toolset_id, release_id, drifted FROM ours.toolset_drift
         WHERE checked_at IS NULL OR checked_at < :before
         ORDER BY checked_at NULLS FIRST, toolset_id LIMIT 1
         FOR UPDATE SKIP LOCKED
@@ -60,7 +61,7 @@ def note_look(
     """Write down what was seen: the components that differ from the release, None if it has not drifted. `turned`: it
     has drifted since this look."""
     note = """
-        UPDATE toolset_drift
+        UPDATE ours.toolset_drift
         SET release_id = :release_id, drifted = :drifted, components = :components, failed = NULL,
             since = CASE WHEN :turned THEN clock_timestamp() WHEN :drifted THEN since END,
             checked_at = clock_timestamp()
@@ -78,18 +79,20 @@ def note_look(
 
 def note_failed_look(connection: Connection, toolset_id: UUID, reason: str) -> None:
     """Write down why a look told nothing. What was seen before stays, and it is the others' turn."""
-    note = "UPDATE toolset_drift SET failed = :reason, checked_at = clock_timestamp() WHERE toolset_id = :toolset_id"
+    note = """
+        UPDATE ours.toolset_drift SET failed = :reason, checked_at = clock_timestamp() WHERE toolset_id = :toolset_id
+    """
     connection.execute(parsed(note), {"toolset_id": toolset_id, "reason": reason})
 
 
 def forget_look(connection: Connection, toolset_id: UUID) -> None:
     """Take a toolset's row away: it has no current release any more."""
-    connection.execute(parsed("DELETE FROM toolset_drift WHERE toolset_id = :id"), {"id": toolset_id})
+    connection.execute(parsed("DELETE FROM ours.toolset_drift WHERE toolset_id = :id"), {"id": toolset_id})
 
 
 def count_drifted(connection: Connection) -> int:
     """How many living toolsets had drifted when they were looked at last."""
-    query = (
-        f"SELECT count(*) FROM toolset_drift AS seen JOIN {OWNED} ON t.id = seen.toolset_id WHERE drifted AND {LIVE}"
-    )
+    query = f"""
+        SELECT count(*) FROM ours.toolset_drift AS seen JOIN {OWNED} ON t.id = seen.toolset_id WHERE drifted AND {LIVE}
+    """
     return int(connection.execute(parsed(query)).scalar_one())

@@ -12,10 +12,11 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, exc, make_url
 
 from release_worker.domain import canonical_json
+from release_worker.domain.database import Database
 from release_worker.domain.limits import DEFAULTS
 from release_worker.errors import NotConfigured
 from release_worker.store.conflicts import lost_a_statement, translated
-from release_worker.store.statements import duration
+from release_worker.store.statements import duration, name_schema
 
 SETTING = "RELEASE_WORKER_DATABASE_URL"
 LONGEST_TRUST = 1.0  # seconds for which a connection that lies in the pool is believed to be alive
@@ -43,25 +44,26 @@ _LEDGER = (
 
 
 def make_engine(
-    url: str,
+    database: Database | str,
     *,
     pool_size: int = 5,
     application_name: str = "release_worker",
     prepared_statements: bool = True,
     statement_timeout: float = DEFAULTS.statement_timeout,
 ) -> Engine:
-    """An engine for a `postgresql+psycopg://` URL; no connection is opened.
+    """An engine for a database; no connection is opened. Statements of ours name its schema.
 
     JSON passes as exact text in both directions: decimals as Decimal, never as binary floats. No state is kept in a
     session, so a pooler in transaction mode may stand between; without `prepared_statements`, if it does not keep track
     of those. PostgreSQL ends each statement of a transaction after `statement_timeout` seconds. Raises
-    NotConfigured for what is no such URL, without a word of it: it may hold a password.
+    NotConfigured for what is no `postgresql+psycopg://` URL, without a word of it: it may hold a password.
     """
+    database = Database.of(database)
     arguments: dict[str, Any] = {"application_name": application_name, "connect_timeout": 10}
     if not prepared_statements:
         arguments["prepare_threshold"] = None
     engine = create_engine(
-        _postgresql(url),
+        _postgresql(database.url),
         module=psycopg,  # imported with this module, before the fork: the worker's children share it
         pool_size=pool_size,
         hide_parameters=True,  # what an error says may be logged, and stored; values are not for that
@@ -70,6 +72,7 @@ def make_engine(
         connect_args=arguments,
         execution_options={_STATEMENT_TIMEOUT: statement_timeout},
     )
+    name_schema(engine, database.schema)
     _ping_after_rest(engine)
     _survive_lost_statements(engine)
     return engine

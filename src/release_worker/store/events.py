@@ -19,7 +19,7 @@ def add_event(connection: Connection, event: Event) -> None:
     """Write an event down, to be delivered once this transaction has committed. A toolset's project and organization
     are looked up; of a toolset that is not the event's organization's, if that is said, nothing is told but the id."""
     insert = f"""
-        INSERT INTO release_events (type, toolset_id, project_id, organization_id, data)
+        INSERT INTO ours.release_events (type, toolset_id, project_id, organization_id, data)
         SELECT :type, :toolset_id, coalesce(place.project_id, :project_id),
                coalesce(place.organization_id, :organization_id),
                jsonb_strip_nulls(jsonb_build_object('path', place.path)) || CAST(:data AS jsonb)
@@ -45,7 +45,7 @@ _OF_CALLER = f"(CAST(:organization AS text) IS NULL OR e.organization_id = {orga
 def list_events(connection: Connection, chosen: EventFilter, *, limit: int) -> list[EventRecord]:
     """The newest events first."""
     query = f"""
-        SELECT e.id, e.seq, e.type, e.toolset_id, e.data, e.created_at FROM release_events e
+        SELECT e.id, e.seq, e.type, e.toolset_id, e.data, e.created_at FROM ours.release_events e
         WHERE (CAST(:toolset_id AS uuid) IS NULL OR e.toolset_id = :toolset_id) AND {_OF_CALLER}
           AND (cardinality(CAST(:types AS text[])) = 0 OR e.type = ANY (CAST(:types AS text[])))
           AND (CAST(:before AS bigint) IS NULL OR e.seq < :before)
@@ -63,6 +63,6 @@ def list_events(connection: Connection, chosen: EventFilter, *, limit: int) -> l
 
 def event_is_there(connection: Connection, event_id: UUID, *, organization: str | None = None) -> bool:
     """Whether it is kept, and the organization's that a caller names."""
-    query = f"SELECT EXISTS (SELECT FROM release_events e WHERE e.id = :event_id AND {_OF_CALLER})"
+    query = f"SELECT EXISTS (SELECT FROM ours.release_events e WHERE e.id = :event_id AND {_OF_CALLER})"
     parameters = {"event_id": event_id, "organization": organization}
     return bool(connection.execute(parsed(query), parameters).scalar_one())

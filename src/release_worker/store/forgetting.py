@@ -11,7 +11,7 @@ from release_worker.store.statements import parsed
 
 # SQL: a record names the request. Each names it by what it came to, so that it stays as long as that does.
 _NAMED = " OR ".join(
-    f"EXISTS (SELECT FROM {table} AS record WHERE record.request_id = request.id)"
+    f"EXISTS (SELECT FROM ours.{table} AS record WHERE record.request_id = request.id)"
     for table in ("toolset_releases", "toolset_rollbacks", "release_marks")
 )
 # SQL: the request is a plan that somebody may still apply: what it was made from has not been left behind.
@@ -19,16 +19,16 @@ _APPLICABLE = f"""
     request.kind = 'rollback' AND request.status = 'succeeded' AND request.payload -> 'dry_run' = 'true'
     AND {is_live("request.toolset_id")}
     AND coalesce(request.result -> 'from_release_number', 'null') = coalesce((
-        SELECT to_jsonb(release_number) FROM toolset_releases
+        SELECT to_jsonb(release_number) FROM ours.toolset_releases
         WHERE id = {current_release_of("request.toolset_id")}), 'null')
     AND EXISTS (
-        SELECT FROM toolset_releases AS target
+        SELECT FROM ours.toolset_releases AS target
         WHERE target.toolset_id = request.toolset_id
           AND to_jsonb(target.release_number) = request.result -> 'to_release_number')
 """
 # SQL: a schedule fires the request's instant again when a freeze ends, for those toolsets that have no such request.
 _FIRED_AGAIN = """EXISTS (
-    SELECT FROM release_schedules AS schedule
+    SELECT FROM ours.release_schedules AS schedule
     WHERE schedule.held_fire_at IS NOT NULL
       AND starts_with(request.idempotency_key, 'schedule:' || schedule.id || ':'))
 """
@@ -51,21 +51,21 @@ def forget_requests(connection: Connection, *, after: int, older_than: timedelta
     """
     query = f"""
         WITH looked AS MATERIALIZED (
-            SELECT id, seq, created_at < now() - :older_than AS old FROM release_requests
+            SELECT id, seq, created_at < now() - :older_than AS old FROM ours.release_requests
             WHERE seq > :after ORDER BY seq LIMIT :size),
         doomed AS MATERIALIZED (
-            SELECT request.id FROM release_requests AS request
+            SELECT request.id FROM ours.release_requests AS request
             WHERE request.id IN (SELECT id FROM looked WHERE old)
               AND request.status IN ('succeeded', 'failed') AND request.finished_at < now() - :older_than
               AND NOT ({_NAMED})
               AND request.id NOT IN (
-                  SELECT payload ->> 'plan_id' FROM release_requests
+                  SELECT payload ->> 'plan_id' FROM ours.release_requests
                   WHERE status IN ('queued', 'running') AND payload ->> 'plan_id' IS NOT NULL)
               AND NOT ({_APPLICABLE})
               AND NOT {_FIRED_AGAIN}
             FOR UPDATE OF request SKIP LOCKED),
         gone AS (
-            DELETE FROM release_requests WHERE id IN (SELECT id FROM doomed) RETURNING kind, status)
+            DELETE FROM ours.release_requests WHERE id IN (SELECT id FROM doomed) RETURNING kind, status)
         SELECT (SELECT CASE WHEN bool_or(old) THEN max(seq) END FROM looked) AS looked_until, kind, status, count(*)
         FROM (SELECT) AS always LEFT JOIN gone ON true
         GROUP BY kind, status
@@ -78,6 +78,6 @@ def forget_requests(connection: Connection, *, after: int, older_than: timedelta
 
 def first_and_last(connection: Connection) -> tuple[int, int]:
     """The smallest and the largest `seq` in the ledger; zeros if it is empty."""
-    query = "SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM release_requests"
+    query = "SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM ours.release_requests"
     first, last = connection.execute(parsed(query)).one()
     return first, last

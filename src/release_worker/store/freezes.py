@@ -26,7 +26,7 @@ _COLUMNS = f"""
 def _in_force(at: str) -> str:
     """SQL: a query of the columns of a Freeze, one row or none."""
     return f"""
-        SELECT {_COLUMNS} FROM release_freezes f
+        SELECT {_COLUMNS} FROM ours.release_freezes f
         WHERE f.organization_id = :organization_id
           AND (f.project_id IS NULL OR f.project_id = CAST(:project_id AS uuid))
           AND f.starts_at <= {at} AND {at} < f.ends_at
@@ -64,7 +64,7 @@ def frozen_projects(connection: Connection, schedule: Schedule, *, at: datetime)
     query = f"""
         SELECT place.project_id, max(f.ends_at) AS until
         FROM (SELECT DISTINCT living.project_id FROM ({LIVING}) AS living) AS place
-        JOIN release_freezes f ON f.organization_id = :organization_id
+        JOIN ours.release_freezes f ON f.organization_id = :organization_id
             AND (f.project_id IS NULL OR f.project_id = place.project_id)
         WHERE f.starts_at <= :at AND :at < f.ends_at
         GROUP BY place.project_id
@@ -77,7 +77,7 @@ def insert_freeze(connection: Connection, window: Mapping[str, Any]) -> Freeze:
     """Write a freeze down; `window` has the columns that it is given."""
     insert = f"""
         WITH f AS (
-            INSERT INTO release_freezes (organization_id, project_id, starts_at, ends_at, reason, created_by)
+            INSERT INTO ours.release_freezes (organization_id, project_id, starts_at, ends_at, reason, created_by)
             VALUES (:organization_id, :project_id, :starts_at, :ends_at, :reason, :created_by)
             RETURNING *)
         SELECT {_COLUMNS} FROM f
@@ -91,7 +91,7 @@ def list_freezes(
     """In the order in which they start: all of an organization, or those that hold for a project, or all there are;
     those that are over only if `past`."""
     query = f"""
-        SELECT {_COLUMNS} FROM release_freezes f
+        SELECT {_COLUMNS} FROM ours.release_freezes f
         WHERE (CAST(:organization_id AS uuid) IS NULL OR f.organization_id = :organization_id)
           AND (CAST(:project_id AS uuid) IS NULL OR f.project_id IS NULL OR f.project_id = :project_id)
           AND (:past OR f.ends_at > statement_timestamp())
@@ -105,7 +105,7 @@ def delete_freeze(connection: Connection, freeze_id: UUID, *, organization_id: U
     """Take a freeze back, of this organization if one is given. None if there is no such freeze."""
     delete = f"""
         WITH f AS (
-            DELETE FROM release_freezes
+            DELETE FROM ours.release_freezes
             WHERE id = :id AND (CAST(:organization_id AS uuid) IS NULL OR organization_id = :organization_id)
             RETURNING *)
         SELECT {_COLUMNS} FROM f

@@ -39,9 +39,9 @@ def take_asked(connection: Connection, request_ids: Sequence[str]) -> list[Reque
     """Those of these requests that wait and were never published; each is given to one listener only, and is left to
     the sweeper if that one dies."""
     take = f"""
-        UPDATE release_requests SET published_at = now()
+        UPDATE ours.release_requests SET published_at = now()
         WHERE id IN (
-            SELECT id FROM release_requests
+            SELECT id FROM ours.release_requests
             WHERE id = ANY (CAST(:ids AS text[])) AND status = 'queued' AND published_at IS NULL
             FOR UPDATE SKIP LOCKED)
         RETURNING {COLUMNS}

@@ -46,8 +46,8 @@ def read_totals(connection: Connection) -> list[Total]:
     """Every total, with what has not been added to it yet: both in one statement, and so in one snapshot."""
     query = f"""
         SELECT name, kind, label, bound, CAST(sum(total) AS bigint), CAST(sum(seconds) AS double precision)
-        FROM (SELECT name, kind, label, bound, total, seconds FROM release_totals
-              UNION ALL {_summed("release_measurements")}) AS every (name, kind, label, bound, total, seconds)
+        FROM (SELECT name, kind, label, bound, total, seconds FROM ours.release_totals
+              UNION ALL {_summed("ours.release_measurements")}) AS every (name, kind, label, bound, total, seconds)
         GROUP BY name, kind, label, bound
         ORDER BY name, kind, label, bound
     """
@@ -59,14 +59,14 @@ def fold(connection: Connection, *, limit: int) -> int:
 
     Whoever folds at the same time waits until this transaction has ended.
     """
-    connection.execute(parsed("LOCK TABLE release_totals IN SHARE ROW EXCLUSIVE MODE"))
+    connection.execute(parsed("LOCK TABLE ours.release_totals IN SHARE ROW EXCLUSIVE MODE"))
     statement = f"""
         WITH taken AS (
-            DELETE FROM release_measurements
-            WHERE id IN (SELECT id FROM release_measurements ORDER BY id LIMIT :limit)
+            DELETE FROM ours.release_measurements
+            WHERE id IN (SELECT id FROM ours.release_measurements ORDER BY id LIMIT :limit)
             RETURNING kind, counted, seconds),
         added AS (
-            INSERT INTO release_totals (name, kind, label, bound, total, seconds)
+            INSERT INTO ours.release_totals (name, kind, label, bound, total, seconds)
             {_summed("taken")}
             ON CONFLICT (name, kind, label, bound) DO UPDATE
             SET total = release_totals.total + excluded.total, seconds = release_totals.seconds + excluded.seconds)

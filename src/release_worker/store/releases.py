@@ -21,15 +21,15 @@ _SELECT = """
     SELECT r.id, r.toolset_id, r.release_number, r.kind, r.toolset_version_id, v.version AS toolset_version,
            r.source_state_id, r.global_variations_version_id, r.toolset_variations_version_id, r.digest,
            r.predecessor_id, r.notes, r.labels, r.released_by, r.request_id, r.created_at
-    FROM toolset_releases r JOIN toolset_versions v ON v.id = r.toolset_version_id
+    FROM ours.toolset_releases r JOIN ours.toolset_versions v ON v.id = r.toolset_version_id
 """
 
 
 # SQL: the deployment that was active at a release if it is still there, else the one that its content was captured from
 # first.
 ORIGINAL_DEPLOYMENT = deployment_if_kept(
-    "(SELECT deployment_id FROM toolset_releases WHERE id = :target_release_id)",
-    "(SELECT deployment_id FROM source_states WHERE id = :target_source_state_id)",
+    "(SELECT deployment_id FROM ours.toolset_releases WHERE id = :target_release_id)",
+    "(SELECT deployment_id FROM ours.source_states WHERE id = :target_source_state_id)",
 )
 
 
@@ -104,7 +104,7 @@ def releases_of_rollback(
         {FREEZE_IN_FORCE} AS freeze, {held_count(holding)} AS held
     """
     original = f"""
-        LEFT JOIN source_states s ON s.id = r.source_state_id
+        LEFT JOIN ours.source_states s ON s.id = r.source_state_id
         CROSS JOIN LATERAL (
             SELECT {deployment_if_kept("r.deployment_id", "s.deployment_id")} AS original) AS found
     """
@@ -128,8 +128,8 @@ def hold_for_release(connection: Connection, toolset_id: UUID) -> tuple[Subject,
                r.global_variations_version_id, r.toolset_variations_version_id, r.digest, r.predecessor_id, r.notes,
                r.labels, r.released_by, r.request_id, r.created_at"""
     current = f"""
-        LEFT JOIN toolset_releases r ON r.id = {POINTED_AT}
-        LEFT JOIN toolset_versions v ON v.id = r.toolset_version_id
+        LEFT JOIN ours.toolset_releases r ON r.id = {POINTED_AT}
+        LEFT JOIN ours.toolset_versions v ON v.id = r.toolset_version_id
     """
     query = holding_toolset(columns=columns, joined=current)
     row = connection.execute(parsed(query), {"toolset_id": toolset_id}).one_or_none()

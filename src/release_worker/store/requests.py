@@ -41,7 +41,7 @@ _OF_ORGANIZATION = f"""
 
 def get_request(connection: Connection, request_id: str, *, organization: str | None = None) -> RequestRecord | None:
     """The request of this id; None if there is none, or it is another organization's than this one, a slug or an id."""
-    query = f"SELECT {COLUMNS} FROM release_requests WHERE id = :id"
+    query = f"SELECT {COLUMNS} FROM ours.release_requests WHERE id = :id"
     parameters = {"id": request_id}
     if organization is not None:
         query += f" AND {_OF_ORGANIZATION}"
@@ -54,7 +54,7 @@ def ended_requests(connection: Connection, request_ids: Sequence[str]) -> list[R
     """Those of these requests that have ended. Raises RequestNotFound if the ledger does not have one of them."""
     query = f"""
         SELECT asked.named, {COLUMNS}
-        FROM unnest(CAST(:ids AS text[])) AS asked (named) LEFT JOIN release_requests ON id = asked.named
+        FROM unnest(CAST(:ids AS text[])) AS asked (named) LEFT JOIN ours.release_requests ON id = asked.named
         WHERE id IS NULL OR status IN ('succeeded', 'failed')
     """
     ended = []
@@ -77,7 +77,7 @@ def list_requests(
     """The newest requests first; of one toolset, of one organization (a slug or an id), and in these statuses, if
     given."""
     query = f"""
-        SELECT {COLUMNS} FROM release_requests
+        SELECT {COLUMNS} FROM ours.release_requests
         WHERE (CAST(:toolset_id AS uuid) IS NULL OR toolset_id = :toolset_id)
           AND (CAST(:organization AS text) IS NULL OR {_OF_ORGANIZATION})
           AND (cardinality(CAST(:statuses AS text[])) = 0 OR status = ANY (CAST(:statuses AS text[])))
@@ -98,12 +98,12 @@ def claim_next(
     said = "AND own.kind = :kind AND own.payload = CAST(:payload AS jsonb)" if ticket.said else ""
     claim = f"""
         WITH head AS (
-            SELECT id FROM release_requests
+            SELECT id FROM ours.release_requests
             WHERE id = (
-                SELECT id FROM release_requests
+                SELECT id FROM ours.release_requests
                 WHERE toolset_id = :toolset_id AND status IN ('queued', 'running') ORDER BY seq LIMIT 1)
             FOR UPDATE SKIP LOCKED)
-        UPDATE release_requests AS request
+        UPDATE ours.release_requests AS request
         SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()),
             next_attempt_at = NULL, worker = :worker, lease_until = now() + make_interval(secs => :lease_seconds)
         FROM head
@@ -111,10 +111,10 @@ def claim_next(
           AND (status = 'queued' AND coalesce(next_attempt_at <= now(), true)
                OR status = 'running' AND lease_until < now() AND attempts - attempts_before < :attempts)
           AND NOT EXISTS (
-              SELECT FROM release_requests AS other
+              SELECT FROM ours.release_requests AS other
               WHERE toolset_id = :toolset_id AND status = 'running' AND lease_until >= now())
           AND EXISTS (
-              SELECT FROM release_requests AS own
+              SELECT FROM ours.release_requests AS own
               WHERE own.id = :id AND own.toolset_id = :toolset_id AND own.status IN ('queued', 'running') {said})
         RETURNING request.id, kind, attempts, payload, toolset_id, attempts - attempts_before, traceparent
     """
@@ -139,7 +139,7 @@ def hold(connection: Connection, claim: Claim) -> None:
     `succeed` would be a conflict, and an operation that outlasts a renewal could never end.
     """
     held = """
-        SELECT id FROM release_requests WHERE id = :id AND status = 'running' AND attempts = :attempt
+        SELECT id FROM ours.release_requests WHERE id = :id AND status = 'running' AND attempts = :attempt
         FOR NO KEY UPDATE
     """
     if connection.execute(parsed(held), {"id": claim.id, "attempt": claim.attempt}).one_or_none() is None:
@@ -150,8 +150,8 @@ def renew_lease(connection: Connection, claim: Claim, *, lease_seconds: float) -
     """Say that the claim's worker is alive. Returns False if its transaction says so already by holding the row, or if
     the claim is no longer the latest."""
     renew = """
-        UPDATE release_requests SET lease_until = now() + make_interval(secs => :lease_seconds)
-        WHERE id = (SELECT id FROM release_requests WHERE id = :id FOR NO KEY UPDATE SKIP LOCKED)
+        UPDATE ours.release_requests SET lease_until = now() + make_interval(secs => :lease_seconds)
+        WHERE id = (SELECT id FROM ours.release_requests WHERE id = :id FOR NO KEY UPDATE SKIP LOCKED)
           AND status = 'running' AND attempts = :attempt
     """
     parameters = {"id": claim.id, "attempt": claim.attempt, "lease_seconds": lease_seconds}
@@ -184,7 +184,7 @@ def abandon(connection: Connection, request_id: str, error: ReleaseWorkerError) 
     """Mark a queued request failed: no worker got to it within its retries, it is not valid, or somebody cancelled it.
     Returns False if it is not queued; a request that runs or has ended is left alone."""
     abandoned = """
-        UPDATE release_requests
+        UPDATE ours.release_requests
         SET status = 'failed', error = CAST(:error AS jsonb), next_attempt_at = NULL, finished_at = clock_timestamp()
         WHERE id = :id AND status = 'queued'
     """
@@ -196,7 +196,7 @@ def _finish(
     connection: Connection, claim: Claim, changes: str, *, value: Mapping[str, Any], **parameters: object
 ) -> bool:
     finish = f"""
-        UPDATE release_requests SET {changes}, timings = CAST(:timings AS jsonb)
+        UPDATE ours.release_requests SET {changes}, timings = CAST(:timings AS jsonb)
         WHERE id = :id AND status = 'running' AND attempts = :attempt
     """
     given = {

@@ -24,7 +24,8 @@ _CLOSE = "SET LOCAL release_worker.pruning = 'off'"
 def set_pinned(connection: Connection, release_id: UUID, *, pinned: bool) -> None:
     """Set or remove the label that keeps a release."""
     labelled = "labels || jsonb_build_object('pinned', true)" if pinned else "labels - 'pinned'"
-    connection.execute(parsed(f"UPDATE toolset_releases SET labels = {labelled} WHERE id = :id"), {"id": release_id})
+    update = f"UPDATE ours.toolset_releases SET labels = {labelled} WHERE id = :id"
+    connection.execute(parsed(update), {"id": release_id})
 
 
 def prunable_releases(connection: Connection, subject: Subject, *, keep: int) -> list[tuple[UUID, int]]:
@@ -33,35 +34,36 @@ def prunable_releases(connection: Connection, subject: Subject, *, keep: int) ->
     meant = "".join(
         f"""
             UNION ALL
-            SELECT to_jsonb(release_number) FROM toolset_releases
+            SELECT to_jsonb(release_number) FROM ours.toolset_releases
             WHERE id = {target} AND EXISTS (SELECT FROM waiting WHERE payload ->> 'to' = '{destination}')"""
         for destination, target in TARGETS.items()
     )
     named = " UNION ALL ".join(f"SELECT payload -> '{name}' AS number FROM waiting" for name in release_fields())
     query = f"""
         WITH waiting AS (
-            SELECT payload FROM release_requests WHERE toolset_id = :toolset_id AND status IN ('queued', 'running')),
+            SELECT payload FROM ours.release_requests
+            WHERE toolset_id = :toolset_id AND status IN ('queued', 'running')),
         asked AS (
             {named}
             UNION ALL
             SELECT plan.result -> 'to_release_number'
-            FROM waiting JOIN release_requests AS plan ON plan.id = waiting.payload ->> 'plan_id'{meant}
+            FROM waiting JOIN ours.release_requests AS plan ON plan.id = waiting.payload ->> 'plan_id'{meant}
             UNION ALL
-            SELECT arguments -> 'release_number' FROM release_schedules
+            SELECT arguments -> 'release_number' FROM ours.release_schedules
             WHERE toolset_id = :toolset_id AND kind = 'rollback'
               AND (enabled OR fire_at IS NULL OR last_fire_at IS NULL))
-        SELECT id, release_number FROM toolset_releases AS release
+        SELECT id, release_number FROM ours.toolset_releases AS release
         WHERE toolset_id = :toolset_id
           AND release_number NOT IN (
-              SELECT release_number FROM toolset_releases
+              SELECT release_number FROM ours.toolset_releases
               WHERE toolset_id = :toolset_id ORDER BY release_number DESC LIMIT :keep)
           AND NOT coalesce((labels -> 'pinned')::text = 'true', false)
           AND NOT {is_current("release.id")}
           AND release_number IS DISTINCT FROM (
-              SELECT max(release_number) FROM toolset_releases AS good
+              SELECT max(release_number) FROM ours.toolset_releases AS good
               WHERE toolset_id = :toolset_id AND {mark_of("good.id")} = 'good')
           AND NOT EXISTS (
-              SELECT FROM toolset_rollbacks
+              SELECT FROM ours.toolset_rollbacks
               WHERE toolset_id = :toolset_id AND release.id IN (from_release_id, to_release_id, backup_release_id))
           AND NOT EXISTS (SELECT FROM asked WHERE number = to_jsonb(release_number))
         ORDER BY release_number
@@ -72,18 +74,18 @@ def prunable_releases(connection: Connection, subject: Subject, *, keep: int) ->
 
 def count_releases(connection: Connection, subject: Subject) -> int:
     """How many releases the toolset has."""
-    query = "SELECT count(*) FROM toolset_releases WHERE toolset_id = :toolset_id"
+    query = "SELECT count(*) FROM ours.toolset_releases WHERE toolset_id = :toolset_id"
     return int(connection.execute(parsed(query), {"toolset_id": subject.toolset_id}).scalar_one())
 
 
 def delete_releases(connection: Connection, subject: Subject, release_ids: Sequence[UUID]) -> None:
     """Delete these releases of the toolset."""
     parameters = {"toolset_id": subject.toolset_id, "doomed": list(release_ids)}
-    unlink = "DELETE FROM release_components WHERE release_id = ANY (CAST(:doomed AS uuid[]))"
-    unmark = "DELETE FROM release_marks WHERE release_id = ANY (CAST(:doomed AS uuid[]))"
-    delete = "DELETE FROM toolset_releases WHERE id = ANY (CAST(:doomed AS uuid[]))"
+    unlink = "DELETE FROM ours.release_components WHERE release_id = ANY (CAST(:doomed AS uuid[]))"
+    unmark = "DELETE FROM ours.release_marks WHERE release_id = ANY (CAST(:doomed AS uuid[]))"
+    delete = "DELETE FROM ours.toolset_releases WHERE id = ANY (CAST(:doomed AS uuid[]))"
     connection.exec_driver_sql(_OPEN)
-    connection.execute(parsed(_mended("toolset_releases", "toolset_id = :toolset_id")), parameters)
+    connection.execute(parsed(_mended("ours.toolset_releases", "toolset_id = :toolset_id")), parameters)
     connection.execute(parsed(unlink), parameters)
     connection.execute(parsed(unmark), parameters)
     connection.execute(parsed(delete), parameters)

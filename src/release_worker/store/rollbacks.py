@@ -33,7 +33,7 @@ def record_rollback(connection: Connection, record: RollbackRecord) -> UUID:
     Raises VersionConflict if the toolset is gone."""
     insert = f"""
         WITH pointed AS ({POINT_AT_RELEASE} RETURNING id)
-        INSERT INTO toolset_rollbacks (
+        INSERT INTO ours.toolset_rollbacks (
             toolset_id, from_release_id, to_release_id, backup_release_id, components, changes, reason,
             rolled_back_by, request_id, created_at)
         SELECT id, CAST(:from_release_id AS uuid), :release_id, CAST(:backup_release_id AS uuid), :components,

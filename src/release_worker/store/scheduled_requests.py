@@ -22,7 +22,7 @@ _NAMED = rf"""
 # SQL: no earlier request of this schedule waits or is at work for the toolset.
 _ENDED = """
     NOT EXISTS (
-        SELECT FROM release_requests AS earlier
+        SELECT FROM ours.release_requests AS earlier
         WHERE earlier.toolset_id = living.toolset_id AND earlier.status IN ('queued', 'running')
           AND starts_with(earlier.idempotency_key, :keys))
 """
@@ -45,8 +45,8 @@ def insert_scheduled(
     toolset has one of this key."""
     insert = f"""
         WITH living AS MATERIALIZED ({LIVING})
-        INSERT INTO release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
-        SELECT CAST(release_worker_uuid7() AS text), :kind, toolset_id, :key,
+        INSERT INTO ours.release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
+        SELECT CAST(ours.release_worker_uuid7() AS text), :kind, toolset_id, :key,
                CAST(:payload AS jsonb) || jsonb_build_object('toolset', {_NAMED}), :actor
         FROM living
         WHERE project_id <> ALL (CAST(:without AS uuid[])) AND {"true" if instant.overlap else _ENDED}

@@ -40,7 +40,7 @@ def due_schedules(connection: Connection, *, at: datetime | None, limit: int) ->
     query = f"""
         WITH due AS (
             SELECT s.id, s.kind = 'rollback' AS planned, least(s.next_fire_at, s.held_until) AS since
-            FROM release_schedules s, (SELECT {_AT} AS now) AS clock
+            FROM ours.release_schedules s, (SELECT {_AT} AS now) AS clock
             WHERE {_DUE.format(at="clock.now")}
             ORDER BY since, s.id LIMIT :limit)
         SELECT id FROM due ORDER BY planned, since, id
@@ -52,7 +52,7 @@ def take_due(connection: Connection, schedule_id: UUID, *, at: datetime | None) 
     """Hold a schedule whose instant has come, until the transaction ends, and say what time it is. None if another
     tick holds it or was here before, or if somebody has removed or stopped it."""
     query = f"""
-        SELECT {_COLUMNS}, clock.now FROM release_schedules s, (SELECT {_AT} AS now) AS clock
+        SELECT {_COLUMNS}, clock.now FROM ours.release_schedules s, (SELECT {_AT} AS now) AS clock
         WHERE s.id = :id AND {_DUE.format(at="clock.now")}
         FOR NO KEY UPDATE OF s SKIP LOCKED
     """
@@ -65,7 +65,8 @@ def take_due(connection: Connection, schedule_id: UUID, *, at: datetime | None) 
 
 def schedule_of_id(connection: Connection, schedule_id: UUID, *, hold: bool = False) -> Schedule | None:
     """The schedule of this id; with `hold`, nobody else changes it until the transaction ends."""
-    query = f"SELECT {_COLUMNS} FROM release_schedules s WHERE s.id = :id {'FOR NO KEY UPDATE OF s' if hold else ''}"
+    held = "FOR NO KEY UPDATE OF s" if hold else ""
+    query = f"SELECT {_COLUMNS} FROM ours.release_schedules s WHERE s.id = :id {held}"
     row = connection.execute(parsed(query), {"id": schedule_id}).one_or_none()
     return None if row is None else _schedule_of(row)
 
@@ -75,7 +76,7 @@ def list_schedules(
 ) -> Sequence[Schedule]:
     """By organization and name; those of one name and of one organization, a slug or an id, if given."""
     query = f"""
-        SELECT {_COLUMNS} FROM release_schedules s
+        SELECT {_COLUMNS} FROM ours.release_schedules s
         WHERE (CAST(:name AS text) IS NULL OR s.name = :name)
           AND (CAST(:organization AS text) IS NULL OR s.organization_id = {organization_named(":organization")})
         ORDER BY organization, s.name
@@ -88,7 +89,7 @@ def insert_schedule(connection: Connection, columns: Mapping[str, Any]) -> None:
     """Write a schedule down; `columns` has what it is given. Does nothing if there is one of this id, or if the
     organization has one of this name."""
     insert = """
-        INSERT INTO release_schedules (
+        INSERT INTO ours.release_schedules (
             id, organization_id, project_id, toolset_id, name, kind, arguments, cron, fire_at, timezone, misfire,
             catch_up_seconds, overlap, next_fire_at, created_by)
         VALUES (
@@ -114,7 +115,7 @@ class Ahead:
 def move_on(connection: Connection, schedule: Schedule, ahead: Ahead) -> None:
     """Say what is ahead of it; if nothing is, the schedule is done."""
     update = """
-        UPDATE release_schedules
+        UPDATE ours.release_schedules
         SET next_fire_at = :next_fire_at, last_fire_at = coalesce(:last_fire_at, last_fire_at),
             held_fire_at = :held_fire_at, held_until = :held_until,
             enabled = coalesce(CAST(:next_fire_at AS timestamptz), CAST(:held_fire_at AS timestamptz)) IS NOT NULL
@@ -126,7 +127,7 @@ def move_on(connection: Connection, schedule: Schedule, ahead: Ahead) -> None:
 def start(connection: Connection, schedule: Schedule, next_fire_at: datetime) -> None:
     """Let a schedule fire from this instant on, whatever had stopped it."""
     update = """
-        UPDATE release_schedules
+        UPDATE ours.release_schedules
         SET enabled = true, suspended_reason = NULL, next_fire_at = :next_fire_at, held_fire_at = NULL,
             held_until = NULL
         WHERE id = :id
@@ -137,7 +138,7 @@ def start(connection: Connection, schedule: Schedule, next_fire_at: datetime) ->
 def stop(connection: Connection, schedule: Schedule) -> None:
     """Let a schedule fire no more."""
     update = """
-        UPDATE release_schedules SET enabled = false, next_fire_at = NULL, held_fire_at = NULL, held_until = NULL
+        UPDATE ours.release_schedules SET enabled = false, next_fire_at = NULL, held_fire_at = NULL, held_until = NULL
         WHERE id = :id
     """
     connection.execute(parsed(update), {"id": schedule.id})
@@ -147,7 +148,7 @@ def suspend(connection: Connection, schedule_id: UUID, reason: str, *, at: datet
     """Say why a schedule that is due cannot fire; `name` and the ids of its scope. None if it is no longer due, or
     suspended already."""
     update = f"""
-        UPDATE release_schedules s SET suspended_reason = :reason, held_fire_at = NULL, held_until = NULL
+        UPDATE ours.release_schedules s SET suspended_reason = :reason, held_fire_at = NULL, held_until = NULL
         FROM (SELECT {_AT} AS now) AS clock
         WHERE s.id = :id AND {_DUE.format(at="clock.now")}
         RETURNING s.name, s.organization_id, s.project_id, s.toolset_id
@@ -158,7 +159,7 @@ def suspend(connection: Connection, schedule_id: UUID, reason: str, *, at: datet
 
 def delete_schedule(connection: Connection, schedule: Schedule) -> None:
     """Remove it. The requests that it has made stay."""
-    connection.execute(parsed("DELETE FROM release_schedules WHERE id = :id"), {"id": schedule.id})
+    connection.execute(parsed("DELETE FROM ours.release_schedules WHERE id = :id"), {"id": schedule.id})
 
 
 def _schedule_of(row: Row[Any]) -> Schedule:

@@ -77,8 +77,8 @@ def stored_releases(connection: Connection, toolset_id: UUID) -> list[StoredRele
                    'toolset_variations', r.toolset_variations_version_id))
                || coalesce((
                    SELECT jsonb_object_agg(c.component, c.component_state_id)
-                   FROM release_components c WHERE c.release_id = r.id), '{}') AS parts
-        FROM toolset_releases r WHERE r.toolset_id = :toolset_id ORDER BY r.release_number
+                   FROM ours.release_components c WHERE c.release_id = r.id), '{}') AS parts
+        FROM ours.toolset_releases r WHERE r.toolset_id = :toolset_id ORDER BY r.release_number
     """
     return [
         StoredRelease(
@@ -108,7 +108,7 @@ _Digested = Iterator[tuple[UUID, str, str | None]]
 
 def _built_in(connection: Connection, part: Part, ids: Iterable[UUID]) -> _Digested:
     names = list(dict.fromkeys(name for form in part.forms for name in form.contents))
-    columns = ", ".join(f'release_worker_digest({_as_written(part, name)}) AS "{name}"' for name in names)
+    columns = ", ".join(f'ours.release_worker_digest({_as_written(part, name)}) AS "{name}"' for name in names)
     query = f"SELECT id, digest, form, {columns} FROM {part.table} AS part WHERE id = ANY (CAST(:ids AS uuid[]))"
     for some in _batches(ids):
         for part_id, stored, form, *digests in connection.execute(parsed(query), {"ids": some}):
@@ -129,8 +129,8 @@ def _as_written(part: Part, component: str) -> str:
 def _plug_in(connection: Connection, ids: Iterable[UUID]) -> _Digested:
     """Of whichever plug-in: all forms are digested as they were written."""
     query = f"""
-        SELECT id, digest, coalesce(release_worker_digest({AS_STORED}), '{NOTHING}')
-        FROM component_states WHERE id = ANY (CAST(:ids AS uuid[]))
+        SELECT id, digest, coalesce(ours.release_worker_digest({AS_STORED}), '{NOTHING}')
+        FROM ours.component_states WHERE id = ANY (CAST(:ids AS uuid[]))
     """
     for some in _batches(ids):
         yield from ((row[0], row[1], row[2]) for row in connection.execute(parsed(query), {"ids": some}))
@@ -146,9 +146,9 @@ def stored_versions(connection: Connection, toolset_id: UUID) -> list[StoredVers
     """The chains of versions that the toolset's releases refer to: its own, and its organization's variations."""
     query = f"""
         SELECT 'toolset_version' AS object, id, version, predecessor_id, tool_positions IS NULL
-        FROM toolset_versions WHERE toolset_id = :toolset_id
+        FROM ours.toolset_versions WHERE toolset_id = :toolset_id
         UNION ALL
-        SELECT scope || '_variations', id, version, predecessor_id, false FROM variation_versions
+        SELECT scope || '_variations', id, version, predecessor_id, false FROM ours.variation_versions
         WHERE toolset_id = :toolset_id
            OR toolset_id IS NULL AND organization_id = {organization_of(":toolset_id")}
         ORDER BY object, version
@@ -160,7 +160,7 @@ def stored_rollbacks(connection: Connection, toolset_id: UUID) -> list[StoredRol
     """The toolset's rollbacks, the oldest first."""
     query = """
         SELECT id, from_release_id, to_release_id, backup_release_id
-        FROM toolset_rollbacks WHERE toolset_id = :toolset_id ORDER BY created_at, id
+        FROM ours.toolset_rollbacks WHERE toolset_id = :toolset_id ORDER BY created_at, id
     """
     return [StoredRollback(*row) for row in connection.execute(parsed(query), {"toolset_id": toolset_id})]
 
@@ -174,7 +174,8 @@ def pointed_at(connection: Connection, toolset_id: UUID) -> UUID | None:
 def pruned_numbers(connection: Connection, toolset_id: UUID) -> frozenset[int]:
     """The releases that were pruned, as the ledger says."""
     query = """
-        SELECT CAST(number AS bigint) FROM release_requests, jsonb_array_elements_text(result -> 'pruned') AS number
+        SELECT CAST(number AS bigint)
+        FROM ours.release_requests, jsonb_array_elements_text(result -> 'pruned') AS number
         WHERE toolset_id = :toolset_id AND kind = 'prune' AND status = 'succeeded'
     """
     return frozenset(connection.execute(parsed(query), {"toolset_id": toolset_id}).scalars())
@@ -184,7 +185,7 @@ def anything_pruned(connection: Connection, toolset_id: UUID) -> bool:
     """Whether a toolset of the organization was ever pruned, and so versions that nothing needed any more."""
     query = f"""
         SELECT EXISTS (
-            SELECT FROM release_requests asked
+            SELECT FROM ours.release_requests asked
             WHERE asked.kind = 'prune' AND asked.status = 'succeeded'
               AND {organization_of("asked.toolset_id")} = {organization_of(":toolset_id")})
     """
@@ -194,7 +195,8 @@ def anything_pruned(connection: Connection, toolset_id: UUID) -> bool:
 def promised_digests(connection: Connection, toolset_id: UUID) -> list[tuple[int, str]]:
     """Numbers of releases with their digests, as the ledger has told them to those who asked for these releases."""
     query = """
-        SELECT DISTINCT CAST(result ->> 'release_number' AS bigint) AS number, result ->> 'digest' FROM release_requests
+        SELECT DISTINCT CAST(result ->> 'release_number' AS bigint) AS number, result ->> 'digest'
+        FROM ours.release_requests
         WHERE toolset_id = :toolset_id AND status = 'succeeded' AND kind = ANY (CAST(:kinds AS text[]))
         ORDER BY number
     """

@@ -24,13 +24,13 @@ def insert_subscription(
     """Add it; `secret` signs what goes to a URL. Every event that is written after this has committed is delivered."""
     scope, owner_id = owner or (None, None)
     insert = f"""
-        INSERT INTO release_event_subscriptions
+        INSERT INTO ours.release_event_subscriptions
             (organization_id, project_id, types, receiver, url, secret, secret_fingerprint, task, queue, after_seq,
              created_by)
         VALUES (
             coalesce(:organization_id, {organization_of_project("CAST(:project_id AS uuid)")}), :project_id,
             CAST(:types AS text[]), :receiver, :url, :secret, :fingerprint, :task, :queue,
-            coalesce((SELECT max(seq) FROM release_events), 0), :actor)
+            coalesce((SELECT max(seq) FROM ours.release_events), 0), :actor)
         RETURNING id
     """
     parameters = {
@@ -54,8 +54,8 @@ def list_subscriptions(connection: Connection, *, organization: str | None = Non
         SELECT s.id, s.receiver, s.queue, s.types, s.organization_id, s.project_id, s.secret_fingerprint, s.enabled,
                s.disabled_reason, s.failures, s.failing_since, s.paused_until, s.last_delivered_at, s.last_error,
                s.created_by, s.created_at, count(d.seq) FILTER (WHERE d.dead_at IS NULL), count(d.dead_at)
-        FROM release_event_subscriptions s
-        LEFT JOIN release_event_deliveries d ON d.subscription_id = s.id AND d.delivered_at IS NULL
+        FROM ours.release_event_subscriptions s
+        LEFT JOIN ours.release_event_deliveries d ON d.subscription_id = s.id AND d.delivered_at IS NULL
         WHERE {_OF_CALLER}
         GROUP BY s.id ORDER BY s.id
     """
@@ -68,7 +68,7 @@ def set_enabled(
     """Stop it, for a reason, or let it go on if there is none, as if it had never failed. What was to be delivered when
     it is stopped waits; what happens meanwhile is not for it. False if it is not there."""
     change = f"""
-        UPDATE release_event_subscriptions AS s
+        UPDATE ours.release_event_subscriptions AS s
         SET enabled = CAST(:reason AS text) IS NULL, disabled_reason = :reason, failures = 0, failing_since = NULL,
             paused_until = NULL
         WHERE {_NAMED}
@@ -79,14 +79,14 @@ def set_enabled(
 
 def delete_subscription(connection: Connection, subscription_id: UUID, *, organization: str | None = None) -> bool:
     """Remove it, with its deliveries. False if it is not there."""
-    delete = f"DELETE FROM release_event_subscriptions AS s WHERE {_NAMED}"
+    delete = f"DELETE FROM ours.release_event_subscriptions AS s WHERE {_NAMED}"
     parameters = {"subscription_id": subscription_id, "organization": organization}
     return connection.execute(parsed(delete), parameters).rowcount == 1
 
 
 def is_enabled(connection: Connection, subscription_id: UUID, *, organization: str | None = None) -> bool | None:
     """Whether it is told anything; None if it is not there."""
-    query = f"SELECT s.enabled FROM release_event_subscriptions s WHERE {_NAMED}"
+    query = f"SELECT s.enabled FROM ours.release_event_subscriptions s WHERE {_NAMED}"
     parameters = {"subscription_id": subscription_id, "organization": organization}
     return connection.execute(parsed(query), parameters).scalar()
 
@@ -100,12 +100,12 @@ def redeliver_event(
     again = f"""
         WITH chosen AS (
             SELECT e.id AS event_id, s.id AS subscription_id, e.seq
-            FROM release_events e CROSS JOIN release_event_subscriptions s
+            FROM ours.release_events e CROSS JOIN ours.release_event_subscriptions s
             WHERE e.id = :event_id AND s.enabled AND {chosen}),
         roused AS (
-            UPDATE release_event_subscriptions AS s SET paused_until = NULL
+            UPDATE ours.release_event_subscriptions AS s SET paused_until = NULL
             FROM chosen WHERE s.id = chosen.subscription_id AND s.paused_until IS NOT NULL)
-        INSERT INTO release_event_deliveries (event_id, subscription_id, seq)
+        INSERT INTO ours.release_event_deliveries (event_id, subscription_id, seq)
         SELECT event_id, subscription_id, seq FROM chosen
         ON CONFLICT (event_id, subscription_id) DO UPDATE
         SET attempts = 0, next_attempt_at = now(), delivered_at = NULL, dead_at = NULL
@@ -118,9 +118,9 @@ def redeliver_dead(connection: Connection, subscription_id: UUID) -> int:
     """Deliver what was given up for a subscription. Returns how many events these are."""
     again = """
         WITH roused AS (
-            UPDATE release_event_subscriptions SET paused_until = NULL
+            UPDATE ours.release_event_subscriptions SET paused_until = NULL
             WHERE id = :subscription_id AND paused_until IS NOT NULL)
-        UPDATE release_event_deliveries SET attempts = 0, next_attempt_at = now(), dead_at = NULL
+        UPDATE ours.release_event_deliveries SET attempts = 0, next_attempt_at = now(), dead_at = NULL
         WHERE subscription_id = :subscription_id AND delivered_at IS NULL AND dead_at IS NOT NULL
     """
     return connection.execute(parsed(again), {"subscription_id": subscription_id}).rowcount

@@ -16,9 +16,9 @@ def take_overdue(connection: Connection, *, patience_seconds: float, limit: int)
     running under a lease that ran out. Each is given to one sweeper only, and not again before patience has run out
     once more."""
     take = f"""
-        UPDATE release_requests SET published_at = now()
+        UPDATE ours.release_requests SET published_at = now()
         WHERE id IN (
-            SELECT id FROM release_requests
+            SELECT id FROM ours.release_requests
             WHERE status = 'queued'
                   AND greatest(created_at, published_at, next_attempt_at) < now() - make_interval(secs => :patience)
                OR status = 'running' AND lease_until < now()
@@ -39,11 +39,11 @@ def fail_exhausted(
     Returns their ids."""
     mailbox = "true" if toolset_id is None else "toolset_id = :toolset_id"
     exhaust = f"""
-        UPDATE release_requests
+        UPDATE ours.release_requests
         SET status = 'failed', error = coalesce(error, CAST(:error AS jsonb)), finished_at = clock_timestamp(),
             lease_until = NULL
         WHERE id IN (
-            SELECT id FROM release_requests
+            SELECT id FROM ours.release_requests
             WHERE {mailbox} AND status = 'running' AND lease_until < now()
                   AND attempts - attempts_before >= :attempts
             FOR UPDATE SKIP LOCKED)
@@ -61,7 +61,7 @@ def requeue_failed(connection: Connection, request_id: str) -> bool:
     """Bring a failed request back, with as many attempts again; False if it is not failed. The count goes on: if a
     number were given twice, a worker of the first attempt could act in the name of the second."""
     requeue = """
-        UPDATE release_requests
+        UPDATE ours.release_requests
         SET status = 'queued', attempts_before = attempts, next_attempt_at = NULL, finished_at = NULL, worker = NULL,
             lease_until = NULL, published_at = now()
         WHERE id = :id AND status = 'failed'

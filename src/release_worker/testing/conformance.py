@@ -7,10 +7,11 @@ from typing import get_args
 
 from sqlalchemy import Connection, Engine, exc
 
+from release_worker.domain.database import PUBLIC
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Component, HasLiveRows, HasReach
 from release_worker.store.owners.holding import hold_owners, hold_rows
-from release_worker.store.statements import parsed
+from release_worker.store.statements import name_schema, parsed
 from release_worker.testing.estate import Edit, Estate, build_estate
 from release_worker.testing.observing import (
     NOTHING,
@@ -28,12 +29,12 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _BUSY = "55P03"
 
 
-def exercise_component(component: Component, *, engine: Engine, edits: Sequence[Edit]) -> None:
+def exercise_component(component: Component, *, engine: Engine, edits: Sequence[Edit], schema: str = PUBLIC) -> None:
     """Check a component on state that is edited step by step. Raises AssertionError, a sentence that says which rule
     is broken and when.
 
-    `engine` is of a database that `release-worker db upgrade` has migrated, with the component's own tables. The suite
-    commits new organizations, projects and toolsets there, so use a database that is thrown away.
+    `engine` is of a database that `release-worker db upgrade` has migrated, to this `schema`, with the component's own
+    tables. The suite commits new organizations, projects and toolsets there, so use a database that is thrown away.
 
     Each of `edits` is a function of a connection and an `Owner` (`toolset_id`, `project_id`, `organization_id`), which
     changes the component's state of that owner, as an app would, and does not commit. They are called one after the
@@ -42,6 +43,8 @@ def exercise_component(component: Component, *, engine: Engine, edits: Sequence[
     edits find more: this is checked for each as a whole.
     """
     _check_declaration(component, edits)
+    engine = engine.execution_options()
+    name_schema(engine, schema)
     estate = build_estate(engine, component.scope)
     contents = [_read(engine, component, estate, "before the first edit")]
     _check_owners(engine, component, estate, contents[0], edits)

@@ -65,7 +65,7 @@ def build_estate(engine: Engine, scope: Scope) -> Estate:
 
 
 def _organization(connection: Connection) -> UUID:
-    insert = "INSERT INTO organizations (slug, name) VALUES (:slug, 'Exercise') RETURNING id"
+    insert = "INSERT INTO ours.organizations (slug, name) VALUES (:slug, 'Exercise') RETURNING id"
     made: UUID = connection.execute(parsed(insert), {"slug": f"exercise-{uuid4().hex}"}).scalar_one()
     return made
 
@@ -74,12 +74,13 @@ def _toolset(connection: Connection, organization: UUID, project: UUID | None) -
     """A toolset of this project, or of a new one."""
     if project is None:
         insert = """
-            INSERT INTO projects (organization_id, slug, name) VALUES (:organization, :slug, 'Exercise') RETURNING id
+            INSERT INTO ours.projects (organization_id, slug, name) VALUES (:organization, :slug, 'Exercise')
+            RETURNING id
         """
         values = {"organization": organization, "slug": f"exercise-{uuid4().hex}"}
         project = connection.execute(parsed(insert), values).scalar_one()
     insert = """
-        INSERT INTO toolsets (organization_id, project_id, slug, name)
+        INSERT INTO ours.toolsets (organization_id, project_id, slug, name)
         VALUES (:organization, :project, :slug, 'Exercise') RETURNING id
     """
     values = {"organization": organization, "project": project, "slug": f"exercise-{uuid4().hex}"}

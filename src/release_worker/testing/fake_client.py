@@ -8,6 +8,7 @@ from uuid_utils import uuid7
 
 from release_worker.client.asking import Handle
 from release_worker.client.release_client import ReleaseClient
+from release_worker.domain.database import PUBLIC
 from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.requests.request import Request, Result
 from release_worker.errors import (
@@ -149,6 +150,6 @@ def _kind(kind: str) -> type[Request]:
 def _accepted_at_commit(session: "Session", accept: Callable[[], None]) -> "OpenTransaction":
     from release_worker.client.writing_down import OpenTransaction, after_commit, joined
 
-    transaction = OpenTransaction(joined(session))
+    transaction = OpenTransaction(joined(session, PUBLIC))
     after_commit(session, accept)
     return transaction

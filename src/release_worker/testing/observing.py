@@ -76,7 +76,7 @@ def read_content(connection: Connection, component: Component, owner: Owner, lab
     require(digest == odd, component, f"capture depends on settings of the session such as TimeZone, {label}")
     query = f"""
         SELECT CAST(content AS text), jsonb_typeof(content), {ACTIVE_DEPLOYMENT}
-        FROM (SELECT release_worker_not_too_deep({component.capture()}, 'content') AS content) AS live
+        FROM (SELECT ours.release_worker_not_too_deep({component.capture()}, 'content') AS content) AS live
     """
     with trying(component, f"capture of content that is to be stored, {label},"):
         text, kind, deployment = connection.execute(parsed(query), owner.parameters).one()
@@ -91,7 +91,7 @@ def read_content(connection: Connection, component: Component, owner: Owner, lab
 def read_digest(connection: Connection, component: Component, owner: Owner) -> str | None:
     """The digest of the live content. Raises AssertionError if it is not a `jsonb`."""
     query = f"""
-        SELECT release_worker_digest(content), CAST(pg_typeof(content) AS text)
+        SELECT ours.release_worker_digest(content), CAST(pg_typeof(content) AS text)
         FROM (SELECT {component.capture()} AS content) AS live
     """
     with trying(component, "capture"):
@@ -107,7 +107,7 @@ def read_difference(
     """What `diff` finds from one content, or from live content if it is None, to another."""
     first = component.capture() if before is None else BEFORE
     query = f"""
-        SELECT CAST(key AS text), release_worker_digest(old), release_worker_digest(new), in_old, in_new,
+        SELECT CAST(key AS text), ours.release_worker_digest(old), ours.release_worker_digest(new), in_old, in_new,
                CAST(pg_typeof(key) AS text)
         FROM ({component.diff(first, AFTER)}) AS differing
     """

@@ -16,7 +16,11 @@ fixed, or are derived from those that are: `domain/limits.py` has them all.
 
 def page() -> str:
     rows = [
-        [code(f"{PREFIX}{name.upper()}"), field.description or "", _default(name, field.default)]
+        [
+            code(str(field.validation_alias or f"{PREFIX}{name.upper()}")),
+            field.description or "",
+            _default(name, field.default),
+        ]
         for name, field in Settings.model_fields.items()
     ]
     rules = (

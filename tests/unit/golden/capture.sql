@@ -10,7 +10,7 @@ WITH live AS MATERIALIZED (
                         ),
                         '{}'
                     )
-                    FROM deployment_assets
+                    FROM ours.deployment_assets
                     WHERE deployment_id = deployments.id
                 ),
                 'tools', (
@@ -20,7 +20,7 @@ WITH live AS MATERIALIZED (
                         ),
                         '{}'
                     )
-                    FROM tool_definitions
+                    FROM ours.tool_definitions
                     WHERE deployment_id = deployments.id
                 ),
                 'resources', (
@@ -30,19 +30,19 @@ WITH live AS MATERIALIZED (
                         ),
                         '{}'
                     )
-                    FROM resource_definitions
+                    FROM ours.resource_definitions
                     WHERE deployment_id = deployments.id
                 )
             ) AS jsonb
         )
-        FROM deployments
-        WHERE id = (SELECT active_deployment_id FROM projects WHERE id = :project_id)
+        FROM ours.deployments
+        WHERE id = (SELECT active_deployment_id FROM ours.projects WHERE id = :project_id)
     ) AS "deployment",
         (
             SELECT jsonb_build_object(
                 'config', (
                     SELECT coalesce(jsonb_object_agg(key, value), '{}')
-                    FROM system_configs
+                    FROM ours.system_configs
                     WHERE project_id = :project_id
                 ),
                 'prompts', (
@@ -61,7 +61,7 @@ WITH live AS MATERIALIZED (
                         ),
                         '{}'
                     )
-                    FROM prompt_templates
+                    FROM ours.prompt_templates
                     WHERE project_id = :project_id
                       AND deleted_at IS NULL
                 )
@@ -69,7 +69,7 @@ WITH live AS MATERIALIZED (
         ) AS "system",
         (
             SELECT jsonb_build_object('name', name, 'description', description, 'settings', settings)
-            FROM toolsets
+            FROM ours.toolsets
             WHERE id = :toolset_id
         ) AS "settings",
         (
@@ -77,7 +77,7 @@ WITH live AS MATERIALIZED (
                 'urns', coalesce(array_agg(tool_urn ORDER BY position, tool_urn COLLATE "C"), '{}'),
                 'positions', coalesce(array_agg(position ORDER BY position, tool_urn COLLATE "C"), '{}')
             )
-            FROM toolset_tools
+            FROM ours.toolset_tools
             WHERE toolset_id = :toolset_id
         ) AS "tools",
         (
@@ -85,39 +85,39 @@ WITH live AS MATERIALIZED (
                 'urns', coalesce(array_agg(resource_urn ORDER BY position, resource_urn COLLATE "C"), '{}'),
                 'positions', coalesce(array_agg(position ORDER BY position, resource_urn COLLATE "C"), '{}')
             )
-            FROM toolset_resources
+            FROM ours.toolset_resources
             WHERE toolset_id = :toolset_id
         ) AS "resources",
         (
             SELECT CAST(json_object_agg(tool_urn, config) AS jsonb)
-            FROM variations
+            FROM ours.variations
             WHERE organization_id = :organization_id
               AND toolset_id IS NULL
         ) AS "global_variations",
         (
             SELECT CAST(json_object_agg(tool_urn, config) AS jsonb)
-            FROM variations
+            FROM ours.variations
             WHERE organization_id = :organization_id
               AND toolset_id = :toolset_id
         ) AS "toolset_variations",
         (SELECT jsonb_object_agg(name, value) FROM flags WHERE owner_id = :toolset_id) AS "flags"
 ),
 digests AS MATERIALIZED (
-    SELECT release_worker_digest("deployment") AS "deployment",
-        release_worker_digest("system") AS "system",
-        release_worker_digest("settings") AS "settings",
-        release_worker_digest("tools") AS "tools",
-        release_worker_digest("resources") AS "resources",
-        release_worker_digest("global_variations") AS "global_variations",
-        release_worker_digest("toolset_variations") AS "toolset_variations",
-        release_worker_digest("flags") AS "flags"
+    SELECT ours.release_worker_digest("deployment") AS "deployment",
+        ours.release_worker_digest("system") AS "system",
+        ours.release_worker_digest("settings") AS "settings",
+        ours.release_worker_digest("tools") AS "tools",
+        ours.release_worker_digest("resources") AS "resources",
+        ours.release_worker_digest("global_variations") AS "global_variations",
+        ours.release_worker_digest("toolset_variations") AS "toolset_variations",
+        ours.release_worker_digest("flags") AS "flags"
     FROM live
 ),
 parts AS MATERIALIZED (
-    SELECT release_worker_digest(
+    SELECT ours.release_worker_digest(
         (jsonb_build_object('tools', tools, 'resources', resources, 'settings', settings))
     ) AS toolset_version,
-        release_worker_digest(
+        ours.release_worker_digest(
             (
                 jsonb_build_object(
                     'deployment', coalesce(
@@ -135,7 +135,7 @@ parts AS MATERIALIZED (
 wanted AS MATERIALIZED (
     SELECT digest
     FROM (
-        SELECT release_worker_digest(
+        SELECT ours.release_worker_digest(
             (
                 jsonb_build_object(
                     'toolset_version', toolset_version,
@@ -151,13 +151,13 @@ wanted AS MATERIALIZED (
 ),
 latest_toolset_version AS MATERIALIZED (
     SELECT id, version, digest
-    FROM toolset_versions
+    FROM ours.toolset_versions
     WHERE toolset_id = :toolset_id
     ORDER BY version DESC
     LIMIT 1
 ),
 new_toolset_version AS (
-    INSERT INTO toolset_versions (
+    INSERT INTO ours.toolset_versions (
         toolset_id,
         version,
         tool_urns,
@@ -200,12 +200,12 @@ toolset_version AS (
 ),
 same_source_state AS MATERIALIZED (
     SELECT id
-    FROM source_states
+    FROM ours.source_states
     WHERE project_id = :project_id
       AND digest = (SELECT source_state FROM parts)
 ),
 new_source_state AS (
-    INSERT INTO source_states (project_id, deployment_id, deployment_snapshot, system_snapshot, form, digest)
+    INSERT INTO ours.source_states (project_id, deployment_id, deployment_snapshot, system_snapshot, form, digest)
     SELECT id,
         active_deployment_id,
         coalesce((SELECT deployment FROM live), 'null'),
@@ -214,7 +214,7 @@ new_source_state AS (
         parts.source_state
     FROM wanted
     CROSS JOIN parts
-    CROSS JOIN projects
+    CROSS JOIN ours.projects
     WHERE projects.id = :project_id
       AND NOT EXISTS (SELECT FROM same_source_state)
     FOR KEY SHARE OF projects NOWAIT
@@ -223,14 +223,16 @@ new_source_state AS (
 source_state AS (SELECT id FROM new_source_state UNION ALL SELECT id FROM same_source_state),
 latest_global_variations AS MATERIALIZED (
     SELECT id, version, digest
-    FROM variation_versions
+    FROM ours.variation_versions
     WHERE organization_id = :organization_id
       AND toolset_id IS NULL
     ORDER BY version DESC
     LIMIT 1
 ),
 new_global_variations AS (
-    INSERT INTO variation_versions (scope, organization_id, toolset_id, version, config, form, digest, predecessor_id)
+    INSERT INTO ours.variation_versions (
+        scope, organization_id, toolset_id, version, config, form, digest, predecessor_id
+    )
     SELECT 'global',
         organizations.id,
         CAST(NULL AS uuid),
@@ -241,7 +243,7 @@ new_global_variations AS (
         latest.id
     FROM wanted
     CROSS JOIN parts
-    CROSS JOIN organizations
+    CROSS JOIN ours.organizations
     LEFT JOIN latest_global_variations AS latest ON true
     WHERE organizations.id = :organization_id
       AND parts.global_variations IS NOT NULL
@@ -259,14 +261,16 @@ global_variations_version AS (
 ),
 latest_toolset_variations AS MATERIALIZED (
     SELECT id, version, digest
-    FROM variation_versions
+    FROM ours.variation_versions
     WHERE organization_id = :organization_id
       AND toolset_id = :toolset_id
     ORDER BY version DESC
     LIMIT 1
 ),
 new_toolset_variations AS (
-    INSERT INTO variation_versions (scope, organization_id, toolset_id, version, config, form, digest, predecessor_id)
+    INSERT INTO ours.variation_versions (
+        scope, organization_id, toolset_id, version, config, form, digest, predecessor_id
+    )
     SELECT 'toolset',
         organizations.id,
         :toolset_id,
@@ -277,7 +281,7 @@ new_toolset_variations AS (
         latest.id
     FROM wanted
     CROSS JOIN parts
-    CROSS JOIN organizations
+    CROSS JOIN ours.organizations
     LEFT JOIN latest_toolset_variations AS latest ON true
     WHERE organizations.id = :organization_id
       AND parts.toolset_variations IS NOT NULL
@@ -294,7 +298,7 @@ toolset_variations_version AS (
     JOIN parts ON latest.digest = parts.toolset_variations
 ),
 release AS (
-    INSERT INTO toolset_releases (
+    INSERT INTO ours.toolset_releases (
         toolset_id,
         release_number,
         kind,
@@ -312,7 +316,7 @@ release AS (
         created_at
     )
     SELECT :toolset_id,
-        (SELECT coalesce(max(release_number), 0) + 1 FROM toolset_releases WHERE toolset_id = :toolset_id),
+        (SELECT coalesce(max(release_number), 0) + 1 FROM ours.toolset_releases WHERE toolset_id = :toolset_id),
         :kind,
         toolset_version.id,
         source_state.id,
@@ -324,7 +328,7 @@ release AS (
         CAST(:labels AS jsonb),
         :released_by,
         :request_id,
-        (SELECT active_deployment_id FROM projects WHERE id = :project_id),
+        (SELECT active_deployment_id FROM ours.projects WHERE id = :project_id),
         clock_timestamp()
     FROM wanted
     CROSS JOIN toolset_version
@@ -346,7 +350,7 @@ release AS (
         created_at
 ),
 pointed AS (
-    UPDATE toolsets
+    UPDATE ours.toolsets
     SET current_release_id = release.id
     FROM release
     WHERE toolsets.id = :toolset_id
@@ -354,7 +358,7 @@ pointed AS (
 ),
 same_plug_in_0 AS MATERIALIZED (
     SELECT id
-    FROM component_states
+    FROM ours.component_states
     WHERE component = 'flags'
       AND scope_id = :toolset_id
       AND digest = (
@@ -363,7 +367,7 @@ same_plug_in_0 AS MATERIALIZED (
       )
 ),
 new_plug_in_0 AS (
-    INSERT INTO component_states (component, scope_id, content, form, digest)
+    INSERT INTO ours.component_states (component, scope_id, content, form, digest)
     SELECT 'flags',
         :toolset_id,
         coalesce((SELECT "flags" FROM live), 'null'),
@@ -374,7 +378,7 @@ new_plug_in_0 AS (
     RETURNING id
 ),
 linked_plug_in_0 AS (
-    INSERT INTO release_components (release_id, component, component_state_id)
+    INSERT INTO ours.release_components (release_id, component, component_state_id)
     SELECT release.id, 'flags', state.id
     FROM release
     CROSS JOIN (SELECT id FROM new_plug_in_0 UNION ALL SELECT id FROM same_plug_in_0) AS state
@@ -392,8 +396,8 @@ SELECT (
             f.organization_id,
             f.project_id,
             (
-                SELECT concat_ws('/', o.slug, (SELECT p.slug FROM projects p WHERE p.id = f.project_id))
-                FROM organizations o
+                SELECT concat_ws('/', o.slug, (SELECT p.slug FROM ours.projects p WHERE p.id = f.project_id))
+                FROM ours.organizations o
                 WHERE o.id = f.organization_id
             ) AS scope,
             f.starts_at,
@@ -401,7 +405,7 @@ SELECT (
             f.reason,
             f.created_by,
             f.created_at
-        FROM release_freezes f
+        FROM ours.release_freezes f
         WHERE f.organization_id = :organization_id
           AND (f.project_id IS NULL OR f.project_id = CAST(:project_id AS uuid))
           AND f.starts_at <= statement_timestamp()

@@ -13,9 +13,9 @@ from release_worker.store.statements import parsed
 def organizations(connection: Connection, organization_id: UUID | None = None) -> Sequence[ListedOrganization]:
     """All organizations by slug, or this one."""
     query = f"""
-        SELECT o.id, o.slug, o.name, (SELECT count(*) FROM projects p WHERE p.organization_id = o.id) AS projects,
-               (SELECT count(*) FROM toolsets t WHERE t.organization_id = o.id AND {LIVE}) AS toolsets
-        FROM organizations o
+        SELECT o.id, o.slug, o.name, (SELECT count(*) FROM ours.projects p WHERE p.organization_id = o.id) AS projects,
+               (SELECT count(*) FROM ours.toolsets t WHERE t.organization_id = o.id AND {LIVE}) AS toolsets
+        FROM ours.organizations o
         WHERE CAST(:organization_id AS uuid) IS NULL OR o.id = :organization_id
         ORDER BY o.slug COLLATE "C"
     """
@@ -29,8 +29,8 @@ def projects(
     """The projects by path: all, those of an organization, or this one."""
     query = f"""
         SELECT p.id, p.organization_id, o.slug || '/' || p.slug AS path, p.slug, p.name, p.active_deployment_id,
-               (SELECT count(*) FROM toolsets t WHERE t.project_id = p.id AND {LIVE}) AS toolsets
-        FROM projects p JOIN organizations o ON o.id = p.organization_id
+               (SELECT count(*) FROM ours.toolsets t WHERE t.project_id = p.id AND {LIVE}) AS toolsets
+        FROM ours.projects p JOIN ours.organizations o ON o.id = p.organization_id
         WHERE (CAST(:organization_id AS uuid) IS NULL OR o.id = :organization_id)
           AND (CAST(:project_id AS uuid) IS NULL OR p.id = :project_id)
         ORDER BY o.slug COLLATE "C", p.slug COLLATE "C"
@@ -49,7 +49,7 @@ def toolset_row(connection: Connection, toolset_id: UUID) -> RowMapping:
     """The toolset's `slug`, `mode` and `current_release_number`."""
     query = f"""
         SELECT t.slug, t.editing_mode AS mode, r.release_number AS current_release_number
-        FROM toolsets t LEFT JOIN toolset_releases r ON r.id = {POINTED_AT}
+        FROM ours.toolsets t LEFT JOIN ours.toolset_releases r ON r.id = {POINTED_AT}
         WHERE t.id = :toolset_id
     """
     return connection.execute(parsed(query), {"toolset_id": toolset_id}).one()._mapping

@@ -50,7 +50,7 @@ def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection
     subject = _found(connection, row, toolset_id)
     if "project" in written:
         # By itself: the statement above sees deployments as they were before it waited.
-        active = f"SELECT FROM deployments WHERE id = {ACTIVE_DEPLOYMENT} FOR UPDATE NOWAIT"
+        active = f"SELECT FROM ours.deployments WHERE id = {ACTIVE_DEPLOYMENT} FOR UPDATE NOWAIT"
         connection.execute(parsed(active), subject.parameters)
     return subject
 
@@ -149,7 +149,7 @@ _EDITING: Mapping[Scope, str] = {
 def hold_project_for_editing(connection: Connection, organization_id: UUID, project_id: UUID) -> None:
     """As `hold_for_editing` in scope project, of a project by its id. Raises OwnerNotFound if it is gone."""
     query = f"""
-        SELECT FROM projects p JOIN organizations o ON o.id = p.organization_id
+        SELECT FROM ours.projects p JOIN ours.organizations o ON o.id = p.organization_id
         WHERE p.id = :project_id AND o.id = :organization_id
         {_EDITING["project"]}
     """
@@ -160,7 +160,7 @@ def hold_project_for_editing(connection: Connection, organization_id: UUID, proj
 
 def hold_organization_for_editing(connection: Connection, organization_id: UUID) -> None:
     """As `hold_for_editing` in scope organization, by its id. Raises OwnerNotFound if it is gone."""
-    query = f"SELECT FROM organizations o WHERE o.id = :organization_id {_EDITING['organization']}"
+    query = f"SELECT FROM ours.organizations o WHERE o.id = :organization_id {_EDITING['organization']}"
     if connection.execute(parsed(query), {"organization_id": organization_id}).one_or_none() is None:
         raise OwnerNotFound(scope="organization", name=str(organization_id))
 

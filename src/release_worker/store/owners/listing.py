@@ -34,7 +34,7 @@ def find_owner(connection: Connection, owner: OwnerName) -> tuple[Scope, UUID]:
         scope, name = "project", owner.project
         organization, _, project = owner.project.partition("/")
         query = f"""
-            SELECT p.id FROM projects p JOIN organizations o ON o.id = p.organization_id
+            SELECT p.id FROM ours.projects p JOIN ours.organizations o ON o.id = p.organization_id
             WHERE o.slug = :organization AND p.slug = :project
               AND (CAST(:caller AS text) IS NULL OR o.id = {organization_named(":caller")})
         """
@@ -50,5 +50,5 @@ def find_owner_ids(connection: Connection, owner: OwnerName) -> tuple[UUID, UUID
     scope, owner_id = find_owner(connection, owner)
     if scope == "organization":
         return owner_id, None
-    query = "SELECT organization_id FROM projects WHERE id = :project_id"
+    query = "SELECT organization_id FROM ours.projects WHERE id = :project_id"
     return connection.execute(parsed(query), {"project_id": owner_id}).scalar_one(), owner_id

@@ -66,7 +66,7 @@ def organization_named(text: str) -> str:
     form too, be it the id of another organization: whoever holds it is named by its own id.
     """
     named = f"CAST({text} AS text)"
-    by_slug = f"SELECT known.id FROM organizations AS known WHERE known.slug = {named}"
+    by_slug = f"SELECT known.id FROM ours.organizations AS known WHERE known.slug = {named}"
     return f"""(
-        SELECT named.id FROM organizations AS named
+        SELECT named.id FROM ours.organizations AS named
         WHERE named.id = CASE WHEN {named} ~ '{_UUID}' THEN CAST({named} AS uuid) ELSE ({by_slug}) END)"""

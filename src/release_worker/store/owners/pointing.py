@@ -9,12 +9,12 @@ from release_worker.errors import VersionConflict
 from release_worker.store.statements import parsed
 
 # SQL: make a release the toolset's current one.
-POINT_AT_RELEASE = "UPDATE toolsets SET current_release_id = :release_id WHERE id = :toolset_id"
+POINT_AT_RELEASE = "UPDATE ours.toolsets SET current_release_id = :release_id WHERE id = :toolset_id"
 
 # SQL: the same as a step of a statement that has a step `release`, a row or none.
 POINT_AT_NEW_RELEASE = """
         pointed AS (
-            UPDATE toolsets SET current_release_id = release.id FROM release
+            UPDATE ours.toolsets SET current_release_id = release.id FROM release
             WHERE toolsets.id = :toolset_id AND :make_current)
     """
 
@@ -29,5 +29,5 @@ def set_current_release(connection: Connection, subject: Subject, release_id: UU
 
 def activate_deployment(connection: Connection, project_id: UUID, deployment: object) -> None:
     """Make a deployment (None: no deployment) the project's active one."""
-    activated = "UPDATE projects SET active_deployment_id = :deployment_id WHERE id = :project_id"
+    activated = "UPDATE ours.projects SET active_deployment_id = :deployment_id WHERE id = :project_id"
     connection.execute(parsed(activated), {"project_id": project_id, "deployment_id": deployment})

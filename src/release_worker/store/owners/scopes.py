@@ -19,7 +19,8 @@ def target_of(row: str) -> str:
                  (SELECT {PATH_OF} FROM {OWNED}
                   WHERE t.id = {row}.toolset_id AND t.organization_id = {row}.organization_id)
              WHEN {row}.project_id IS NOT NULL THEN
-                 (SELECT o.slug || '/' || p.slug FROM projects p JOIN organizations o ON o.id = p.organization_id
+                 (SELECT o.slug || '/' || p.slug
+                  FROM ours.projects p JOIN ours.organizations o ON o.id = p.organization_id
                   WHERE p.id = {row}.project_id AND o.id = {row}.organization_id)
              ELSE {slug_of(row)}
         END, CAST(coalesce({row}.toolset_id, {row}.project_id) AS text))"""
@@ -27,7 +28,7 @@ def target_of(row: str) -> str:
 
 def slug_of(row: str) -> str:
     """SQL: the slug of the organization of the row `row`."""
-    return f"(SELECT known.slug FROM organizations AS known WHERE known.id = {row}.organization_id)"
+    return f"(SELECT known.slug FROM ours.organizations AS known WHERE known.id = {row}.organization_id)"
 
 
 # SQL: the live toolsets of a scope, as `toolset_id`, `project_id` and `path`; staged copies only if they are named.
@@ -48,13 +49,15 @@ def require_scope(connection: Connection, schedule: Schedule) -> None:
         if not connection.execute(parsed(f"SELECT EXISTS ({LIVING})"), schedule.parameters).scalar_one():
             raise ToolsetNotFound(toolset=schedule.target)
     elif schedule.project_id is not None:
-        query = "SELECT EXISTS (SELECT FROM projects WHERE id = :project_id AND organization_id = :organization_id)"
+        query = """
+            SELECT EXISTS (SELECT FROM ours.projects WHERE id = :project_id AND organization_id = :organization_id)
+        """
         if not connection.execute(parsed(query), schedule.parameters).scalar_one():
             raise OwnerNotFound(scope="project", name=schedule.target)
 
 
 def organization_of_project(connection: Connection, project_id: UUID) -> UUID:
     """The id of the organization that a project belongs to."""
-    query = "SELECT organization_id FROM projects WHERE id = :project_id"
+    query = "SELECT organization_id FROM ours.projects WHERE id = :project_id"
     found: UUID = connection.execute(parsed(query), {"project_id": project_id}).scalar_one()
     return found

@@ -24,7 +24,7 @@ COPY = f"""
 
 # SQL: the toolset `t` is a staged copy, or was until its parent was deleted.
 IS_COPY = """EXISTS (
-    SELECT FROM toolsets parent
+    SELECT FROM ours.toolsets parent
     WHERE parent.id = t.parent_toolset_id
       AND (parent.project_id, parent.organization_id) = (t.project_id, t.organization_id))"""
 
@@ -48,7 +48,7 @@ def copy_of(connection: Connection, parent: Subject) -> Subject:
 
 def refuse_a_copy(connection: Connection, subject: Subject) -> None:
     """Raises InvalidRequest for a toolset that is a copy itself, or was until its parent was deleted."""
-    query = f"SELECT {IS_COPY} FROM toolsets t WHERE t.id = :toolset_id"
+    query = f"SELECT {IS_COPY} FROM ours.toolsets t WHERE t.id = :toolset_id"
     if connection.execute(parsed(query), {"toolset_id": subject.toolset_id}).scalar():
         problem = f"toolset {subject.path} is a staged copy itself; name the toolset that it is a copy of"
         raise InvalidRequest(problem, problems=[{"field": "toolset", "problem": problem}])
@@ -61,9 +61,9 @@ def insert_copy(connection: Connection, parent: Subject, copy_id: UUID) -> Subje
     has it all the same, or made a copy meanwhile: the next attempt draws another id.
     """
     insert = """
-        INSERT INTO toolsets (id, organization_id, project_id, slug, name, parent_toolset_id)
+        INSERT INTO ours.toolsets (id, organization_id, project_id, slug, name, parent_toolset_id)
         SELECT :copy_id, organization_id, project_id, slug || '-staging-' || right(CAST(:copy_id AS text), 12), name, id
-        FROM toolsets WHERE id = :toolset_id
+        FROM ours.toolsets WHERE id = :toolset_id
         ON CONFLICT DO NOTHING
         RETURNING id
     """
@@ -77,7 +77,7 @@ def delete_copy(connection: Connection, parent: Subject, copy: Subject) -> None:
     """Delete the copy as apps do: its rows stay, and its slug is free. Both must be held. Raises VersionConflict if it
     is no copy of this parent any more."""
     delete = """
-        UPDATE toolsets SET deleted_at = now(), updated_at = now()
+        UPDATE ours.toolsets SET deleted_at = now(), updated_at = now()
         WHERE id = :copy_id AND parent_toolset_id = :toolset_id AND deleted_at IS NULL
     """
     parameters = {"toolset_id": parent.toolset_id, "copy_id": copy.toolset_id}
@@ -87,12 +87,12 @@ def delete_copy(connection: Connection, parent: Subject, copy: Subject) -> None:
 
 def editing_mode(connection: Connection, subject: Subject) -> EditingMode:
     """How the toolset is edited."""
-    query = "SELECT editing_mode FROM toolsets WHERE id = :toolset_id"
+    query = "SELECT editing_mode FROM ours.toolsets WHERE id = :toolset_id"
     mode: EditingMode = connection.execute(parsed(query), {"toolset_id": subject.toolset_id}).scalar_one()
     return mode
 
 
 def set_editing_mode(connection: Connection, subject: Subject, mode: EditingMode) -> None:
     """Say how the toolset is edited. Its row must be held."""
-    update = "UPDATE toolsets SET editing_mode = :mode, updated_at = now() WHERE id = :toolset_id"
+    update = "UPDATE ours.toolsets SET editing_mode = :mode, updated_at = now() WHERE id = :toolset_id"
     connection.execute(parsed(update), {"toolset_id": subject.toolset_id, "mode": mode})

@@ -20,11 +20,11 @@ class ComponentState:
     forms: tuple[Form, ...]
     place: int = 0
     """Among the plug-ins: names of steps must be short."""
-    table: str = "component_states"
+    table: str = "ours.component_states"
 
     def source(self, role: str) -> str:
         return f"""(
-            SELECT s.* FROM component_states s JOIN release_components c ON c.component_state_id = s.id
+            SELECT s.* FROM ours.component_states s JOIN ours.release_components c ON c.component_state_id = s.id
             WHERE c.release_id = :{role}_release_id AND c.component = '{self.name}') AS part"""
 
     def digest(self, digests: StateDigests, form: Form) -> str:
@@ -38,12 +38,12 @@ class ComponentState:
         same, new = f"same_plug_in_{self.place}", f"new_plug_in_{self.place}"
         yield f"""
         {same} AS MATERIALIZED (
-            SELECT id FROM component_states
+            SELECT id FROM ours.component_states
             WHERE component = '{name}' AND scope_id = :{self.scope}_id AND digest = {digest})
         """
         yield f"""
         {new} AS (
-            INSERT INTO component_states (component, scope_id, content, form, digest)
+            INSERT INTO ours.component_states (component, scope_id, content, form, digest)
             SELECT '{name}', :{self.scope}_id, coalesce((SELECT {self._column} FROM live), 'null'),
                    {len(self.forms)}, {digest}
             FROM wanted WHERE NOT EXISTS (SELECT FROM {same})
@@ -51,7 +51,7 @@ class ComponentState:
         """
         yield f"""
         linked_plug_in_{self.place} AS (
-            INSERT INTO release_components (release_id, component, component_state_id)
+            INSERT INTO ours.release_components (release_id, component, component_state_id)
             SELECT release.id, '{name}', state.id
             FROM release CROSS JOIN (SELECT id FROM {new} UNION ALL SELECT id FROM {same}) AS state)
         """
@@ -70,7 +70,7 @@ def component_state(
 
 
 GARBAGE = Garbage(
-    "component_states",
+    "ours.component_states",
     "scope_id IN (:toolset_id, :project_id, :organization_id)",
-    "NOT EXISTS (SELECT FROM release_components WHERE component_state_id = content.id)",
+    "NOT EXISTS (SELECT FROM ours.release_components WHERE component_state_id = content.id)",
 )

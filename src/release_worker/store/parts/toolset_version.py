@@ -31,27 +31,27 @@ class ToolsetVersion:
     """Rows of `toolset_versions`, numbered for each toolset, each following the one before."""
 
     name: str = "toolset_version"
-    table: str = "toolset_versions"
+    table: str = "ours.toolset_versions"
     forms: tuple[Form, ...] = field(default=(FIRST,))
 
     def source(self, role: str) -> str:
-        return f"(SELECT * FROM toolset_versions WHERE id = :{role}_toolset_version_id) AS part"
+        return f"(SELECT * FROM ours.toolset_versions WHERE id = :{role}_toolset_version_id) AS part"
 
     def digest(self, digests: StateDigests, form: Form) -> str:
         return canonical_json.digest({name: digests[name] for name in form.contents})
 
     def digest_in_sql(self) -> str:
-        return f"release_worker_digest({object_in_sql({name: name for name in self.forms[-1].contents})})"
+        return f"ours.release_worker_digest({object_in_sql({name: name for name in self.forms[-1].contents})})"
 
     def steps(self) -> Iterator[str]:
         yield """
         latest_toolset_version AS MATERIALIZED (
-            SELECT id, version, digest FROM toolset_versions
+            SELECT id, version, digest FROM ours.toolset_versions
             WHERE toolset_id = :toolset_id ORDER BY version DESC LIMIT 1)
         """
         yield f"""
         new_toolset_version AS (
-            INSERT INTO toolset_versions (
+            INSERT INTO ours.toolset_versions (
                 toolset_id, version, tool_urns, tool_positions, resource_urns, resource_positions,
                 name, description, settings, form, digest, predecessor_id)
             SELECT :toolset_id, coalesce(latest.version, 0) + 1,
@@ -78,13 +78,13 @@ def _array(component: str, member: str, of: str) -> str:
 
 TOOLSET_VERSION = ToolsetVersion()
 GARBAGE = Garbage(
-    "toolset_versions",
+    "ours.toolset_versions",
     "toolset_id = :toolset_id",
     # The newest version stays: the next one is compared with it and numbered after it.
     """
-    NOT EXISTS (SELECT FROM toolset_releases WHERE toolset_version_id = content.id)
+    NOT EXISTS (SELECT FROM ours.toolset_releases WHERE toolset_version_id = content.id)
     AND EXISTS (
-        SELECT FROM toolset_versions AS newer
+        SELECT FROM ours.toolset_versions AS newer
         WHERE newer.toolset_id = content.toolset_id AND newer.version > content.version)
     """,
     chained=True,

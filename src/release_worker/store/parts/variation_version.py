@@ -17,10 +17,10 @@ class VariationVersion:
     owner: str
     ours: str
     forms: tuple[Form, ...]
-    table: str = "variation_versions"
+    table: str = "ours.variation_versions"
 
     def source(self, role: str) -> str:
-        return f"(SELECT * FROM variation_versions WHERE id = :{role}_{self.name}_version_id) AS part"
+        return f"(SELECT * FROM ours.variation_versions WHERE id = :{role}_{self.name}_version_id) AS part"
 
     def digest(self, digests: StateDigests, form: Form) -> str | None:
         return digests[self.name]
@@ -32,20 +32,20 @@ class VariationVersion:
         name = self.name
         yield f"""
         latest_{name} AS MATERIALIZED (
-            SELECT id, version, digest FROM variation_versions
+            SELECT id, version, digest FROM ours.variation_versions
             WHERE organization_id = :organization_id AND {self.ours} ORDER BY version DESC LIMIT 1)
         """
         yield f"""
         new_{name} AS (
-            INSERT INTO variation_versions (
+            INSERT INTO ours.variation_versions (
                 scope, organization_id, toolset_id, version, config, form, digest, predecessor_id)
-            SELECT '{name.removesuffix("_variations")}', {ORGANIZATION.table}.id, {self.owner},
+            SELECT '{name.removesuffix("_variations")}', {ORGANIZATION.name}.id, {self.owner},
                    coalesce(latest.version, 0) + 1, (SELECT {name} FROM live), {len(self.forms)}, parts.{name},
                    latest.id
             FROM wanted CROSS JOIN parts CROSS JOIN {ORGANIZATION.table} LEFT JOIN latest_{name} AS latest ON true
             WHERE {ORGANIZATION.ours}
               AND parts.{name} IS NOT NULL AND latest.digest IS DISTINCT FROM parts.{name}
-            FOR KEY SHARE OF {ORGANIZATION.table} NOWAIT
+            FOR KEY SHARE OF {ORGANIZATION.name} NOWAIT
             RETURNING id)
         """
         yield f"""
@@ -63,14 +63,15 @@ TOOLSET_VARIATIONS = VariationVersion(
     "toolset_variations", ":toolset_id", "toolset_id = :toolset_id", (Form({"toolset_variations": "config"}),)
 )
 GARBAGE = Garbage(
-    "variation_versions",
+    "ours.variation_versions",
     "organization_id = :organization_id AND (toolset_id = :toolset_id OR toolset_id IS NULL)",
     # The newest version stays: the next one is compared with it and numbered after it.
     """
     NOT EXISTS (
-        SELECT FROM toolset_releases WHERE content.id IN (global_variations_version_id, toolset_variations_version_id))
+        SELECT FROM ours.toolset_releases
+        WHERE content.id IN (global_variations_version_id, toolset_variations_version_id))
     AND EXISTS (
-        SELECT FROM variation_versions AS newer
+        SELECT FROM ours.variation_versions AS newer
         WHERE newer.organization_id = content.organization_id
           AND newer.toolset_id IS NOT DISTINCT FROM content.toolset_id AND newer.version > content.version)
     """,
