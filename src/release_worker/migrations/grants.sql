@@ -89,6 +89,10 @@ ON release_schedules TO release_worker_worker;
 -- releases and nothing else. Apps ask in this way too, without the right to insert into the ledger.
 GRANT EXECUTE ON FUNCTION release_worker_request(text, text, text, jsonb, text)
 TO release_worker_app, release_worker_caller;
+-- (what clients call: apps', callers', and workers, for messages that no client wrote down)
+GRANT EXECUTE ON FUNCTION
+    release_worker_accept(text, text, text, text, text, text, text, text, integer, boolean, text)
+TO release_worker_app, release_worker_caller, release_worker_worker;
 GRANT EXECUTE ON FUNCTION release_worker_is_open(uuid) TO release_worker_caller;
 GRANT SELECT ON release_requests_of_caller, toolset_releases_of_caller TO release_worker_caller;
 GRANT SELECT ON release_callers TO release_worker_app, release_worker_worker, release_worker_reader;

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, text
 from release_worker.store.tables import metadata
 
 FUNCTIONS = (
+    "release_worker_accept",
     "release_worker_canonical",
     "release_worker_digest",
     "release_worker_form",
@@ -19,6 +20,7 @@ FUNCTIONS = (
     "release_worker_refuse_depth",
     "release_worker_refuse_orphan",
     "release_worker_request",
+    "release_worker_toolset_named",
     "release_worker_uuid7",
     "release_worker_without_zeros",
 )

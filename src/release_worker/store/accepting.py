@@ -5,6 +5,8 @@ Here the name of a toolset is resolved, once: the row holds the toolset's id, an
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,10 +20,8 @@ from release_worker.errors import (
     IdempotencyConflict,
     InvalidRequest,
     ReleaseWorkerError,
-    VersionConflict,
 )
 from release_worker.store.owners.naming import toolset_named
-from release_worker.store.owners.relations import OWNED, PATH_OF
 from release_worker.store.requests import COLUMNS, get_request, record_of
 from release_worker.store.statements import duration, parsed
 
@@ -41,6 +41,15 @@ class Accepted:
     path: str | None = None
 
 
+# The door that every connection comes through: one statement, with the parameters that `asking` gives it. Its answer is
+# text that `accepted` reads.
+ACCEPT = """
+    SELECT ours.release_worker_accept(
+        :request_id, :kind, :toolset, :organization, :actor, :payload, :idempotency_key, :traceparent, :crowd,
+        :announced, :key_wait)
+"""
+
+
 def accept_request(
     connection: Connection,
     request: Request,
@@ -56,74 +65,50 @@ def accept_request(
     times; by default that is left to the caller's own. `traceparent`: in whose trace. Raises IdempotencyConflict if the
     id or the key was used for something else, and VersionConflict.
     """
-    named, naming_parameters = _named(request)
-    bounded = f"set_config('lock_timeout', '{lock_timeout}', true)" if lock_timeout else "NULL"
-    # Who has the grants of the release before, and no trace, needs no other ones.
-    traced, trace = (", traceparent", ", CAST(:traceparent AS text)") if traceparent else ("", "")
-    insert = f"""
-        WITH named AS MATERIALIZED ({named}), bounded AS MATERIALIZED (SELECT {bounded})
-        INSERT INTO ours.release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by{traced})
-        SELECT :id, :kind, (SELECT id FROM named), :idempotency_key, CAST(:payload AS jsonb), :requested_by{trace}
-        FROM bounded
-        ON CONFLICT DO NOTHING
-        RETURNING {COLUMNS}, EXISTS (
-            SELECT FROM ours.release_requests AS other
-            WHERE other.toolset_id = (SELECT id FROM named) AND other.status IN ('queued', 'running')
-            OFFSET {DEFAULTS.crowd - 1}) AS behind_others,
-            {_path_if_named_by_id(request)} AS path
-    """
-    parameters = {
-        "id": request_id,
+    parameters = asking(request, request_id=request_id, lock_timeout=lock_timeout, traceparent=traceparent)
+    return accepted(connection.execute(parsed(ACCEPT), parameters).scalar_one(), request, request_id)
+
+
+def asking(
+    request: Request,
+    *,
+    request_id: str,
+    announced: bool = False,
+    lock_timeout: str | None = None,
+    traceparent: str | None = None,
+) -> dict[str, Any]:
+    """The parameters of `ACCEPT`. `announced`: workers hear of the request when it is committed, and publish it."""
+    return {
+        "request_id": request_id,
         "kind": request.kind,
-        "idempotency_key": request.idempotency_key,
+        "toolset": request.toolset,
+        "organization": request.organization,
+        "actor": request.actor,
         "payload": canonical_json.dumps(request.payload()),
-        "requested_by": request.actor,
-        **({"traceparent": traceparent} if traceparent else {}),
-        **naming_parameters,
+        "idempotency_key": request.idempotency_key,
+        "traceparent": traceparent,
+        "crowd": DEFAULTS.crowd,
+        "announced": announced,
+        "key_wait": lock_timeout,
     }
-    for _ in range(TRIES):
-        row = connection.execute(parsed(insert), parameters).one_or_none()
-        if row is not None:
-            fields = dict(row._mapping)
-            behind_others, path = fields.pop("behind_others"), fields.pop("path")
-            return Accepted(RequestRecord(**fields), behind_others, path)
-        earlier = _earlier(connection, request, parameters)
-        if earlier is not None:
-            return Accepted(earlier)
-    raise VersionConflict(reason="the earlier request was removed meanwhile")
 
 
-def _named(request: Request) -> tuple[str, dict[str, object]]:
-    """SQL: the id of the toolset that a request names, none if there is no such toolset; and its parameters."""
-    return toolset_named(request.toolset, request.organization)
+def accepted(answer: str, request: Request, request_id: str) -> Accepted:
+    """What `ACCEPT` answered. Raises IdempotencyConflict if it found a row that asks for something else."""
+    told = canonical_json.loads(answer)
+    record = _record_of(told["request"])
+    if "named" in told:  # the row of this id belongs to its toolset also if the name means another one by now
+        return Accepted(_if_same(record, request, request_id, named=told["named"]))
+    return Accepted(record, told["behind_others"], told["path"])
 
 
-def _path_if_named_by_id(request: Request) -> str:
-    """SQL: the path of the request's toolset if the request has only its id, else NULL."""
-    if "/" in request.toolset:
-        return "NULL"
-    return f"(SELECT {PATH_OF} FROM {OWNED} WHERE t.id = release_requests.toolset_id)"
-
-
-def _earlier(connection: Connection, request: Request, parameters: Mapping[str, Any]) -> RequestRecord | None:
-    """The row of this id, else of this toolset and key; it must ask for the same, perhaps of a toolset that it names in
-    another way. The row of this id belongs to its toolset also if the name means another one by now. None if there is
-    none any more: it was old, and has been deleted. Raises VersionConflict if the toolset is gone, too."""
-    query = f"""
-        WITH named AS MATERIALIZED ({_named(request)[0]})
-        SELECT {COLUMNS}, coalesce(toolset_id = (SELECT id FROM named), false) AS named
-        FROM ours.release_requests
-        WHERE id = :id OR toolset_id = (SELECT id FROM named) AND idempotency_key = :idempotency_key
-        ORDER BY id = :id DESC LIMIT 1
-    """
-    row = connection.execute(parsed(query), parameters).one_or_none()
-    if row is None:
-        if connection.execute(parsed(_named(request)[0]), parameters).one_or_none() is None:
-            raise VersionConflict(reason="the toolset was renamed or deleted meanwhile")
-        return None
-    fields = dict(row._mapping)
-    named = fields.pop("named")
-    return _if_same(RequestRecord(**fields), request, parameters["id"], named=named)
+def _record_of(row: Mapping[str, Any]) -> RequestRecord:
+    """A row as PostgreSQL writes it in JSON."""
+    fields = {name.name: row[name.name] for name in dataclass_fields(RequestRecord)}
+    fields["toolset_id"] = None if row["toolset_id"] is None else UUID(row["toolset_id"])
+    for name in ("next_attempt_at", "lease_until", "created_at", "started_at", "finished_at"):
+        fields[name] = None if row[name] is None else datetime.fromisoformat(row[name])
+    return RequestRecord(**fields)
 
 
 def earlier_request(
@@ -187,7 +172,10 @@ class Refusal:
 
 def refuse_request(connection: Connection, refusal: Refusal) -> None:
     """Write the refusal down, unless there is a row of this id."""
-    named, naming_parameters = _named(refusal.request) if refusal.request else ("CAST(NULL AS uuid)", {})
+    asked = refusal.request
+    named, naming_parameters = (
+        toolset_named(asked.toolset, asked.organization) if asked is not None else ("CAST(NULL AS uuid)", {})
+    )
     insert = f"""
         INSERT INTO ours.release_requests (id, kind, toolset_id, payload, status, error, requested_by, finished_at)
         VALUES (:id, :kind, ({named}), CAST(:payload AS jsonb), 'failed', CAST(:error AS jsonb), :requested_by,

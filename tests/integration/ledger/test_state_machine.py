@@ -44,7 +44,7 @@ def seen(engine: Engine) -> Iterator[Callable[[], list[Transition]]]:
     """Every transition that the database saw, in order; a new attempt of a running request counts as one."""
     log = """
         CREATE TABLE seen (place bigint GENERATED ALWAYS AS IDENTITY, before text, after text);
-        CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
         BEGIN
             IF TG_OP = 'INSERT' THEN
                 INSERT INTO seen (before, after) VALUES (NULL, NEW.status);

@@ -130,7 +130,11 @@ def writers_in(module: ModuleType) -> set[str]:
     """The functions of a module that write to the ledger by themselves or through its private ones."""
     functions = {name: value for name, value in vars(module).items() if inspect.getmodule(value) is module}
     sources = {name: inspect.getsource(value) for name, value in functions.items() if inspect.isfunction(value)}
-    writing = {name for name, source in sources.items() if re.search("UPDATE release_requests|INSERT INTO", source)}
+    writing = {
+        name
+        for name, source in sources.items()
+        if re.search("UPDATE release_requests|INSERT INTO|parsed.ACCEPT", source)
+    }
     through = {name for name, source in sources.items() if any(f"{private}(" in source for private in writing)}
     return {name for name in writing | through if not name.startswith("_")}
 

@@ -88,6 +88,37 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$
 """
 
+# The live toolset that a name means to this caller. Two statements: each finds its row by an index.
+NAMED = """
+CREATE FUNCTION release_worker_toolset_named(toolset text, organization text) RETURNS uuid
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    meant uuid;
+    owner uuid;
+BEGIN
+    IF toolset ~ '{uuid}' THEN
+        SELECT t.id, t.organization_id INTO meant, owner
+        FROM {schema}.toolsets t WHERE t.id = toolset::uuid AND t.deleted_at IS NULL;
+    ELSE
+        SELECT t.id, o.id INTO meant, owner
+        FROM {schema}.organizations o
+        JOIN {schema}.projects p ON p.organization_id = o.id
+        JOIN {schema}.toolsets t ON t.project_id = p.id AND t.organization_id = o.id
+        WHERE o.slug = split_part(toolset, '/', 1) AND p.slug = split_part(toolset, '/', 2)
+          AND t.slug = split_part(toolset, '/', 3) AND t.deleted_at IS NULL
+          AND toolset = o.slug || '/' || p.slug || '/' || t.slug;
+    END IF;
+    IF organization ~ '{uuid}' THEN
+        meant := CASE WHEN owner = organization::uuid THEN meant END;
+    ELSIF organization IS NOT NULL THEN
+        meant := CASE WHEN EXISTS (
+            SELECT FROM {schema}.organizations o WHERE o.id = owner AND o.slug = organization) THEN meant END;
+    END IF;
+    RETURN CASE WHEN {schema}.release_worker_is_open(owner) THEN meant END;
+END
+$$
+"""
+
 REQUEST = """
 CREATE FUNCTION release_worker_request(
     kind text, toolset text, actor text, arguments jsonb DEFAULT '{{}}'::jsonb, idempotency_key text DEFAULT NULL
@@ -130,19 +161,7 @@ BEGIN
         RAISE EXCEPTION '% needs these arguments: %', kind, array_to_string(wrong, ', ') USING ERRCODE = 'RW001';
     END IF;
 
-    SELECT t.id INTO meant
-    FROM {schema}.toolsets t
-    JOIN {schema}.projects p ON p.id = t.project_id
-    JOIN {schema}.organizations o ON o.id = t.organization_id
-    WHERE t.deleted_at IS NULL
-      AND CASE WHEN toolset ~ '{uuid}' THEN t.id = CASE WHEN toolset ~ '{uuid}' THEN toolset::uuid END
-               ELSE p.organization_id = o.id AND o.slug = split_part(toolset, '/', 1)
-                    AND p.slug = split_part(toolset, '/', 2) AND t.slug = split_part(toolset, '/', 3)
-                    AND toolset = o.slug || '/' || p.slug || '/' || t.slug END
-      AND (arguments ->> 'organization' IS NULL
-           OR CASE WHEN arguments ->> 'organization' ~ '{uuid}' THEN o.id::text = lower(arguments ->> 'organization')
-                   ELSE o.slug = arguments ->> 'organization' END)
-      AND {schema}.release_worker_is_open(o.id);
+    meant := {schema}.release_worker_toolset_named(toolset, arguments ->> 'organization');
     IF meant IS NULL THEN
         RAISE EXCEPTION 'there is no toolset %', left(toolset, 600) USING ERRCODE = 'RW002';
     END IF;
@@ -169,6 +188,66 @@ END
 $$
 """
 
+# What a client of ours calls, on whatever connection: it has checked the request, and made its id. `crowd`: from how
+# many unfinished requests on its toolset has a crowd. `announced`: workers hear of it, as nobody else will publish it.
+# The answer is JSON in text: every driver hands it on as it is, with the exact value of each number.
+ACCEPT = """
+CREATE FUNCTION release_worker_accept(
+    request_id text, kind text, toolset text, organization text, actor text, payload text, idempotency_key text,
+    traceparent text, crowd integer, announced boolean, key_wait text
+) RETURNS text
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    meant uuid;
+    crowded boolean;
+    accepted {schema}.release_requests;
+BEGIN
+    IF key_wait IS NOT NULL THEN
+        PERFORM set_config('lock_timeout', key_wait, true);
+    END IF;
+    FOR attempt IN 1..5 LOOP
+        meant := {schema}.release_worker_toolset_named(toolset, organization);
+        IF meant IS NULL AND attempt > 1 THEN
+            RAISE EXCEPTION 'the toolset was renamed or deleted meanwhile' USING ERRCODE = 'serialization_failure';
+        END IF;
+        crowded := EXISTS (
+            SELECT FROM {schema}.release_requests r
+            WHERE r.toolset_id = meant AND r.status IN ('queued', 'running') OFFSET crowd - 1);
+        INSERT INTO {schema}.release_requests AS r
+            (id, kind, toolset_id, idempotency_key, payload, requested_by, traceparent)
+        VALUES (request_id, kind, meant, idempotency_key, payload::jsonb, actor, traceparent)
+        ON CONFLICT DO NOTHING RETURNING r.* INTO accepted;
+        IF FOUND THEN
+            IF announced AND accepted.status = 'queued' THEN
+                PERFORM pg_notify('release_worker', request_id);
+            END IF;
+            RETURN json_build_object(
+                'request', accepted, 'behind_others', crowded, 'path', CASE
+                    WHEN toolset NOT LIKE '%/%' THEN (
+                        SELECT o.slug || '/' || p.slug || '/' || t.slug
+                        FROM {schema}.toolsets t
+                        JOIN {schema}.projects p ON p.id = t.project_id
+                        JOIN {schema}.organizations o ON o.id = t.organization_id
+                        WHERE t.id = meant) END);
+        END IF;
+
+        SELECT r.* INTO accepted
+        FROM {schema}.release_requests r
+        WHERE r.id = request_id OR r.toolset_id = meant AND r.idempotency_key = release_worker_accept.idempotency_key
+        ORDER BY r.id = request_id DESC LIMIT 1;
+        CONTINUE WHEN NOT FOUND;
+        IF NOT {schema}.release_worker_is_open(
+            (SELECT t.organization_id FROM {schema}.toolsets t WHERE t.id = accepted.toolset_id)) THEN
+            RAISE EXCEPTION 'request id % is used already', request_id USING ERRCODE = 'RW003';
+        END IF;
+        RETURN json_build_object(
+            'request', accepted, 'named', coalesce(accepted.toolset_id = meant, false));
+    END LOOP;
+    RAISE EXCEPTION 'the earlier request was removed meanwhile' USING ERRCODE = 'serialization_failure';
+END
+$$
+"""
+
 REQUESTS_VIEW = """
 CREATE VIEW release_requests_of_caller WITH (security_barrier) AS
 SELECT r.id, r.kind, r.toolset_id, t.organization_id, r.idempotency_key, r.status, r.attempts, r.result, r.error,
@@ -183,6 +262,7 @@ SELECT r.id, r.toolset_id, t.organization_id, r.release_number, r.kind, r.digest
 FROM toolset_releases r JOIN toolsets t ON t.id = r.toolset_id
 WHERE release_worker_is_open(t.organization_id)
 """
+ACCEPT_SIGNATURE = "release_worker_accept(text, text, text, text, text, text, text, text, integer, boolean, text)"
 UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
 
 
@@ -191,16 +271,22 @@ def upgrade() -> None:
     op.execute(CALLERS)
     op.execute(FORM.format(forms=json.dumps(FORMS)))
     op.execute(IS_OPEN.format(schema=schema))
-    op.execute(REQUEST.format(schema=schema, uuid=UUID))
+    op.execute(NAMED.format(schema=schema, uuid=UUID))
+    op.execute(REQUEST.format(schema=schema))
+    op.execute(ACCEPT.format(schema=schema))
     op.execute("REVOKE EXECUTE ON FUNCTION release_worker_is_open(uuid) FROM PUBLIC")
+    op.execute("REVOKE EXECUTE ON FUNCTION release_worker_toolset_named(text, text) FROM PUBLIC")
     op.execute("REVOKE EXECUTE ON FUNCTION release_worker_request(text, text, text, jsonb, text) FROM PUBLIC")
+    op.execute(f"REVOKE EXECUTE ON FUNCTION {ACCEPT_SIGNATURE} FROM PUBLIC")
     op.execute(REQUESTS_VIEW)
     op.execute(RELEASES_VIEW)
 
 
 def downgrade() -> None:
     op.execute("DROP VIEW toolset_releases_of_caller, release_requests_of_caller")
+    op.execute(f"DROP FUNCTION {ACCEPT_SIGNATURE}")
     op.execute("DROP FUNCTION release_worker_request(text, text, text, jsonb, text)")
+    op.execute("DROP FUNCTION release_worker_toolset_named(text, text)")
     op.execute("DROP FUNCTION release_worker_is_open(uuid)")
     op.execute("DROP FUNCTION release_worker_form(text)")
     op.execute("DROP TABLE release_callers")
