@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from tests.interleavings.actions import Action, Edit, Operation, Planned
+from tests.interleavings.own_edits import OWN_EDITS, OwnEdit
 from tests.interleavings.scene import A, B, S, Y
 
 ALLOWED = {"allow_shared_impact": True}
@@ -200,7 +201,7 @@ HOLDING_EDITS = (
     EDIT_COPY, DELETE_COPY, EDIT_AND_ASK, FREEZE,
 )  # fmt: skip
 BARE_EDITS = tuple(replace(edit, name=f"{edit.name} unheld", holds=False) for edit in HOLDING_EDITS)
-EDITS = HOLDING_EDITS + BARE_EDITS
+EDITS = HOLDING_EDITS + BARE_EDITS + OWN_EDITS
 
 ACTIONS: tuple[Action, ...] = (*OPERATIONS, *EDITS)
 
@@ -208,12 +209,14 @@ Pair = tuple[Action, Action]
 
 
 def every_pair() -> list[Pair]:
-    """All ordered pairs in which an operation takes part; what apps do to each other is theirs."""
+    """All ordered pairs in which an operation or an edit of the product's takes part; what apps do to each other is
+    theirs."""
+    ours = (Operation, OwnEdit)
     return [
         (first, second)
         for first in ACTIONS
         for second in ACTIONS
-        if isinstance(first, Operation) or isinstance(second, Operation)
+        if isinstance(first, ours) or isinstance(second, ours)
     ]
 
 
@@ -260,6 +263,28 @@ _CHOSEN = (
     ("apply one's plan", "freeze the project"),
     ("publish one", "freeze the project unheld"),
     ("import into one", "freeze the project unheld"),
+    ("edit the list ourselves", "roll one's lists back"),
+    ("roll one's lists back", "edit the list ourselves"),
+    ("edit the list ourselves", "rewrite the list unheld"),
+    ("rewrite the list", "edit the list ourselves"),
+    ("edit everything ourselves", "roll two back"),
+    ("roll one back", "edit everything ourselves"),
+    ("edit everything ourselves", "edit everything ourselves"),
+    ("edit prompts ourselves", "repair one"),
+    ("edit prompts ourselves", "edit prompts unheld"),
+    ("deploy ourselves", "roll one's deployment back"),
+    ("recreate", "deploy ourselves"),
+    ("deploy ourselves", "edit a definition unheld"),
+    ("vary for all ourselves", "roll far back"),
+    ("roll far back", "vary for all ourselves"),
+    ("vary for one ourselves", "release one"),
+    ("add a toolset ourselves", "roll two back"),
+    ("roll two back", "add a toolset ourselves"),
+    ("rename the toolset ourselves", "skip"),
+    ("rename owners ourselves", "roll one back"),
+    ("roll one back", "rename owners ourselves"),
+    ("freeze the project unheld", "edit the list ourselves"),
+    ("delete the toolset", "edit everything ourselves"),
 )
 
 

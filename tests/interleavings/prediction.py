@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import Engine
 
 from tests.interleavings.actions import Action, Edit, Operation, Planned
+from tests.interleavings.own_edits import OwnEdit
+from tests.interleavings.own_effects import effect_of_own
 from tests.interleavings.scene import A, B, S, Scene, Y
 from tests.support.exact_json import exact
 from tests.support.live_state import LiveState, live_state
@@ -91,7 +93,9 @@ def predict(start: SceneModel, actions: Sequence[Action]) -> tuple[SceneModel, l
     model.planned = {each.name: _basis(start, each) for each in actions if isinstance(each, Planned)}
     errors: list[str | None] = []
     for place, action in enumerate(actions):
-        if isinstance(action, Edit):
+        if isinstance(action, OwnEdit):
+            errors.append(effect_of_own(action.name, model))
+        elif isinstance(action, Edit):
             _EFFECTS[action.name.removesuffix(" unheld")](model)
             errors.append(None)
         else:

@@ -138,3 +138,15 @@ def test_a_key_serves_within_a_transaction_and_is_free_again_if_that_is_undone(s
 def test_what_needs_a_database_says_so() -> None:
     with pytest.raises(NotConfigured, match="a fake client has no database"):
         FakeReleaseClient().release_all(organization="acme", actor="ci")
+
+
+def test_an_edit_of_a_toolset_is_checked_and_then_needs_a_database() -> None:
+    client = FakeReleaseClient()
+    with pytest.raises(InvalidRequest, match="add_tools"):
+        client.edit_toolset("acme/payments/billing", add_tools=["a b"])
+    with pytest.raises(InvalidRequest, match="path"):
+        client.add_project("payments")
+    with pytest.raises(NotConfigured, match="a fake client has no database"):
+        client.edit_toolset("acme/payments/billing", add_tools=["tools:x"])
+    with pytest.raises(NotConfigured, match="a fake client has no database"):
+        client.toolsets()

@@ -1,9 +1,10 @@
-"""`organization add|list|show`."""
+"""`organization add|list|show|edit`."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from release_worker.cli.editing import edit_organization
 from release_worker.cli.live_client import database_client
 from release_worker.cli.options import AsJson, IfMissing, OwnersName
 from release_worker.cli.render import command_line, count, facts, one_line, print_json, say, show_table, table
@@ -63,7 +64,7 @@ def list_organizations(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(organization: OrganizationArgument, as_json: AsJson = False) -> None:
-    """Show what an organization has: its projects, and the variations of all its toolsets.
+    """Show the projects and variations of an organization.
 
     Example: release-worker organization show acme
     """
@@ -79,3 +80,6 @@ def _show(found: "ShownOrganization") -> None:
         say("", "projects:", *lines)
     if found.variations:
         say("", "variations of all its toolsets:", *json_lines(found.variations))
+
+
+app.command("edit")(edit_organization)

@@ -1,9 +1,10 @@
-"""`project add|list|show`."""
+"""`project add|list|show|edit`."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from release_worker.cli.editing import edit_project
 from release_worker.cli.live_client import database_client
 from release_worker.cli.options import AsJson, IfMissing, Organization, OwnersName
 from release_worker.cli.organizations import tell_added
@@ -51,9 +52,9 @@ def list_projects(organization: OfOrganization = None, as_json: AsJson = False) 
 
 @app.command()
 def show(project: ProjectArgument, organization: Organization = None, as_json: AsJson = False) -> None:
-    """Show what the toolsets of a project share: its deployment, prompts and configuration.
+    """Show what the toolsets of a project share.
 
-    Values under keys that look secret are hidden.
+    That is its deployment, prompts and configuration. Values under keys that look secret are hidden.
 
     Example: release-worker project show acme/payments
     """
@@ -85,3 +86,6 @@ def _show(found: "ShownProject") -> None:
 def _deployment(deployment: "ShownDeployment") -> str:
     defined = f"{count(deployment.tools, 'tool')}, {count(deployment.resources, 'resource')}"
     return f"{deployment.id} ({deployment.status}): {defined}"
+
+
+app.command("edit")(edit_project)

@@ -1,10 +1,11 @@
-"""`toolset add|list|show`."""
+"""`toolset add|list|show|edit`."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from release_worker.cli import overview
+from release_worker.cli.editing import edit_toolset
 from release_worker.cli.live_client import database_client
 from release_worker.cli.options import AsJson, IfMissing, Organization, OwnersName, ToolsetArgument
 from release_worker.cli.organizations import tell_added
@@ -30,7 +31,7 @@ def add(
     if_missing: IfMissing = False,
     as_json: AsJson = False,
 ) -> None:
-    """Add a toolset to a project that is there. It lists nothing yet.
+    """Add a toolset to a project. It lists nothing yet.
 
     Example: release-worker toolset add acme/payments/billing --name Billing
     """
@@ -53,10 +54,10 @@ def list_toolsets(
 
 @app.command()
 def show(toolset: ToolsetArgument, organization: Organization = None, as_json: AsJson = False) -> None:
-    """Show what a toolset has live: its lists, settings and variations, whatever its releases hold.
+    """Show what a toolset has live: lists, settings, variations.
 
-    What it shares with others is shown by `project show` and `organization show`. Values under keys that look secret
-    are hidden.
+    Its releases may hold something else. What it shares with others is shown by `project show` and `organization show`.
+    Values under keys that look secret are hidden.
 
     Example: release-worker toolset show acme/payments/billing
     """
@@ -88,3 +89,6 @@ def _show(found: "ShownToolset") -> None:
 def _item_lines(items: "Sequence[ListedItem]") -> "Iterator[str]":
     for one in items:
         yield f"  {one_line(one.urn, 500)}{'' if one.provided else '  (nothing provides it)'}"
+
+
+app.command("edit")(edit_toolset)

@@ -12,7 +12,7 @@ LONGEST_VALUE = 1_000  # columns
 
 SettingsGiven = Annotated[
     list[str] | None,
-    typer.Option("--set-setting", metavar="KEY=JSON", help="A setting of the toolset; may be given again."),
+    typer.Option("--set-setting", metavar="KEY=JSON", help="A setting of the toolset."),
 ]
 
 

@@ -1,17 +1,15 @@
 """Organizations, projects and toolsets: added, listed and shown."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from uuid_utils.compat import uuid7
 
-from release_worker.client.asking import Asking
-from release_worker.client.patience import patiently
+from release_worker.client.toolset_edits import ToolsetEdits
 from release_worker.domain.requests.kinds import validated
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
     from release_worker.domain.editing.owners import (
@@ -24,10 +22,8 @@ if TYPE_CHECKING:
     )
     from release_worker.queries.toolsets import ListedToolset
 
-T = TypeVar("T")
 
-
-class Toolsets(Asking):
+class Toolsets(ToolsetEdits):
     """The methods of a client for what releases are made of. They need a database, and no worker and no broker: what
     they do is done at once, or with `session` when the caller's transaction commits."""
 
@@ -140,7 +136,3 @@ class Toolsets(Asking):
 
         look = partial(show_toolset, toolset=toolset, secrets=self._settings.secrets, organization=organization)
         return self._at_once(look, session)
-
-    def _edited(self, work: "Callable[[Connection], T]", session: "Session | None") -> T:
-        """As `_at_once`; without a session also again, for a while, if others hold what it needs."""
-        return self._at_once(work, session) if session is not None else patiently(lambda: self._at_once(work, None))

@@ -51,7 +51,8 @@ class FakeReleaseClient(ReleaseClient):
     as the real client checks them, and idempotency keys mean what they mean in the ledger. With `session=`, a request
     counts once that session has committed. With `toolsets`, their names, all others are not there.
 
-    What needs a database (`release_all`, `wait`, `retry`, `cancel`, `editing`, bundles) raises NotConfigured.
+    What needs a database (`release_all`, `wait`, `retry`, `cancel`, `editing`, bundles, freezes, schedules) raises
+    NotConfigured. So do the methods that add, show and edit toolsets, after they have checked their arguments.
     """
 
     def __init__(self, *, toolsets: set[str] | None = None) -> None:

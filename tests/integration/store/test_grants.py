@@ -139,6 +139,45 @@ def test_an_app_asks_and_waits_for_the_result(servers: Servers, users: Users, *,
             client.cancel(queued.id, actor=ACTOR)
 
 
+def test_an_app_adds_edits_and_looks_through_the_client(users: Users) -> None:
+    url = users.app.url.render_as_string(hide_password=False)
+    with ReleaseClient(broker_url="memory://", database_url=url) as client:
+        client.add_organization("new")
+        client.add_project("new/p")
+        client.add_toolset("new/p/t")
+        client.edit_toolset(
+            "new/p/t",
+            slug="u",
+            name="T",
+            add_tools=[INVOICE],
+            add_resources=["resources:r"],
+            set_variations={INVOICE: 1},
+            set_global_variations={INVOICE: 1},
+            set_config={"k": 1},
+            set_prompts={"p": "P"},
+            deploy=[{"urn": INVOICE}],
+        )
+        client.edit_toolset(
+            "new/p/u",
+            remove_tools=[INVOICE],
+            remove_resources=["resources:r"],
+            remove_variations=[INVOICE],
+            remove_global_variations=[INVOICE],
+            remove_config=["k"],
+            remove_prompts=["p"],
+            deploy=[],
+        )
+        client.edit_project("new/p", slug="q", name="Q")
+        client.edit_organization("new", slug="newer", name="Newer")
+        assert client.show_toolset("newer/q/u").name == "T"
+    with ReleaseClient(
+        broker_url="memory://", database_url=users.reader.url.render_as_string(hide_password=False)
+    ) as reader:
+        assert [one.path for one in reader.projects()] == ["newer/q"]
+        with pytest.raises(DatabaseUnavailable, match="lacks a privilege"):
+            reader.edit_project("newer/q", name="x")
+
+
 def test_an_app_freezes_what_a_worker_then_refuses_and_takes_the_freeze_back(servers: Servers, users: Users) -> None:
     billing = a_full_toolset(users.app)
     url = users.app.url.render_as_string(hide_password=False)

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from release_worker.domain import canonical_json
 from release_worker.domain.canonical_json import DEEPEST, too_deep
@@ -57,8 +57,29 @@ def _one_word(text: str) -> str:
     return text
 
 
+def _long_text(text: str) -> str:
+    checked_json(text)
+    return text
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("must not name anything twice")
+    return names
+
+
 Slug = Annotated[str, AfterValidator(checked_slug)]
 Urn = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URN), AfterValidator(_one_word)]
 Json = Annotated[Any, AfterValidator(checked_json)]
 Title = Name
 Description = Text
+Urns = Annotated[tuple[Urn, ...], Field(strict=False), AfterValidator(_distinct)]
+Keys = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_distinct)]
+# A text of any length that a value may have, such as a prompt.
+LongText = Annotated[str, AfterValidator(_long_text)]
+
+
+class Asked(BaseModel):
+    """What a caller asks for, with nothing else in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, Field
 
-from release_worker.domain.editing.names import Description, Json, Slug, Title, checked_slug
+from release_worker.domain.editing.names import Asked, Description, Json, Slug, Title, checked_slug
 from release_worker.domain.owner_name import OwnerName
 from release_worker.domain.requests.fields import Name
 
@@ -26,18 +26,14 @@ def _path_of(parts: int, form: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-class _Asked(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class NewOrganization(_Asked):
+class NewOrganization(Asked):
     """An organization; without a name it is called by its slug."""
 
     slug: Slug
     name: Title | None = None
 
 
-class _Owned(_Asked):
+class _Owned(Asked):
     """What is below another owner; `organization` says in whose organization that must be."""
 
     path: str
@@ -70,7 +66,7 @@ class NewToolset(_Owned):
 
     path: Annotated[str, _path_of(3, "organization/project/toolset")]
     description: Description | None = None
-    settings: dict[str, Json] = {}
+    settings: dict[str, Json] = Field(default_factory=dict)
 
     @property
     def project(self) -> OwnerName:

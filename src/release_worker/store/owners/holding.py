@@ -1,6 +1,6 @@
 """Holding the rows of toolsets and of their owners."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -50,9 +50,15 @@ def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection
     subject = _found(connection, row, toolset_id)
     if "project" in written:
         # By itself: the statement above sees deployments as they were before it waited.
-        active = f"SELECT FROM ours.deployments WHERE id = {ACTIVE_DEPLOYMENT} FOR UPDATE NOWAIT"
-        connection.execute(parsed(active), subject.parameters)
+        hold_active_deployment(connection, subject)
     return subject
+
+
+def hold_active_deployment(connection: Connection, subject: Subject) -> None:
+    """Hold the deployment that is active in the project: nothing is added to it meanwhile. The project must be held.
+    Raises VersionConflict if the row is not free."""
+    active = f"SELECT FROM ours.deployments WHERE id = {ACTIVE_DEPLOYMENT} FOR UPDATE NOWAIT"
+    connection.execute(parsed(active), subject.parameters)
 
 
 def _found(connection: Connection, row: Row[Any] | None, toolset_id: UUID) -> Subject:
@@ -116,8 +122,15 @@ def holding_toolset(*, columns: str = "", joined: str = "") -> str:
 def hold_for_editing(
     connection: Connection, reference: str, scope: Scope, *, organization: str | None = None
 ) -> Subject:
-    """Hold the row whose owner's live state an app is about to edit, until the app's transaction ends, and wait for it
-    as long as the app's settings say.
+    """As `hold_all_for_editing`, of one scope."""
+    return hold_all_for_editing(connection, reference, {scope}, organization=organization)
+
+
+def hold_all_for_editing(
+    connection: Connection, reference: str, scopes: Collection[Scope], *, organization: str | None = None
+) -> Subject:
+    """Hold the rows of the owners of these scopes, whose live state an app is about to edit, until the app's
+    transaction ends, and wait for each as long as the app's settings say.
 
     The organization's row is held first, so weakly that only those are kept out who write there: the foreign key of a
     variation takes the same lock, and taken after that of a row below it could end in a deadlock of two apps.
@@ -128,7 +141,7 @@ def hold_for_editing(
         SELECT {SUBJECT}
         FROM {OWNED}
         WHERE {where}
-        {_EDITING[scope]}
+        {_editing(scopes)}
     """
     for _ in range(TRIES):
         row = connection.execute(parsed(query), parameters).one_or_none()
@@ -138,12 +151,12 @@ def hold_for_editing(
     raise VersionConflict(reason="the toolset was renamed or moved again and again")
 
 
-# PostgreSQL takes the locks of a row in the order of these clauses.
-_EDITING: Mapping[Scope, str] = {
-    "organization": "FOR UPDATE OF o",
-    "project": "FOR KEY SHARE OF o FOR UPDATE OF p",
-    "toolset": "FOR KEY SHARE OF o FOR UPDATE OF t",
-}
+def _editing(scopes: Collection[Scope]) -> str:
+    """SQL: how the owners `o`, `p` and `t` are held. PostgreSQL takes the locks of a row in the order of these."""
+    organization = "FOR UPDATE OF o" if "organization" in scopes else "FOR KEY SHARE OF o"
+    project = "FOR UPDATE OF p" if "project" in scopes else ""
+    toolset = "FOR UPDATE OF t" if "toolset" in scopes else ""
+    return f"{organization} {project} {toolset}"
 
 
 def hold_project_for_editing(connection: Connection, organization_id: UUID, project_id: UUID) -> None:
@@ -151,7 +164,7 @@ def hold_project_for_editing(connection: Connection, organization_id: UUID, proj
     query = f"""
         SELECT FROM ours.projects p JOIN ours.organizations o ON o.id = p.organization_id
         WHERE p.id = :project_id AND o.id = :organization_id
-        {_EDITING["project"]}
+        {_editing({"project"})}
     """
     parameters = {"organization_id": organization_id, "project_id": project_id}
     if connection.execute(parsed(query), parameters).one_or_none() is None:
@@ -160,7 +173,7 @@ def hold_project_for_editing(connection: Connection, organization_id: UUID, proj
 
 def hold_organization_for_editing(connection: Connection, organization_id: UUID) -> None:
     """As `hold_for_editing` in scope organization, by its id. Raises OwnerNotFound if it is gone."""
-    query = f"SELECT FROM ours.organizations o WHERE o.id = :organization_id {_EDITING['organization']}"
+    query = "SELECT FROM ours.organizations o WHERE o.id = :organization_id FOR UPDATE OF o"
     if connection.execute(parsed(query), {"organization_id": organization_id}).one_or_none() is None:
         raise OwnerNotFound(scope="organization", name=str(organization_id))
 

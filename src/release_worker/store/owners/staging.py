@@ -48,10 +48,15 @@ def copy_of(connection: Connection, parent: Subject) -> Subject:
 
 def refuse_a_copy(connection: Connection, subject: Subject) -> None:
     """Raises InvalidRequest for a toolset that is a copy itself, or was until its parent was deleted."""
-    query = f"SELECT {IS_COPY} FROM ours.toolsets t WHERE t.id = :toolset_id"
-    if connection.execute(parsed(query), {"toolset_id": subject.toolset_id}).scalar():
+    if is_copy(connection, subject):
         problem = f"toolset {subject.path} is a staged copy itself; name the toolset that it is a copy of"
         raise InvalidRequest(problem, problems=[{"field": "toolset", "problem": problem}])
+
+
+def is_copy(connection: Connection, subject: Subject) -> bool:
+    """Whether the toolset is a staged copy, or was until its parent was deleted."""
+    query = f"SELECT {IS_COPY} FROM ours.toolsets t WHERE t.id = :toolset_id"
+    return bool(connection.execute(parsed(query), {"toolset_id": subject.toolset_id}).scalar())
 
 
 def insert_copy(connection: Connection, parent: Subject, copy_id: UUID) -> Subject:

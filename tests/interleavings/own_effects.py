@@ -1,0 +1,106 @@
+"""What the product's own edits come to, in plain Python."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from tests.interleavings.scene import A, B, R, S, Y
+from tests.support.exact_json import exact, parsed
+from tests.support.model import ToolsetModel
+
+if TYPE_CHECKING:
+    from tests.interleavings.prediction import SceneModel
+
+# What is refused if the toolset `one` is gone or frozen: all but these.
+_OF_OTHERS = ("add a toolset ourselves", "rename owners ourselves")
+
+
+def effect_of_own(name: str, model: "SceneModel") -> str | None:
+    """Change the model as this edit does; its error, None for success."""
+    if name not in _OF_OTHERS and "one" in model.deleted:
+        return "ToolsetNotFound"
+    if "one" in model.frozen and name != "add a toolset ourselves":
+        return "Frozen"
+    _EFFECTS[name](model)
+    return None
+
+
+def _own(model: "SceneModel") -> dict[str, Any]:
+    return model.toolsets["one"].own
+
+
+def _list(model: "SceneModel") -> None:
+    tools = dict(_own(model)["tools"])
+    tools.pop(A, None)
+    tools.setdefault(Y, max(tools.values(), default=-1) + 1)
+    ordered = sorted(tools, key=lambda urn: (tools[urn], urn.encode()))
+    _own(model)["tools"] = {urn: place for place, urn in enumerate([S, *(urn for urn in ordered if urn != S)])}
+
+
+def _rename(model: "SceneModel") -> None:
+    settings = _own(model)["settings"]
+    settings["name"] = "Eins"
+    settings["settings"] = exact({**parsed(settings["settings"]), "x": 1})
+
+
+def _prompts(model: "SceneModel") -> None:
+    prompts = model.system["prompts"]
+    prompts["q"]["prompt"] = "ours"
+    new = {"description": None, "kind": "prompt", "arguments": None, "tool_urn": None}
+    prompts["p"] = {**new, **prompts.get("p", {}), "prompt": "ours", "engine": "jinja"}
+    model.system["config"]["k"] = "9"
+
+
+def _deploy(model: "SceneModel") -> None:
+    model.active = uuid4()
+    model.deployments[model.active] = {
+        "status": "completed",
+        "assets": {"function/f": {"name": "F", "sha256": "0" * 64, "config": "7"}},
+        "tools": {urn: {"name": urn, "description": None, "definition": "7"} for urn in (A, S)},
+        "resources": {},
+    }
+
+
+def _vary(model: "SceneModel") -> None:
+    _own(model)["toolset_variations"].pop(A, None)
+    _own(model)["toolset_variations"][S] = exact({"own": 1})
+
+
+def _vary_for_all(model: "SceneModel") -> None:
+    model.global_variations.pop(Y, None)
+    model.global_variations[B] = exact({"own": 1})
+
+
+def _everything(model: "SceneModel") -> None:
+    own = _own(model)
+    own["settings"]["description"] = "ours"
+    own["tools"].setdefault(Y, max(own["tools"].values(), default=-1) + 1)
+    own["resources"].pop(R, None)
+    own["toolset_variations"][S] = exact({"own": 1})
+    model.system["config"]["k"] = "9"
+    model.global_variations[B] = exact({"own": 1})
+    _deploy(model)
+
+
+def _add_toolset(model: "SceneModel") -> None:
+    settings = {"name": "four", "description": None, "settings": "{}"}
+    model.toolsets["four"] = ToolsetModel(
+        {"tools": {}, "resources": {}, "settings": settings, "toolset_variations": {}}
+    )
+
+
+def _rename_owners(_model: "SceneModel") -> None:
+    """No state of a release."""
+
+
+_EFFECTS: dict[str, Callable[["SceneModel"], None]] = {
+    "edit the list ourselves": _list,
+    "rename the toolset ourselves": _rename,
+    "edit prompts ourselves": _prompts,
+    "deploy ourselves": _deploy,
+    "vary for one ourselves": _vary,
+    "vary for all ourselves": _vary_for_all,
+    "edit everything ourselves": _everything,
+    "add a toolset ourselves": _add_toolset,
+    "rename owners ourselves": _rename_owners,
+}
