@@ -39,7 +39,9 @@ def rename_project(connection: Connection, subject: Subject, *, slug: str | None
     values = {**subject.parameters, "slug": slug, "name": name}
     if slug is not None and connection.execute(parsed(taken), values).scalar_one():
         raise NameTaken(scope="project", name=f"{subject.path.rpartition('/')[0]}/{slug}")
-    rename = "UPDATE ours.projects SET slug = coalesce(:slug, slug), name = coalesce(:name, name) WHERE id = :project_id"
+    rename = (
+        "UPDATE ours.projects SET slug = coalesce(:slug, slug), name = coalesce(:name, name) WHERE id = :project_id"
+    )
     if slug is not None or name is not None:
         connection.execute(parsed(rename), values)
     return _path(connection, ":project_id", values)
