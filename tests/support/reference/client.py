@@ -10,7 +10,8 @@ from tests.support.signatures import public_methods
 
 ABOUT = """
 `from release_worker import ReleaseClient`. [How to call it from another app](../how-to/call-from-an-app.md) has
-examples. Every error is one of [these](errors.md).
+examples. Every error is one of [these](errors.md). What needs a database, and `session`, need the extra `database`:
+[what to install](../how-to/call-from-an-app.md#what-to-install).
 """
 
 
