@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event, text
 from benchmarks import world
 from benchmarks.in_process import InProcessWorker
 
-EFFECT = "INSERT INTO toolset_releases"
+EFFECT = "INSERT INTO public.toolset_releases"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ NEW_DIGEST = """
         SELECT left(release_worker_digest(document), 48) || lpad(to_hex(salt), 16, '0')
     $$
 """
-LEDGER_ROW = "INSERT INTO release_requests"
+LEDGER_ROW = "INSERT INTO public.release_requests"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from release_worker.store.statements import in_schema
 from release_worker.store.tables import metadata
 
 SOURCE = Path(__file__).parents[2] / "src" / "release_worker"
-# Run with a `search_path` of their own, or never sent.
-ELSEWHERE = ("migrations/", "store/tables/", "cli/dev.py")
+# Run with a `search_path` of their own, or not sent.
+ELSEWHERE = ("migrations/", "store/tables/")
 
 _RELATIONS = "|".join((*metadata.tables, *VIEWS, VERSION_TABLE))
 _UNQUALIFIED = re.compile(
@@ -66,6 +66,12 @@ def test_a_name_without_its_schema_is_found(statement: str) -> None:
 def test_a_name_that_is_qualified_is_not_found() -> None:
     source = '"""FROM toolsets"""\nq = "SELECT toolsets.id FROM ours.toolsets JOIN ours.projects ON projects.id = id"'
     assert unqualified(source) == []
+
+
+def test_the_grants_say_where_what_is_ours_is() -> None:
+    script = re.sub(r"--.*", "", (SOURCE / "migrations" / "grants.sql").read_text())
+    names = "|".join((*metadata.tables, *VIEWS, VERSION_TABLE, *FUNCTIONS))
+    assert set(re.findall(rf"(\S*)\b(?:{names})\b", script)) == {"ours."}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,6 @@ def answered(result: type[R], kind: str, **fields: Any) -> R:
     from release_worker.state.registry import installed_components
 
     settings = read_settings()
-    found = answer(settings.require("database_url"), installed_components(settings.secrets), kind, fields)
+    found = answer(settings.database, installed_components(settings.secrets), kind, fields)
     assert isinstance(found, result)
     return found

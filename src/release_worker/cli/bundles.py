@@ -64,7 +64,7 @@ def export_release(
     from release_worker.settings import read_settings
     from release_worker.state.registry import installed_components
 
-    with reading_one_moment(read_settings().require("database_url")) as connection:
+    with reading_one_moment(read_settings().database) as connection:
         manifest, text = export_bundle(connection, toolset, number, installed_components(), organization=organization)
     size = _write_privately(file, f"{text}\n".encode())
     if as_json:

@@ -10,6 +10,7 @@ from release_worker.cli.options import AsJson
 from release_worker.cli.render import command_line, listed, print_json, say
 
 if TYPE_CHECKING:
+    from release_worker.domain.database import Database
     from release_worker.operations.schema import SchemaState, SchemaUpgrade
 
 app = typer.Typer(help="Create, upgrade and check the tables in PostgreSQL.")
@@ -38,12 +39,12 @@ def upgrade(
     from release_worker.operations.schema import check_schema, grant_privileges, upgrade_schema
     from release_worker.settings import read_settings
 
-    url = read_settings().require("database_url")
-    done = upgrade_schema(url)
+    database = read_settings().database
+    done = upgrade_schema(database)
     if with_grants:
-        grant_privileges(url)
-    loaded = _sample(url) if sample else None
-    state = check_schema(url)
+        grant_privileges(database)
+    loaded = _sample(database) if sample else None
+    state = check_schema(database)
     if as_json:
         print_json({"before": done.before, "after": done.after, "differences": state.differences, "sample": loaded})
     else:
@@ -62,11 +63,11 @@ def _told(done: "SchemaUpgrade") -> list[str]:
     return [f"The database is upgraded from revision {done.before} to {done.after}."]
 
 
-def _sample(url: str) -> str | None:
+def _sample(database: "Database") -> str | None:
     """The path of the toolset, if it was loaded now."""
     from release_worker.cli.sample_toolset import SAMPLE, load_sample_toolset
 
-    return SAMPLE if load_sample_toolset(url) else None
+    return SAMPLE if load_sample_toolset(database) else None
 
 
 @app.command()
@@ -78,7 +79,7 @@ def check(as_json: AsJson = False) -> None:
     from release_worker.operations.schema import check_schema
     from release_worker.settings import read_settings
 
-    state = check_schema(read_settings().require("database_url"))
+    state = check_schema(read_settings().database)
     if as_json:
         print_json({**_fields(state), "ok": state.ok})
     else:
@@ -94,8 +95,9 @@ def grants() -> None:
     Example: release-worker db grants | psql "$DATABASE"
     """
     from release_worker.migrations import grants
+    from release_worker.settings import read_settings
 
-    typer.echo(grants(), nl=False)
+    typer.echo(grants(read_settings().database_schema), nl=False)
 
 
 def _fields(state: "SchemaState") -> dict[str, object]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from release_worker.cli.render import command_line, say
+from release_worker.domain.database import Database
 
 if TYPE_CHECKING:
     from release_worker.embedded.python_process import PythonProcess
@@ -34,6 +35,11 @@ class Servers:
     settings: dict[str, str]
     own: bool
     psql: str | None = None
+
+    @property
+    def database(self) -> Database:
+        """The database, and our schema of it."""
+        return Database(self.settings["database_url"], self.settings["schema"])
 
 
 def dev(
@@ -58,7 +64,7 @@ def dev(
 
     _stop_on_signals()
     with _servers(directory) as servers, ExitStack() as stack:
-        upgrade_schema(servers.settings["database_url"])
+        upgrade_schema(servers.database)
         sample = _load_sample(servers)
         children, flower = _start(stack, servers)
         stack.callback(say, "", "Stopping …")
@@ -85,12 +91,13 @@ def _servers(directory: Path | None) -> Iterator[Servers]:
 
     settings = read_settings()
     home = directory or default_data_directory()
-    with _own_servers(home) if settings.is_empty else _given_servers(home) as servers:
+    schema = settings.database_schema
+    with _own_servers(home, schema) if settings.is_empty else _given_servers(home, schema) as servers:
         yield servers
 
 
 @contextmanager
-def _own_servers(home: Path) -> Iterator[Servers]:
+def _own_servers(home: Path, schema: str) -> Iterator[Servers]:
     from release_worker.embedded import embedded_servers
     from release_worker.embedded.wheels import postgres_binaries
 
@@ -100,20 +107,21 @@ def _own_servers(home: Path) -> Iterator[Servers]:
             "database_url": both.database_url,
             "broker_url": both.broker_url,
             "result_backend": both.broker_url,
+            "schema": schema,
         }
         psql = shlex.join([str(postgres_binaries() / "psql"), both.database_url.replace("+psycopg", "")])
         yield Servers(both.directory, settings, own=True, psql=psql)
 
 
 @contextmanager
-def _given_servers(home: Path) -> Iterator[Servers]:
+def _given_servers(home: Path, schema: str) -> Iterator[Servers]:
     """The servers that are set. The directory is only for logs and beat's file, and still for one `dev` at a time."""
     from release_worker.embedded.places import kept_home
     from release_worker.embedded.process import unprivileged_identity
     from release_worker.settings import read_settings
 
     given = read_settings()
-    settings = {name: given.require(name) for name in ("database_url", "broker_url")}
+    settings = {name: given.require(name) for name in ("database_url", "broker_url")} | {"schema": schema}
     with kept_home(home, unprivileged_identity()) as directory:
         yield Servers(directory, settings, own=False)
 
@@ -124,7 +132,7 @@ def _load_sample(servers: Servers) -> str | None:
 
     if not servers.own:
         return None
-    load_sample_toolset(servers.settings["database_url"])
+    load_sample_toolset(servers.database)
     return SAMPLE
 
 
@@ -183,7 +191,8 @@ def _introduce(servers: Servers, *, sample: str | None, flower: int | None) -> N
         say(f"  {command_line('release', sample, '--notes', 'my first release')}")
         say(f"  {command_line('show', sample, 1)}")
         say("", "Take two of its tools away, as an edit might, and put them back:", "")
-        say(f"  {servers.psql} -c 'DELETE FROM toolset_tools WHERE position > 2'")
+        table = servers.database.named("toolset_tools")
+        say(f"  {servers.psql} -c {shlex.quote(f'DELETE FROM {table} WHERE position > 2')}")
         say(f"  {command_line('rollback', sample, 1, '--plan')}")
         say(f"  {command_line('rollback', sample, 1)}")
         say(f"  {command_line('list', sample)}")

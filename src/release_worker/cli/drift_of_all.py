@@ -20,7 +20,7 @@ def drift_of_all(organization: str, *, actor: str, timeout: float, as_json: bool
     from release_worker.queries.toolsets import list_toolsets
     from release_worker.settings import read_settings
 
-    with reading(read_settings().require("database_url")) as connection:
+    with reading(read_settings().database) as connection:
         listed = list_toolsets(connection, organization=organization)
     found = _checked(listed, organization, actor=actor, timeout=timeout)
     print_json(found) if as_json else _show(organization, found)

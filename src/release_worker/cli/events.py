@@ -118,7 +118,7 @@ def list_subscriptions(organization: Organization = None, as_json: AsJson = Fals
     from release_worker.settings import read_settings
     from release_worker.store.subscriptions import list_subscriptions as listed
 
-    with reading(read_settings().require("database_url")) as connection:
+    with reading(read_settings().database) as connection:
         found = listed(connection, organization=organization)
     if as_json:
         print_json(found)
@@ -215,7 +215,7 @@ def log_events(
     from release_worker.store.events import list_events
     from release_worker.store.owners.naming import find_toolset
 
-    with reading(read_settings().require("database_url")) as connection:
+    with reading(read_settings().database) as connection:
         asked = None if toolset is None else find_toolset(connection, toolset, organization=organization)
         chosen = EventFilter(None if asked is None else asked.toolset_id, types or (), before, organization)
         found = list_events(connection, chosen, limit=limit)

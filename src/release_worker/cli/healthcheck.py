@@ -150,7 +150,7 @@ class Probe:
 
         with self._connecting:  # two checks need it, and one connection is enough
             if not self._revisions:
-                self._revisions.append(revision_of(self._settings.require("database_url"), within=self._timeout))
+                self._revisions.append(revision_of(self._settings.database, within=self._timeout))
             return self._revisions[0]
 
     def _schema(self) -> Finding:

@@ -21,5 +21,6 @@ def database_client() -> Iterator["ReleaseClient"]:
         broker_url=_NO_BROKER,
         database_url=settings.require("database_url"),
         prepared_statements=settings.prepared_statements,
+        schema=settings.database_schema,
     ) as client:
         yield client

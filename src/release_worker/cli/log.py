@@ -70,7 +70,7 @@ def log(
         since=since and since.replace(tzinfo=UTC),
         writing=changes,
     )
-    with reading(read_settings().require("database_url")) as connection:
+    with reading(read_settings().database) as connection:
         subject = find_toolset(connection, toolset, organization=organization)
         entries = toolset_log(connection, subject.toolset_id, limit=limit, chosen=chosen)
     if as_json:

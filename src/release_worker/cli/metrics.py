@@ -1,13 +1,16 @@
 """`metrics`: what Prometheus is shown, as text or on a port."""
 
 import signal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from release_worker.cli.options import AsJson
 from release_worker.cli.render import print_json, say
 from release_worker.errors import ReleaseWorkerError
+
+if TYPE_CHECKING:
+    from release_worker.domain.database import Database
 
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port for --serve; 0 for any that is free.")]
 
@@ -33,11 +36,11 @@ def metrics(
     from release_worker.settings import read_settings
 
     settings = read_settings()
-    url = settings.require("database_url")
+    database = settings.database
     if serve:
-        _serve(url, address=address, port=port, prepared_statements=settings.prepared_statements)
+        _serve(database, address=address, port=port, prepared_statements=settings.prepared_statements)
         return
-    engine = metrics_engine(url, prepared_statements=settings.prepared_statements)
+    engine = metrics_engine(database, prepared_statements=settings.prepared_statements)
     failure: ReleaseWorkerError | None = None
     try:
         figures = read_figures(engine)
@@ -53,11 +56,11 @@ def metrics(
         raise failure
 
 
-def _serve(url: str, *, address: str, port: int, prepared_statements: bool) -> None:
+def _serve(database: "Database", *, address: str, port: int, prepared_statements: bool) -> None:
     from release_worker.metrics.serving import MetricsServer
 
     try:
-        server = MetricsServer(url, address=address, port=port, prepared_statements=prepared_statements)
+        server = MetricsServer(database, address=address, port=port, prepared_statements=prepared_statements)
     except OSError as error:
         raise typer.BadParameter(f"{address}:{port} cannot be had: {error}", param_hint="--port") from None
     say(f"http://{address}:{server.port}/metrics")

@@ -113,13 +113,13 @@ def toolsets(
     from release_worker.settings import read_settings
 
     settings = read_settings()
-    with reading(settings.require("database_url")) as connection:
+    with reading(settings.database) as connection:
         listed = list_toolsets(connection, organization=organization, project=project)
     if check:
         from release_worker.queries.drift_now import drift_now
         from release_worker.state.registry import installed_components
 
-        listed = drift_now(settings.require("database_url"), installed_components(settings.secrets), listed)
+        listed = drift_now(settings.database, installed_components(settings.secrets), listed)
     if as_json:
         print_json(listed)
     elif listed:

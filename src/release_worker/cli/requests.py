@@ -69,7 +69,7 @@ def list_requests(
     from release_worker.store.owners.naming import find_toolset
     from release_worker.store.requests import list_requests
 
-    with reading(read_settings().require("database_url")) as connection:
+    with reading(read_settings().database) as connection:
         asked = None if toolset is None else find_toolset(connection, toolset, organization=organization)
         records = list_requests(
             connection,
@@ -100,7 +100,7 @@ def show_request(
     from release_worker.queries.reading import reading
     from release_worker.settings import read_settings
 
-    with reading(read_settings().require("database_url")) as connection:
+    with reading(read_settings().database) as connection:
         record = find_request(connection, request_id, organization=organization)
     if as_json:
         print_json(record)

@@ -1,6 +1,7 @@
 """A small toolset to try things on: what `release-worker dev` puts into an empty database."""
 
 from release_worker.domain import canonical_json
+from release_worker.domain.database import Database
 from release_worker.store.engine import ledger_transaction, make_engine
 from release_worker.store.statements import parsed
 
@@ -55,9 +56,9 @@ _LIVE_STATE = (
 )
 
 
-def load_sample_toolset(database_url: str) -> bool:
+def load_sample_toolset(database: Database | str) -> bool:
     """Write the toolset `demo/github/rest` if there is no organization yet; whether it was written."""
-    engine = make_engine(database_url)
+    engine = make_engine(database)
     try:
         with ledger_transaction(engine) as connection:
             if connection.execute(parsed("SELECT EXISTS (SELECT FROM ours.organizations)")).scalar_one():

@@ -59,7 +59,7 @@ def show_release(
 
     settings = read_settings()
     names = list(dict.fromkeys(name for given in component or () for name in given.split(",")))
-    with reading(settings.require("database_url")) as connection:
+    with reading(settings.database) as connection:
         description = describe_release(connection, toolset, number, organization=organization)
         components = installed_components(settings.secrets)
         contents = contents_of(connection, description.release, components, names)

@@ -77,7 +77,7 @@ def diff(
     from release_worker.settings import read_settings
     from release_worker.state.registry import installed_components
 
-    with reading_one_moment(read_settings().require("database_url")) as connection:
+    with reading_one_moment(read_settings().database) as connection:
         found = diff_staged(connection, toolset, installed_components(), organization=organization)
     print_json(_document(found)) if as_json else _show_difference(found, every_change=all_changes)
     if found.changes:

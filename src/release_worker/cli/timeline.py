@@ -82,7 +82,7 @@ def list_releases(
         since=since and since.replace(tzinfo=UTC),
         until=until and until.replace(tzinfo=UTC),
     )
-    with reading(read_settings().require("database_url")) as connection:
+    with reading(read_settings().database) as connection:
         history = release_history(connection, toolset, limit=limit, chosen=chosen, organization=organization)
     if as_json:
         print_json(_document(history))

@@ -50,7 +50,7 @@ def _verify_all(organization: str | None, *, as_json: bool) -> bool:
     from release_worker.settings import read_settings
 
     toolsets, releases, mismatches = 0, 0, []
-    with _progress(verify_all(read_settings().require("database_url"), organization=organization)) as verified:
+    with _progress(verify_all(read_settings().database, organization=organization)) as verified:
         for one in verified:
             toolsets += 1
             releases += one.result.releases

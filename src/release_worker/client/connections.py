@@ -49,11 +49,11 @@ class Connections:
         """Raises NotConfigured if the database is not set."""
         with self._making:
             if self._engine is None:
-                url = self._settings.require("database_url")
+                database = self._settings.database
                 from release_worker.store.engine import make_engine
 
                 self._engine = make_engine(
-                    url,
+                    database,
                     application_name="release_worker client",
                     prepared_statements=self._settings.prepared_statements,
                 )

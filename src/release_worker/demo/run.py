@@ -10,6 +10,7 @@ from release_worker.demo.progress import Progress
 from release_worker.demo.report import Report, read_report
 from release_worker.demo.signals import ignore_signals, unwound_by_signals
 from release_worker.demo.story import Story
+from release_worker.domain.database import PUBLIC
 from release_worker.domain.text import printable
 from release_worker.embedded import EmbeddedServers, embedded_servers
 from release_worker.embedded.python_process import CELERY, PythonProcess
@@ -40,12 +41,13 @@ def run(progress: Progress) -> Report:
 
 
 def _worker(servers: EmbeddedServers) -> PythonProcess:
-    """With all four settings, so that none is somebody's. Celery would let BROKER_URL win, but for a command line."""
+    """With all five settings, so that none is somebody's. Celery would let BROKER_URL win, but for a command line."""
     environment = environment_with(
         database_url=servers.database_url,
         broker_url=servers.broker_url,
         result_backend=servers.broker_url,
         redis_url=servers.redis_url,
+        schema=PUBLIC,
     )
     addresses = ["--broker", servers.broker_url, "--result-backend", servers.broker_url]
     arguments = [*CELERY, *addresses, "worker", "--concurrency", "2", "--loglevel", "INFO"]

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from release_worker.doctor.deployment import Deployment
 from release_worker.doctor.finding import Finding, ok, warning, wrong
-from release_worker.operations.schema import SchemaAge, check_schema, schema_age
+from release_worker.domain.database import Database
+from release_worker.operations.schema import OWN_SCHEMA, SchemaAge, check_schema, schema_age
 from release_worker.queries.health import postgres_facts
 from release_worker.queries.reading import reading
 from release_worker.queries.rights import rights
@@ -16,7 +17,7 @@ _NAMED = 8  # of a list that may be long
 
 def server(deployment: Deployment) -> Iterator[Finding]:
     """Does it answer, and is it new enough?"""
-    with reading(deployment.database_url()) as connection:
+    with reading(deployment.database()) as connection:
         facts = postgres_facts(connection)
     yield ok(f"PostgreSQL {facts.said} answers")
     if facts.version < OLDEST:
@@ -25,14 +26,14 @@ def server(deployment: Deployment) -> Iterator[Finding]:
 
 def schema(deployment: Deployment) -> Iterator[Finding]:
     """Are the tables there, of this version, whole, and with their triggers enabled?"""
-    url = deployment.database_url()
-    age = schema_age(url)
+    database = deployment.database()
+    age = schema_age(database)
     if age is SchemaAge.NEWER:
         yield warning("the schema is newer than this version", "Upgrade release-worker here too.")
         return
-    state = check_schema(url)
+    state = check_schema(database)
     if state.in_the_way is not None:
-        yield wrong(state.in_the_way.removesuffix(" Use a database of its own."), "Use a database of its own.")
+        yield wrong(state.in_the_way.removesuffix(f" {OWN_SCHEMA}"), OWN_SCHEMA)
     elif age is SchemaAge.MISSING:
         yield wrong("there are no tables of release-worker", "Run: release-worker db upgrade")
     elif age is SchemaAge.OLDER:
@@ -41,17 +42,19 @@ def schema(deployment: Deployment) -> Iterator[Finding]:
             "Run: release-worker db upgrade",
         )
     elif state.differences:
-        yield from (_difference(difference) for difference in state.differences)
+        yield from (_difference(difference, database) for difference in state.differences)
     else:
         yield ok(f"the schema is at revision {state.revision}")
 
 
-def _difference(difference: str) -> Finding:
+def _difference(difference: str, database: Database) -> Finding:
     match difference.split():
         case ["trigger", trigger, "on", "table", table, "is", "disabled"]:
-            return wrong(difference, f"As the tables' owner: ALTER TABLE {table} ENABLE TRIGGER {trigger}")
+            return wrong(
+                difference, f"As the tables' owner: ALTER TABLE {database.named(table)} ENABLE TRIGGER {trigger}"
+            )
         case ["foreign", "keys", "of", "table", table, "are", "disabled"]:
-            return wrong(difference, f"As a superuser: ALTER TABLE {table} ENABLE TRIGGER ALL")
+            return wrong(difference, f"As a superuser: ALTER TABLE {database.named(table)} ENABLE TRIGGER ALL")
         case _:
             made = "`release-worker db upgrade` in an empty database and `pg_dump --schema-only` show how it must be"
             return wrong(difference, f"Mend it by hand; {made}.")
@@ -59,7 +62,7 @@ def _difference(difference: str) -> Finding:
 
 def role(deployment: Deployment) -> Iterator[Finding]:
     """Has the connected role what it needs, and no more?"""
-    with reading(deployment.database_url()) as connection:
+    with reading(deployment.database()) as connection:
         found = rights(connection, group=deployment.group)
     if found.missing:
         yield wrong(
@@ -93,7 +96,7 @@ def _revoke(privilege: str, name: str) -> str:
 
 def pooler(deployment: Deployment) -> Iterator[Finding]:
     """Do prepared statements work, if a pooler shares sessions among transactions?"""
-    found = pooling(deployment.database_url())
+    found = pooling(deployment.database().url)
     if not found.by_transaction:
         yield ok("no pooler shares sessions among transactions")
     elif found.keeps_statements:

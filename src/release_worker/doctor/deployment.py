@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from release_worker.broker.address import Broker
 from release_worker.broker.consumers import Consumer, consumers
 from release_worker.broker.facts import ServerFacts, server_facts
+from release_worker.domain.database import Database
 from release_worker.settings import Settings, given_settings
 
 ANSWER_WITHIN = 2.0  # seconds; workers that are slower count as not there
@@ -28,9 +29,9 @@ class Deployment:
         """Raises NotConfigured."""
         return Broker.of(self.settings)
 
-    def database_url(self) -> str:
+    def database(self) -> Database:
         """Raises NotConfigured."""
-        return self.settings.require("database_url")
+        return self.settings.database
 
     def consumers(self) -> Sequence[Consumer]:
         """The workers that answer; asked once, for all checks. Raises BrokerUnavailable."""

@@ -69,7 +69,7 @@ def clocks(deployment: Deployment) -> Iterator[Finding]:
     """Do this host, PostgreSQL and Redis agree about the time?"""
 
     def of_postgres() -> float:
-        with reading(deployment.database_url()) as connection:
+        with reading(deployment.database()) as connection:
             return postgres_facts(connection).now.timestamp()
 
     yield _skew(deployment, "PostgreSQL", ahead(deployment.now, of_postgres))

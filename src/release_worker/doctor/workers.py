@@ -74,7 +74,7 @@ def visibility(deployment: Deployment) -> Iterator[Finding]:
 def beat(deployment: Deployment) -> Iterator[Finding]:
     """Does beat work: has the sweeper been at what is overdue?"""
     limits = deployment.settings.limits
-    with reading(deployment.database_url()) as connection:
+    with reading(deployment.database()) as connection:
         unswept = stuck_requests(connection, longer_than=_left_by_a_sweeper(limits), attempts=limits.attempts).overdue
     alive = [sign.name for sign in signs_in(deployment.settings.signs_directory, "beat") if sign.is_recent]
     if unswept:
@@ -88,7 +88,7 @@ def beat(deployment: Deployment) -> Iterator[Finding]:
 def requests(deployment: Deployment) -> Iterator[Finding]:
     """Does each request have somebody at work on it, or a message that is on its way?"""
     limits = deployment.settings.limits
-    with reading(deployment.database_url()) as connection:
+    with reading(deployment.database()) as connection:
         stuck = stuck_requests(connection, longer_than=_left_by_a_sweeper(limits), attempts=limits.attempts)
     if stuck.overdue:
         yield wrong(

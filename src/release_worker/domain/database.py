@@ -22,6 +22,10 @@ class Database:
         """A URL alone means the schema `public`."""
         return cls(database) if isinstance(database, str) else database
 
+    def named(self, thing: str) -> str:
+        """A table of ours, as a person would write it in SQL."""
+        return f"{in_sql(self.schema)}.{thing}"
+
     def __repr__(self) -> str:
         return f"Database(schema={self.schema!r})"
 
@@ -33,6 +37,11 @@ def checked_schema(name: str) -> str:
     if name.startswith("pg_") or name == "information_schema":
         raise ValueError("this schema is PostgreSQL's own")
     return name
+
+
+def in_sql(schema: str) -> str:
+    """SQL: the schema of this name, which `checked_schema` has let pass."""
+    return schema if schema == PUBLIC else f'"{schema}"'
 
 
 def channel_of(schema: str) -> str:

@@ -6,6 +6,7 @@ import threading
 from prometheus_client.exposition import start_wsgi_server
 from sqlalchemy import Engine
 
+from release_worker.domain.database import Database
 from release_worker.metrics.exposition import registry_of
 from release_worker.metrics.figures import read_figures
 from release_worker.metrics.reading import SharedReading
@@ -22,8 +23,8 @@ class MetricsServer:
     port is not to be had.
     """
 
-    def __init__(self, database_url: str, *, address: str, port: int, prepared_statements: bool = True) -> None:
-        self._engine = metrics_engine(database_url, prepared_statements=prepared_statements)
+    def __init__(self, database: Database | str, *, address: str, port: int, prepared_statements: bool = True) -> None:
+        self._engine = metrics_engine(database, prepared_statements=prepared_statements)
         self._reading = SharedReading(lambda: read_figures(self._engine))
         self._server, self._thread = start_wsgi_server(port, address, registry_of(self._reading))
         self._closed = False
@@ -62,10 +63,10 @@ class MetricsServer:
             self._server.socket.close()
 
 
-def metrics_engine(database_url: str, *, prepared_statements: bool = True) -> Engine:
+def metrics_engine(database: Database | str, *, prepared_statements: bool = True) -> Engine:
     """An engine that reads figures, and waits for seconds at most."""
     return make_engine(
-        database_url,
+        database,
         pool_size=1,
         application_name="release_worker metrics",
         prepared_statements=prepared_statements,

@@ -15,84 +15,93 @@ BEGIN
 END
 $$;
 
--- Everyone reads.
+-- Everyone names what is in the schema, and reads.
+GRANT USAGE ON SCHEMA ours
+TO release_worker_app, release_worker_worker, release_worker_reader, release_worker_caller;
 GRANT SELECT ON
-    organizations, projects, deployments, deployment_assets, tool_definitions, resource_definitions, toolsets,
-    toolset_tools, toolset_resources, prompt_templates, system_configs, variations,
-    toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components,
-    release_marks, toolset_rollbacks, release_requests, release_bundles, release_worker_alembic_version,
-    release_events, release_event_deliveries, release_freezes, toolset_drift, release_measurements,
-    release_totals, release_schedules
+    ours.organizations, ours.projects, ours.deployments, ours.deployment_assets, ours.tool_definitions,
+    ours.resource_definitions, ours.toolsets, ours.toolset_tools, ours.toolset_resources, ours.prompt_templates,
+    ours.system_configs, ours.variations, ours.toolset_versions, ours.source_states, ours.variation_versions,
+    ours.toolset_releases, ours.component_states, ours.release_components, ours.release_marks,
+    ours.toolset_rollbacks, ours.release_requests, ours.release_bundles, ours.release_worker_alembic_version,
+    ours.release_events, ours.release_event_deliveries, ours.release_freezes, ours.toolset_drift,
+    ours.release_measurements, ours.release_totals, ours.release_schedules
 TO release_worker_app, release_worker_worker, release_worker_reader;
 -- But the secrets that sign events, and addresses that may hold others, are for the worker alone.
 GRANT SELECT (id, organization_id, project_id, types, receiver, secret_fingerprint, task, queue, after_seq, enabled,
               disabled_reason, failures, failing_since, paused_until, last_delivered_at, last_error, leased_by,
               lease_until, created_by, created_at)
-ON release_event_subscriptions TO release_worker_app, release_worker_reader;
+ON ours.release_event_subscriptions TO release_worker_app, release_worker_reader;
 
 -- The apps write live state, but not which release is current; and they ask.
 GRANT INSERT, UPDATE, DELETE ON
-    organizations, projects, deployments, deployment_assets, tool_definitions, resource_definitions,
-    toolset_tools, toolset_resources, prompt_templates, system_configs, variations
+    ours.organizations, ours.projects, ours.deployments, ours.deployment_assets, ours.tool_definitions,
+    ours.resource_definitions, ours.toolset_tools, ours.toolset_resources, ours.prompt_templates,
+    ours.system_configs, ours.variations
 TO release_worker_app;
 GRANT DELETE,
     INSERT (id, organization_id, project_id, slug, name, description, settings, editing_mode, parent_toolset_id,
             created_at, updated_at, deleted_at),
     UPDATE (slug, name, description, settings, editing_mode, parent_toolset_id, updated_at, deleted_at)
-ON toolsets TO release_worker_app;
-GRANT INSERT (id, kind, toolset_id, idempotency_key, payload, requested_by, traceparent) ON release_requests TO release_worker_app;
-GRANT INSERT (digest, document), UPDATE (document, created_at) ON release_bundles TO release_worker_app;
-GRANT INSERT, UPDATE, DELETE ON release_schedules TO release_worker_app;
+ON ours.toolsets TO release_worker_app;
+GRANT INSERT (id, kind, toolset_id, idempotency_key, payload, requested_by, traceparent)
+ON ours.release_requests TO release_worker_app;
+GRANT INSERT (digest, document), UPDATE (document, created_at) ON ours.release_bundles TO release_worker_app;
+GRANT INSERT, UPDATE, DELETE ON ours.release_schedules TO release_worker_app;
 
 -- (whoever may release may say when nobody should)
 GRANT DELETE, INSERT (id, organization_id, project_id, starts_at, ends_at, reason, created_by)
-ON release_freezes TO release_worker_app;
+ON ours.release_freezes TO release_worker_app;
 
 -- The worker writes what a restore touches, and holds what it decides from
-GRANT UPDATE (name) ON organizations TO release_worker_worker;
-GRANT UPDATE (name, active_deployment_id) ON projects TO release_worker_worker;
+GRANT UPDATE (name) ON ours.organizations TO release_worker_worker;
+GRANT UPDATE (name, active_deployment_id) ON ours.projects TO release_worker_worker;
 -- (to hold a row takes the right to update some column of it) …
-GRANT UPDATE (status) ON deployments TO release_worker_worker;
-GRANT UPDATE (name) ON deployment_assets, tool_definitions, resource_definitions TO release_worker_worker;
-GRANT INSERT ON deployments, deployment_assets, tool_definitions, resource_definitions TO release_worker_worker;
-GRANT UPDATE (name, description, settings, current_release_id, updated_at) ON toolsets TO release_worker_worker;
+GRANT UPDATE (status) ON ours.deployments TO release_worker_worker;
+GRANT UPDATE (name)
+ON ours.deployment_assets, ours.tool_definitions, ours.resource_definitions TO release_worker_worker;
+GRANT INSERT
+ON ours.deployments, ours.deployment_assets, ours.tool_definitions, ours.resource_definitions TO release_worker_worker;
+GRANT UPDATE (name, description, settings, current_release_id, updated_at) ON ours.toolsets TO release_worker_worker;
 -- (staged copies are toolsets that the worker makes and deletes)
 GRANT INSERT (id, organization_id, project_id, slug, name, parent_toolset_id), UPDATE (editing_mode, deleted_at)
-ON toolsets TO release_worker_worker;
-GRANT INSERT, UPDATE, DELETE ON toolset_tools, toolset_resources, system_configs, variations TO release_worker_worker;
-GRANT INSERT, UPDATE ON prompt_templates TO release_worker_worker;
+ON ours.toolsets TO release_worker_worker;
+GRANT INSERT, UPDATE, DELETE
+ON ours.toolset_tools, ours.toolset_resources, ours.system_configs, ours.variations TO release_worker_worker;
+GRANT INSERT, UPDATE ON ours.prompt_templates TO release_worker_worker;
 
 -- … and the records: triggers refuse changes even to it, but for notes, labels, and what retention does.
 GRANT INSERT, DELETE ON
-    toolset_versions, source_states, variation_versions, toolset_releases, component_states, release_components,
-    release_marks
+    ours.toolset_versions, ours.source_states, ours.variation_versions, ours.toolset_releases,
+    ours.component_states, ours.release_components, ours.release_marks
 TO release_worker_worker;
-GRANT UPDATE (predecessor_id) ON toolset_versions, variation_versions TO release_worker_worker;
-GRANT UPDATE (notes, labels, predecessor_id) ON toolset_releases TO release_worker_worker;
-GRANT INSERT ON toolset_rollbacks TO release_worker_worker;
+GRANT UPDATE (predecessor_id) ON ours.toolset_versions, ours.variation_versions TO release_worker_worker;
+GRANT UPDATE (notes, labels, predecessor_id) ON ours.toolset_releases TO release_worker_worker;
+GRANT INSERT ON ours.toolset_rollbacks TO release_worker_worker;
 -- (requests that ended long ago are deleted)
-GRANT INSERT, UPDATE, DELETE ON release_requests TO release_worker_worker;
+GRANT INSERT, UPDATE, DELETE ON ours.release_requests TO release_worker_worker;
 -- To skip a bundle that is in use takes the right to update some column of it.
-GRANT DELETE, UPDATE (created_at) ON release_bundles TO release_worker_worker;
+GRANT DELETE, UPDATE (created_at) ON ours.release_bundles TO release_worker_worker;
 -- Events of requests are written by a trigger, others by the worker, which delivers all of them.
-GRANT INSERT, UPDATE, DELETE ON toolset_drift TO release_worker_worker;
-GRANT INSERT, UPDATE (dispatched_at), DELETE ON release_events TO release_worker_worker;
-GRANT SELECT, INSERT, UPDATE, DELETE ON release_event_subscriptions, release_event_deliveries TO release_worker_worker;
+GRANT INSERT, UPDATE, DELETE ON ours.toolset_drift TO release_worker_worker;
+GRANT INSERT, UPDATE (dispatched_at), DELETE ON ours.release_events TO release_worker_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE
+ON ours.release_event_subscriptions, ours.release_event_deliveries TO release_worker_worker;
 -- Triggers write what is measured, with their owner's rights; the worker only adds it up.
-GRANT DELETE ON release_measurements TO release_worker_worker;
-GRANT INSERT, UPDATE ON release_totals TO release_worker_worker;
+GRANT DELETE ON ours.release_measurements TO release_worker_worker;
+GRANT INSERT, UPDATE ON ours.release_totals TO release_worker_worker;
 -- Schedules are the apps'; the worker moves them along, and suspends what cannot fire.
 GRANT UPDATE (enabled, next_fire_at, last_fire_at, held_fire_at, held_until, suspended_reason)
-ON release_schedules TO release_worker_worker;
+ON ours.release_schedules TO release_worker_worker;
 
 -- Whoever may only ask: for toolsets of the organizations that release_callers lists for the user, who sees their requests and
 -- releases and nothing else. Apps ask in this way too, without the right to insert into the ledger.
-GRANT EXECUTE ON FUNCTION release_worker_request(text, text, text, jsonb, text)
+GRANT EXECUTE ON FUNCTION ours.release_worker_request(text, text, text, jsonb, text)
 TO release_worker_app, release_worker_caller;
 -- (what clients call: apps', callers', and workers, for messages that no client wrote down)
 GRANT EXECUTE ON FUNCTION
-    release_worker_accept(text, text, text, text, text, text, text, text, integer, boolean, text)
+    ours.release_worker_accept(text, text, text, text, text, text, text, text, integer, boolean, text)
 TO release_worker_app, release_worker_caller, release_worker_worker;
-GRANT EXECUTE ON FUNCTION release_worker_is_open(uuid) TO release_worker_caller;
-GRANT SELECT ON release_requests_of_caller, toolset_releases_of_caller TO release_worker_caller;
-GRANT SELECT ON release_callers TO release_worker_app, release_worker_worker, release_worker_reader;
+GRANT EXECUTE ON FUNCTION ours.release_worker_is_open(uuid) TO release_worker_caller;
+GRANT SELECT ON ours.release_requests_of_caller, ours.toolset_releases_of_caller TO release_worker_caller;
+GRANT SELECT ON ours.release_callers TO release_worker_app, release_worker_worker, release_worker_reader;

@@ -55,13 +55,13 @@ TRIGGERS = (
     "variation_versions.variation_versions_not_truncated",
 )
 
-_HERE = "current_schema()::regnamespace"
+_HERE = "(SELECT oid FROM pg_namespace WHERE nspname = :schema)"
 _WITHOUT = f"""
     SELECT format('function %s is missing', name) FROM unnest(CAST(:functions AS text[])) AS name
     WHERE NOT EXISTS (SELECT FROM pg_proc WHERE pronamespace = {_HERE} AND proname = name)
     UNION ALL
     SELECT format('view %s is missing', name) FROM unnest(CAST(:views AS text[])) AS name
-    WHERE NOT EXISTS (SELECT FROM pg_views WHERE schemaname = current_schema() AND viewname = name)
+    WHERE NOT EXISTS (SELECT FROM pg_views WHERE schemaname = :schema AND viewname = name)
     UNION ALL
     SELECT format('trigger %s on table %s is missing', split_part(name, '.', 2), split_part(name, '.', 1))
     FROM unnest(CAST(:triggers AS text[])) AS name
@@ -90,23 +90,24 @@ _TAKEN = f"""
 """
 
 
-def without(connection: Connection) -> list[str]:
+def without(connection: Connection, schema: str) -> list[str]:
     """What somebody has removed or disabled, in words: `trigger … on table … is missing`."""
-    return list(connection.execute(text(_WITHOUT), _parameters()).scalars())
+    return list(connection.execute(text(_WITHOUT), _parameters(schema)).scalars())
 
 
-def taken(connection: Connection) -> list[str]:
-    """What has one of our names, tables first, such as `table projects`: in a database that was never upgraded, it is
-    not ours."""
-    found = list(connection.execute(text(_TAKEN), _parameters()).scalars())
+def taken(connection: Connection, schema: str) -> list[str]:
+    """What has one of our names, tables first, such as `table projects`: in a schema that was never upgraded, it is not
+    ours."""
+    found = list(connection.execute(text(_TAKEN), _parameters(schema)).scalars())
     return sorted(found, key=lambda one: not one.startswith("table "))
 
 
-def _parameters() -> dict[str, list[str]]:
+def _parameters(schema: str) -> dict[str, object]:
     tables = list(metadata.tables)
     keys = [str(index.name) for table in metadata.tables.values() for index in table.indexes]
     keys += [str(key.name) for table in metadata.tables.values() for key in table.constraints if key.name is not None]
     return {
+        "schema": schema,
         "functions": list(FUNCTIONS),
         "views": list(VIEWS),
         "triggers": list(TRIGGERS),

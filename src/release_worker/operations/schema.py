@@ -10,9 +10,12 @@ from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from release_worker import migrations
+from release_worker.domain.database import Database
 from release_worker.errors import NotConfigured
 from release_worker.store.conflicts import translated
 from release_worker.store.engine import SETTING, make_engine
+
+OWN_SCHEMA = "Set RELEASE_WORKER_SCHEMA to a schema that has none of these names."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +51,25 @@ class SchemaAge(Enum):
     NEWER = auto()
 
 
-def upgrade_schema(database_url: str) -> SchemaUpgrade:
+def upgrade_schema(database: Database | str) -> SchemaUpgrade:
     """Apply the migrations that are missing. Raises NotConfigured, DatabaseUnavailable and VersionConflict."""
-    with _connected(database_url) as connection:
-        before = migrations.current_revision(connection)
+    database = Database.of(database)
+    with _connected(database) as connection:
+        before = migrations.current_revision(connection, schema=database.schema)
         if before is None:
-            _refuse_what_is_not_ours(connection)
+            _refuse_what_is_not_ours(connection, database.schema)
         connection.rollback()
         try:
-            migrations.upgrade(connection)
+            migrations.upgrade(connection, schema=database.schema)
         except CommandError as error:
             message = f"the database is at revision {before}, which this version of release-worker does not know"
             raise NotConfigured(message, setting=SETTING) from error
         return SchemaUpgrade(before, migrations.head_revision())
 
 
-def _refuse_what_is_not_ours(connection: Connection) -> None:
+def _refuse_what_is_not_ours(connection: Connection, schema: str) -> None:
     """A migration would stop half-way at a name that is taken, or replace what an app has."""
-    found = migrations.objects.taken(connection)
+    found = migrations.objects.taken(connection, schema)
     if found:
         raise NotConfigured(f"{_in_the_way(found)} Nothing was changed.", setting=SETTING, found=found)
 
@@ -74,31 +78,35 @@ def _in_the_way(found: list[str]) -> str:
     article = "an" if found[0].startswith("index") else "a"
     others = f", and {len(found) - 1} more," if len(found) > 1 else ""
     already = f"this database already has {article} {found[0]}{others} that release-worker did not make."
-    return f"{already} Use a database of its own."
+    return f"{already} {OWN_SCHEMA}"
 
 
-def grant_privileges(database_url: str) -> None:
+def grant_privileges(database: Database | str) -> None:
     """Make the roles of `db grants`, and give each what it needs. Raises NotConfigured and DatabaseUnavailable."""
-    with _connected(database_url) as connection:
-        connection.exec_driver_sql(migrations.grants(), execution_options={"no_parameters": True})
+    database = Database.of(database)
+    with _connected(database) as connection:
+        connection.exec_driver_sql(migrations.grants(database.schema), execution_options={"no_parameters": True})
         connection.commit()
 
 
-def check_schema(database_url: str) -> SchemaState:
+def check_schema(database: Database | str) -> SchemaState:
     """Compare the database with the tables that this version uses. Raises NotConfigured and DatabaseUnavailable."""
-    with _connected(database_url) as connection:
-        revision, needed = migrations.current_revision(connection), migrations.head_revision()
-        found = migrations.differences(connection) if revision == needed else []
-        others = migrations.objects.taken(connection) if revision is None else []
+    database = Database.of(database)
+    schema = database.schema
+    with _connected(database) as connection:
+        revision, needed = migrations.current_revision(connection, schema=schema), migrations.head_revision()
+        found = migrations.differences(connection, schema=schema) if revision == needed else []
+        others = migrations.objects.taken(connection, schema) if revision is None else []
     differences = tuple(_described(difference) for difference in found)
     return SchemaState(revision, needed, differences, _in_the_way(others) if others else None)
 
 
-def schema_age(database_url: str) -> SchemaAge:
+def schema_age(database: Database | str) -> SchemaAge:
     """Whether the database has this version's schema, by its revision alone. Raises NotConfigured and
     DatabaseUnavailable."""
-    with _connected(database_url) as connection:
-        revision = migrations.current_revision(connection)
+    database = Database.of(database)
+    with _connected(database) as connection:
+        revision = migrations.current_revision(connection, schema=database.schema)
     if revision is None:
         return SchemaAge.MISSING
     if revision == migrations.head_revision():
@@ -107,9 +115,9 @@ def schema_age(database_url: str) -> SchemaAge:
 
 
 @contextmanager
-def _connected(database_url: str) -> Iterator[Connection]:
+def _connected(database: Database | str) -> Iterator[Connection]:
     with translated():
-        engine = make_engine(database_url, application_name="release-worker db")
+        engine = make_engine(database, application_name="release-worker db")
         try:
             with engine.connect() as connection:
                 yield connection

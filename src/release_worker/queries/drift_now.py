@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from release_worker.domain.database import Database
 from release_worker.domain.requests.check_drift import CheckDrift
 from release_worker.queries.check_drift import check_drift
 from release_worker.queries.toolsets import ListedToolset
@@ -12,10 +13,10 @@ from release_worker.state.work import Work
 from release_worker.store.engine import make_engine, snapshot_transaction
 
 
-def drift_now(database_url: str, registry: Registry, listed: Sequence[ListedToolset]) -> list[ListedToolset]:
+def drift_now(database: Database | str, registry: Registry, listed: Sequence[ListedToolset]) -> list[ListedToolset]:
     """The same toolsets, with what is found now: each in a snapshot of its own. Raises ToolsetNotFound for one that was
     deleted meanwhile."""
-    engine = make_engine(database_url, application_name="release-worker")
+    engine = make_engine(database, application_name="release-worker")
     found = []
     try:
         for one in listed:

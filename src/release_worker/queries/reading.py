@@ -5,24 +5,25 @@ from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection, Engine
 
+from release_worker.domain.database import Database
 from release_worker.store.engine import ledger_transaction, make_engine, snapshot_transaction
 
 
-def reading(database_url: str) -> AbstractContextManager[Connection]:
+def reading(database: Database | str) -> AbstractContextManager[Connection]:
     """One short transaction on a connection of its own. Raises NotConfigured and DatabaseUnavailable."""
-    return _connected(database_url, ledger_transaction)
+    return _connected(database, ledger_transaction)
 
 
-def reading_one_moment(database_url: str) -> AbstractContextManager[Connection]:
+def reading_one_moment(database: Database | str) -> AbstractContextManager[Connection]:
     """As `reading`, and every statement sees the state of the same moment."""
-    return _connected(database_url, snapshot_transaction)
+    return _connected(database, snapshot_transaction)
 
 
 @contextmanager
 def _connected(
-    database_url: str, transaction: Callable[[Engine], AbstractContextManager[Connection]]
+    database: Database | str, transaction: Callable[[Engine], AbstractContextManager[Connection]]
 ) -> Iterator[Connection]:
-    engine = make_engine(database_url, application_name="release-worker")
+    engine = make_engine(database, application_name="release-worker")
     try:
         with transaction(engine) as connection:
             yield connection

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from release_worker.domain.database import Database
 from release_worker.domain.requests.verify import VerifyResult
 from release_worker.queries.toolsets import released_toolsets
 from release_worker.queries.verify import verify_toolset
@@ -20,10 +21,10 @@ class Verified:
     result: VerifyResult
 
 
-def verify_all(database_url: str, *, organization: str | None = None) -> Iterator[Verified]:
+def verify_all(database: Database | str, *, organization: str | None = None) -> Iterator[Verified]:
     """Verify every toolset that has releases, of one organization (a slug or an id) if given, each in a snapshot of its
     own: so many digests take their time. What toolsets share is digested once."""
-    engine = make_engine(database_url, application_name="release-worker")
+    engine = make_engine(database, application_name="release-worker")
     verified: dict[UUID, StoredPart] = {}
     try:
         with ledger_transaction(engine) as connection:

@@ -11,20 +11,19 @@ from release_worker.store.conflicts import translated
 from release_worker.store.requests import COLUMNS, record_of
 from release_worker.store.statements import parsed
 
-CHANNEL = "release_worker"
 MOST = 500  # ids that are told together
 
 
-def heard(engine: Engine, *, every: float) -> Generator[list[str]]:
-    """The ids of requests, as soon as their transactions have committed; an empty list if there was none for `every`
-    seconds. Needs a session of its own: a pooler in transaction mode lets nothing be heard. Raises DatabaseUnavailable.
-    """
+def heard(engine: Engine, channel: str, *, every: float) -> Generator[list[str]]:
+    """The ids of requests that a door notifies in this channel, as soon as their transactions have committed; an empty
+    list if there was none for `every` seconds. Needs a session of its own: a pooler in transaction mode lets nothing be
+    heard. Raises DatabaseUnavailable."""
     with translated(engine.url.username), engine.connect() as connection:
         driver = connection.connection.dbapi_connection
         assert driver is not None, "it is connected"
         try:
             driver.autocommit = True
-            driver.execute(f"LISTEN {CHANNEL}")
+            driver.execute(f"LISTEN {channel}")
             while True:
                 first = list(driver.notifies(timeout=every, stop_after=1))
                 more = list(driver.notifies(timeout=0, stop_after=MOST)) if first else []

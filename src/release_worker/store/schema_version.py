@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import psycopg
 from psycopg import errors, sql
 
+from release_worker.domain.database import Database
 from release_worker.errors import DatabaseUnavailable
 
 # The apps may keep an Alembic history of their own in the same database.
@@ -35,16 +36,17 @@ def known_revisions() -> list[str]:
     return known
 
 
-def revision_of(database_url: str, *, within: float) -> str | None:
+def revision_of(database: Database | str, *, within: float) -> str | None:
     """The revision of a database; None if it has no tables of ours.
 
     Connecting takes `within` seconds at most, 2 at least. Raises DatabaseUnavailable, and NotConfigured for what is no
     URL of a PostgreSQL.
     """
-    statement = sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(VERSION_TABLE))
+    database = Database.of(database)
+    statement = sql.SQL("SELECT version_num FROM {}").format(sql.Identifier(database.schema, VERSION_TABLE))
     arguments = {
         "application_name": "release_worker healthcheck",
-        **connection_arguments(database_url),
+        **connection_arguments(database.url),
         "connect_timeout": max(2, int(within)),
     }
     try:

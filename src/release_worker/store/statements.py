@@ -9,7 +9,9 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Engine, TextClause, event, text
+from sqlalchemy import Connection, Engine, TextClause, event, text
+
+from release_worker.domain.database import in_sql
 
 # Options of an execution: that the statement is of ours; and the schema, ready for SQL.
 _OURS, _SCHEMA = "release_worker_ours", "release_worker_schema"
@@ -32,14 +34,10 @@ def _in_schema(statement: str, schema: str) -> str:
     return _SYMBOL.sub(lambda _: f"{schema}.", statement)
 
 
-def _quoted(schema: str, dialect: Dialect) -> str:
-    return str(dialect.identifier_preparer.quote(schema))
-
-
 def name_schema(engine: Engine, schema: str) -> None:
     """From now on, whatever is sent through this engine of ours names this schema: also statements of components, in
     which expressions of ours may stand."""
-    name = _quoted(schema, engine.dialect)
+    name = in_sql(schema)
 
     def named(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> Any:
         return in_schema(statement, name), parameters
@@ -51,7 +49,7 @@ def join(connection: Connection, schema: str) -> Connection:
     """Somebody else's connection, on which statements of ours name this schema from now on, and only they."""
     if _SCHEMA not in connection.get_execution_options():
         event.listen(connection, "before_cursor_execute", _named_if_ours, retval=True)
-    return connection.execution_options(**{_SCHEMA: _quoted(schema, connection.dialect)})
+    return connection.execution_options(**{_SCHEMA: in_sql(schema)})
 
 
 def _named_if_ours(

@@ -10,6 +10,7 @@ from celery import Celery
 from sqlalchemy import Engine
 
 from release_worker.broker.publishing import message_of, publish
+from release_worker.domain.database import channel_of
 from release_worker.errors import InvalidRequest, ReleaseWorkerError
 from release_worker.settings import read_settings
 from release_worker.store.engine import ledger_transaction, make_engine
@@ -52,12 +53,12 @@ class Door:
     def _listen(self) -> None:
         settings = read_settings()
         engine = make_engine(
-            settings.require("database_url"),
+            settings.database,
             application_name="release_worker door",
             prepared_statements=settings.prepared_statements,
         )
         try:
-            for request_ids in heard(engine, every=LOOK_UP):
+            for request_ids in heard(engine, channel_of(settings.database_schema), every=LOOK_UP):
                 if self._stopping.is_set():
                     return
                 if request_ids:

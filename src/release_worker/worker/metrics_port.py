@@ -28,7 +28,7 @@ class MetricsPort:
             from release_worker.metrics.serving import MetricsServer
 
             self._server = MetricsServer(
-                settings.require("database_url"),
+                settings.database,
                 address=settings.metrics_address,
                 port=settings.metrics_port,
                 prepared_statements=settings.prepared_statements,

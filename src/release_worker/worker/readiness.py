@@ -32,7 +32,7 @@ class Readiness:
     def check(self) -> None:
         """Look, and log a line if this worker cannot work, or can again."""
         try:
-            age = schema_age(read_settings().require("database_url"))
+            age = schema_age(read_settings().database)
         except ReleaseWorkerError as error:
             self._cannot_work(type(error).__name__, str(error))
             return

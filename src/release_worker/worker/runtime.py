@@ -73,7 +73,7 @@ class Runtime:
         self.retry = retry or RetryPolicy.within(limits)
         leases = leases or LeasePolicy.within(limits)
         self._engine: Engine = make_engine(
-            settings.require("database_url"),
+            settings.database,
             application_name="release_worker worker",
             prepared_statements=settings.prepared_statements,
             statement_timeout=limits.statement_timeout,

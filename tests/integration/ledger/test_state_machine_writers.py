@@ -133,7 +133,7 @@ def writers_in(module: ModuleType) -> set[str]:
     writing = {
         name
         for name, source in sources.items()
-        if re.search("UPDATE release_requests|INSERT INTO|parsed.ACCEPT", source)
+        if re.search("UPDATE ours.release_requests|INSERT INTO|parsed.ACCEPT", source)
     }
     through = {name for name, source in sources.items() if any(f"{private}(" in source for private in writing)}
     return {name for name in writing | through if not name.startswith("_")}

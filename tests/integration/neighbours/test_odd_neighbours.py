@@ -10,12 +10,14 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient
+from release_worker.domain.database import PUBLIC
 from release_worker.embedded.process import eventually
 from release_worker.errors import InvalidRequest, VersionConflict
 from release_worker.store.engine import ledger_transaction, locking_transaction
 from release_worker.store.owners.holding import hold_for_editing, hold_owners, hold_toolset
 from release_worker.store.owners.naming import find_toolset
 from release_worker.store.requests import fail
+from release_worker.store.statements import join
 from release_worker.store.sweeping import requeue_failed
 from tests.support.billing import INVOICE, REFUND, a_full_toolset, active_deployment
 from tests.support.ledger import ask, claim, mailbox, record
@@ -159,7 +161,7 @@ def test_an_app_in_a_snapshot_of_its_own_that_waited_for_a_rollback_cannot_go_on
         with suppress(DBAPIError), isolated.begin() as app:
             app.execute(text("SELECT count(*) FROM system_configs"))
             began.append(1)
-            hold_for_editing(app, billing.path, scope)  # type: ignore[arg-type]
+            hold_for_editing(join(app, PUBLIC), billing.path, scope)  # type: ignore[arg-type]
             return "edits"
         return "begins anew"
 

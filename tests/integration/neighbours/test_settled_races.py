@@ -45,7 +45,7 @@ def before_the_deletion(engine: Engine, action: Callable[[], object]) -> None:
     once = Once(action)
 
     def look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "DELETE FROM toolset_releases" in statement:
+        if "DELETE FROM" in statement and ".toolset_releases WHERE id" in statement:
             once()
 
     event.listen(engine, "before_cursor_execute", look)

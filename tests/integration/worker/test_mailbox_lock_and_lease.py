@@ -178,7 +178,7 @@ def stopped_before_its_transaction(engine: Engine, meanwhile: Callable[[], objec
     stop = Once(meanwhile)
 
     def before(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "FROM release_requests WHERE id" in statement and statement.rstrip().endswith("FOR NO KEY UPDATE"):
+        if ".release_requests WHERE id" in statement and statement.rstrip().endswith("FOR NO KEY UPDATE"):
             stop()
 
     event.listen(engine, "before_cursor_execute", before)

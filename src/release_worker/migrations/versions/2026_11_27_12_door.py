@@ -5,6 +5,8 @@ from typing import Any
 
 from alembic import op
 
+from release_worker.domain.database import channel_of
+
 revision: str = "0023_door"
 down_revision: str | None = "0022_trace_context"
 
@@ -172,7 +174,7 @@ BEGIN
     VALUES (made, kind, meant, idempotency_key, payload, actor)
     ON CONFLICT DO NOTHING;
     IF FOUND THEN
-        PERFORM pg_notify('release_worker', made);
+        PERFORM pg_notify('{channel}', made);
         RETURN made;
     END IF;
 
@@ -219,7 +221,7 @@ BEGIN
         ON CONFLICT DO NOTHING RETURNING r.* INTO accepted;
         IF FOUND THEN
             IF announced AND accepted.status = 'queued' THEN
-                PERFORM pg_notify('release_worker', request_id);
+                PERFORM pg_notify('{channel}', request_id);
             END IF;
             RETURN json_build_object(
                 'request', accepted, 'behind_others', crowded, 'path', CASE
@@ -267,13 +269,14 @@ UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]
 
 
 def upgrade() -> None:
-    schema = op.get_bind().exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
+    name, schema = op.get_bind().exec_driver_sql("SELECT current_schema(), quote_ident(current_schema())").one()
+    channel = channel_of(name)
     op.execute(CALLERS)
     op.execute(FORM.format(forms=json.dumps(FORMS)))
     op.execute(IS_OPEN.format(schema=schema))
     op.execute(NAMED.format(schema=schema, uuid=UUID))
-    op.execute(REQUEST.format(schema=schema))
-    op.execute(ACCEPT.format(schema=schema))
+    op.execute(REQUEST.format(schema=schema, channel=channel))
+    op.execute(ACCEPT.format(schema=schema, channel=channel))
     op.execute("REVOKE EXECUTE ON FUNCTION release_worker_is_open(uuid) FROM PUBLIC")
     op.execute("REVOKE EXECUTE ON FUNCTION release_worker_toolset_named(text, text) FROM PUBLIC")
     op.execute("REVOKE EXECUTE ON FUNCTION release_worker_request(text, text, text, jsonb, text) FROM PUBLIC")
