@@ -8,7 +8,7 @@ BENCH_VENV  := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 
 # Processes of tests: each starts servers of its own, and those of somebody else serve one (tests/README.md).
-WORKERS := $(if $(TEST_POSTGRES_URL)$(TEST_REDIS_URL),1,4)
+WORKERS := $(if $(RELEASE_WORKER_TEST_POSTGRES_URL)$(RELEASE_WORKER_TEST_BROKER_URL),1,4)
 
 # What tests the judge of the fault runs: run by `make faults`, before it judges.
 JUDGE := tests/faults/test_verdict.py tests/faults/test_verdict_of_held_edits.py \

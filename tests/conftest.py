@@ -1,17 +1,17 @@
 """Servers once a session, a database of its own for each test. Nothing needs Docker or an installed server."""
 
 import os
-import signal
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from redis import Redis
 from sqlalchemy import Engine
 
+from release_worker import testing
 from release_worker.embedded import EmbeddedServers
 from release_worker.store.engine import make_engine
-from tests.support.databases import running_servers, temporary_database
-from tests.support.servers import Servers, are_given, servers_of_session
+from tests.support.servers import Servers
 
 # A failure prints the blob that repeats it (`@reproduce_failure`); in CI every run tries the same examples.
 settings.register_profile("default", max_examples=50, deadline=None, print_blob=True, derandomize="CI" in os.environ)
@@ -30,36 +30,32 @@ def renew(request: pytest.FixtureRequest) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Embedded servers start once in each process of tests; those of somebody else have one set of database numbers.
-
-    A shell has what it starts in the background ignore Ctrl-C, and so would the programs that tests interrupt.
-    """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Embedded servers start once in each process of tests; of those of somebody else, our tests use many databases."""
     processes = config.getoption("numprocesses", default=None) or 1
-    if are_given() and processes > 1:
+    if processes > 1 and any(config.getoption(f"--release-worker-{one}-url") for one in ("postgres", "broker")):
         raise pytest.UsageError(f"{processes} processes of tests would share the servers that are given: use -n 1")
 
 
 @pytest.fixture(scope="session")
-def embedded() -> Iterator[EmbeddedServers]:
-    """PostgreSQL, with a migrated template database, and Valkey; both for tests to stop and kill."""
-    with running_servers() as running:
-        yield running
+def embedded(release_worker_embedded: EmbeddedServers) -> EmbeddedServers:
+    """PostgreSQL and Valkey, both for tests to stop and kill."""
+    return release_worker_embedded
 
 
 @pytest.fixture(scope="session")
-def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
-    """The same, or the servers that TEST_POSTGRES_URL and TEST_REDIS_URL name."""
-    with servers_of_session(lambda: request.getfixturevalue("embedded")) as running:
-        yield running
+def servers(release_worker_servers: testing.Servers) -> Servers:
+    """The same, or the servers that the environment names."""
+    running = Servers.of(release_worker_servers)
+    if running.own_valkey is None:
+        with Redis.from_url(running.redis_url) as redis:
+            redis.flushall()  # what an earlier session has left
+    return running
 
 
 @pytest.fixture
-def database_url(servers: Servers) -> Iterator[str]:
+def database_url(release_worker_database: str) -> str:
     """A migrated database of the test's own."""
-    with temporary_database(servers.postgres) as url:
-        yield url
+    return release_worker_database
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from redis import Redis
 
-from tests.support.databases import running_servers
-from tests.support.servers import POSTGRES, REDIS
+from release_worker.testing.plugin import BROKER, POSTGRES
+from release_worker.testing.running.servers import embedded_for_tests
 
 ROOT = Path(__file__).parents[1]
 COPIES = ROOT / ".mutants"
@@ -107,8 +107,8 @@ ROOMS = {
 def main() -> int:
     """Whether mutmut could do its work; survivors are for people to judge."""
     arguments = _arguments()
-    with running_servers() as servers:
-        os.environ.update({POSTGRES: servers.postgres.admin_url, REDIS: _on_a_port(servers.redis_url)})
+    with embedded_for_tests() as servers:
+        os.environ.update({POSTGRES: servers.postgres.admin_url, BROKER: _on_a_port(servers.redis_url)})
         os.nice(10)  # the tests, not the servers that they wait for
         rooms = arguments.rooms or ROOMS.values()
         return max(run(room, only=arguments.only, sample=arguments.sample, seed=arguments.seed) for room in rooms)

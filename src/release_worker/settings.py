@@ -235,6 +235,12 @@ def environment_with(**values: str) -> dict[str, str]:
     return {**os.environ, **{f"{PREFIX}{name.upper()}": value for name, value in values.items()}}
 
 
+def environment_of(**values: str) -> dict[str, str]:
+    """The same, without the settings of ours that this process's environment has."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {**inherited, **{f"{PREFIX}{name.upper()}": value for name, value in values.items()}}
+
+
 def watchdog_socket() -> str | None:
     """Where systemd waits for signs of life of a service that it watches; it says so in NOTIFY_SOCKET."""
     return os.environ.get("NOTIFY_SOCKET")

@@ -14,18 +14,30 @@ from tests.support.world import Toolset
 
 
 @pytest.fixture(scope="package")
-def served(servers: Servers) -> Iterator[Service]:
-    """The servers of `worker`."""
+def release_worker_service(servers: Servers) -> Iterator[Service]:
+    """Apart from what other directories do with the broker, and gone before they begin."""
     with service(servers, broker_database=1) as made:
         yield made
 
 
 @pytest.fixture(scope="package")
-def worker(served: Service) -> Iterator[PythonProcess]:
+def release_worker_worker(release_worker_service: Service) -> Iterator[PythonProcess]:
     """A worker that was started in the repository, with its celeryconfig.py."""
-    with running_worker(served, "--hostname", "acceptance@%h") as started:
+    with running_worker(release_worker_service, "--hostname", "acceptance@%h") as started:
         yield started
         assert started.status is None
+
+
+@pytest.fixture(scope="package")
+def served(release_worker_service: Service) -> Service:
+    """The servers of `worker`."""
+    return release_worker_service
+
+
+@pytest.fixture(scope="package")
+def worker(release_worker_worker: PythonProcess) -> PythonProcess:
+    """The worker of the plugin's fixtures."""
+    return release_worker_worker
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from release_worker.embedded.process import eventually
+from release_worker.testing.running.databases import EMPTY
 from tests.support.command_line import PROGRAM, CommandLine, settings
-from tests.support.databases import temporary_database
 from tests.support.servers import Servers
 
 SAMPLE = "demo/github/rest"
@@ -170,7 +170,7 @@ def test_nothing_outlives_a_dev_that_is_killed(directory: Path) -> None:
 
 
 def test_dev_uses_the_servers_that_are_set(servers: Servers, directory: Path) -> None:
-    with temporary_database(servers.postgres, template="template0") as url:
+    with servers.databases.temporary(template=EMPTY) as url:
         broker = servers.broker(9)
         theirs = settings(database_url=url, broker_url=broker)
         with running_dev(directory, theirs) as dev:

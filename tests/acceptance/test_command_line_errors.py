@@ -6,9 +6,9 @@ import re
 import psycopg
 import pytest
 
+from release_worker.testing.running.databases import EMPTY
 from tests.support.billing import INVOICE
 from tests.support.command_line import PROGRAM, CommandLine, settings
-from tests.support.databases import temporary_database
 from tests.support.servers import Servers
 from tests.support.workers import Service
 from tests.support.world import Toolset
@@ -83,7 +83,7 @@ def _stale(billing: Toolset) -> list[str]:
 
 
 def test_a_database_is_made_checked_and_found_wanting(servers: Servers) -> None:
-    with temporary_database(servers.postgres, template="template0") as url:
+    with servers.databases.temporary(template=EMPTY) as url:
         run = CommandLine(settings(database_url=url, broker_url=servers.broker_url))
         not_ready = run("list", "acme/payments/billing")
         assert not_ready.status == 1
@@ -111,7 +111,7 @@ def test_a_database_is_made_checked_and_found_wanting(servers: Servers) -> None:
 
 
 def test_a_check_names_what_else_is_missing_from_the_schema(servers: Servers) -> None:
-    with temporary_database(servers.postgres) as url:
+    with servers.databases.temporary() as url:
         run = CommandLine(settings(database_url=url))
         assert run("db", "check").status == 0
         _execute(url, "DROP TRIGGER toolset_releases_immutable ON toolset_releases")
@@ -136,7 +136,7 @@ def test_a_check_names_what_else_is_missing_from_the_schema(servers: Servers) ->
 
 
 def test_an_upgrade_says_what_is_in_its_way(servers: Servers) -> None:
-    with temporary_database(servers.postgres, template="template0") as url:
+    with servers.databases.temporary(template=EMPTY) as url:
         run = CommandLine(settings(database_url=url))
         _execute(url, "CREATE TABLE invoices (id int CONSTRAINT organizations_slug_key UNIQUE)")
         said = "his database already has an index organizations_slug_key that release-worker did not make."
@@ -150,7 +150,7 @@ def test_an_upgrade_says_what_is_in_its_way(servers: Servers) -> None:
 
 
 def test_who_lacks_a_privilege_is_told_so(servers: Servers) -> None:
-    with temporary_database(servers.postgres) as url:
+    with servers.databases.temporary() as url:
         _execute(url, "DO $$ BEGIN CREATE ROLE stranger LOGIN; EXCEPTION WHEN duplicate_object THEN END $$")
         run = CommandLine(settings(database_url=url.replace("postgres@", "stranger@")))
         refused = run("requests", "list")

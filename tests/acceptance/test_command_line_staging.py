@@ -8,13 +8,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from release_worker.embedded import EmbeddedServers
 from release_worker.store.engine import make_engine
 from tests.support.billing import REFUND, a_full_toolset, edit_everything
 from tests.support.command_line import CommandLine
-from tests.support.databases import temporary_database
 from tests.support.live_state import live_state
 from tests.support.operations import release
+from tests.support.servers import Servers
 from tests.support.staging import living_copies
 from tests.support.workers import Service
 from tests.support.world import Toolset, World
@@ -163,11 +162,11 @@ def test_a_file_that_is_not_there_or_cannot_be_written_is_wrong_usage(
 
 
 def test_a_release_of_another_database_is_imported(
-    run: CommandLine, served: Service, servers: EmbeddedServers, billing: Toolset, tmp_path: Path
+    run: CommandLine, served: Service, servers: Servers, billing: Toolset, tmp_path: Path
 ) -> None:
     """Exported from a database that has no worker: a bundle is only read there."""
     file = tmp_path / "theirs.json"
-    with temporary_database(servers.postgres) as url:
+    with servers.databases.temporary() as url:
         other = make_engine(url)
         theirs = a_full_toolset(other)
         theirs.edit(description="From another database")

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -48,9 +49,9 @@ def connections(engine: Engine, program: str = "") -> int:
 
 
 def test_a_child_of_a_worker_has_one_connection_and_a_second_for_operations_longer_than_a_renewal(
-    apart: Service, monkeypatch: pytest.MonkeyPatch
+    apart: Service,
 ) -> None:
-    monkeypatch.setenv("RELEASE_WORKER_LEASE_SECONDS", LEASE)
+    apart = replace(apart, more={"lease_seconds": LEASE})
     toolsets = [a_full_toolset(apart.engine, organization=f"org-{number}") for number in range(CHILDREN * 3)]
     with running_worker(apart, "-c", str(CHILDREN), "-n", "counted@%h"), apart.client() as client:
         for handle in [client.create_release(toolset.path, actor="ci") for toolset in toolsets]:

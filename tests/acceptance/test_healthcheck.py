@@ -16,7 +16,6 @@ from sqlalchemy import text
 from release_worker.domain.limits import DEFAULTS
 from release_worker.embedded.process import eventually
 from release_worker.embedded.python_process import CELERY, PythonProcess
-from release_worker.settings import PREFIX
 from release_worker.store.schema_version import VERSION_TABLE, known_revisions
 from tests.support.command_line import CommandLine, settings
 from tests.support.servers import Servers
@@ -29,10 +28,9 @@ def signs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def watched(servers: Servers, signs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def watched(servers: Servers, signs: Path) -> Iterator[Service]:
     """Servers for processes that give their signs in a directory of this test's own."""
-    monkeypatch.setenv(f"{PREFIX}HEALTH_DIRECTORY", str(signs))
-    with service(servers, broker_database=10) as made:
+    with service(servers, broker_database=10, more={"health_directory": str(signs)}) as made:
         yield made
 
 

@@ -18,7 +18,6 @@ from release_worker.embedded.python_process import PythonProcess
 from release_worker.store.engine import make_engine
 from tests.support.billing import a_full_toolset
 from tests.support.command_line import PROGRAM
-from tests.support.databases import temporary_database
 from tests.support.ledger import ledger
 from tests.support.repository import ROOT, read
 from tests.support.servers import Servers
@@ -80,11 +79,11 @@ class Shards:
 def shards(servers: Servers, tmp_path: Path) -> Iterator[Shards]:
     """The second database is a copy of the first, in which the organization has another name: all ids are the same."""
     with ExitStack() as stack:
-        urls = [stack.enter_context(temporary_database(servers.postgres))]
+        urls = [stack.enter_context(servers.databases.temporary())]
         engine = make_engine(urls[0])
         a_full_toolset(engine, organization=ORGANIZATIONS[1])
         engine.dispose()
-        urls.append(stack.enter_context(temporary_database(servers.postgres, template=str(engine.url.database))))
+        urls.append(stack.enter_context(servers.databases.temporary(template=str(engine.url.database))))
         services = {
             number: stack.enter_context(serving(url, servers.broker(12 + number)))
             for number, url in enumerate(urls, start=1)
@@ -148,7 +147,7 @@ def test_the_page_shows_the_recipe_that_is_tested() -> None:
 def test_two_brokers_of_one_database_are_no_shards_but_lose_nothing(servers: Servers, tmp_path: Path) -> None:
     """What the client of one broker asks is done by the worker of the other, once it is overdue."""
     with (
-        temporary_database(servers.postgres) as url,
+        servers.databases.temporary() as url,
         serving(url, servers.broker(13)) as deserted,
         serving(url, servers.broker(14)) as served,
         deserted.client() as client,

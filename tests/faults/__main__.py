@@ -8,10 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from release_worker.testing.running.databases import Databases
+from release_worker.testing.running.servers import embedded_for_tests
 from tests.faults.campaign import run_campaign
 from tests.faults.plan import HOLDINGS, Holding, make_plan
 from tests.faults.report import complaints, table
-from tests.support.databases import running_servers, temporary_database
 
 REQUESTS, RATE, SPACING = 400, 5.0, 3.5
 EDITS: Holding = "held"
@@ -24,7 +25,11 @@ def main() -> int:
     plan = make_plan(options.seed, requests=requests, rate=options.rate, spacing=options.spacing, edits=options.edits)
     print(f"seed {options.seed}, plan {plan.fingerprint}: {requests} requests in {plan.seconds:.0f} s", flush=True)
     directory = Path(tempfile.mkdtemp(prefix="release-worker-faults-"))
-    with running_servers() as servers, temporary_database(servers.postgres) as database_url:
+    with (
+        embedded_for_tests() as servers,
+        Databases(servers.postgres) as databases,
+        databases.temporary() as database_url,
+    ):
         outcome = run_campaign(plan, servers, database_url, directory)
     command = f"make faults FAULTS='--seed {options.seed} --requests {requests}{_unusual(options)}'"
     print(table(outcome, command))

@@ -9,13 +9,22 @@ from sqlalchemy import Engine
 
 from release_worker import ReleaseClient
 from release_worker.embedded import EmbeddedServers
+from release_worker.testing import Servers
+from release_worker.testing.running.servers import GivenServers, servers_for_tests
 from tests.faults.shop import Shop
 from tests.support.billing import a_full_toolset
 
 
 @pytest.fixture(scope="session")
-def servers(embedded: EmbeddedServers) -> EmbeddedServers:
+def release_worker_servers(embedded: EmbeddedServers) -> Iterator[Servers]:
     """The embedded ones, whatever the environment names: faults strike them."""
+    with servers_for_tests(GivenServers(), lambda: embedded) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def servers(embedded: EmbeddedServers) -> EmbeddedServers:
+    """The same."""
     return embedded
 
 

@@ -7,7 +7,6 @@ import pytest
 import structlog
 
 from tests.interleavings.stage import Stage
-from tests.support.databases import temporary_database
 from tests.support.servers import Servers
 
 
@@ -18,7 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def stage(servers: Servers) -> Iterator[Stage]:
     """The scene, and those who play in it."""
-    with temporary_database(servers.postgres) as url:
+    with servers.databases.temporary() as url:
         stage = Stage(url)
         yield stage
         stage.close()

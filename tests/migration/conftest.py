@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, NullPool, create_engine
 
-from tests.support.databases import temporary_database
+from release_worker.testing.running.databases import EMPTY
 from tests.support.servers import Servers
 
 
@@ -13,7 +13,7 @@ from tests.support.servers import Servers
 def empty(servers: Servers) -> Iterator[Connection]:
     """A connection to a database in which no migration has run."""
     with (
-        temporary_database(servers.postgres, template="template0") as url,
+        servers.databases.temporary(template=EMPTY) as url,
         create_engine(url, poolclass=NullPool).connect() as connection,
     ):
         yield connection

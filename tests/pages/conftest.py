@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from release_worker.cli.sample_toolset import load_sample_toolset
-from release_worker.settings import PREFIX
+from release_worker.demo.sample_toolset import load_sample_toolset
 from tests.pages.running import Runner
 from tests.support.billing import a_full_toolset
 from tests.support.command_line import settings
@@ -15,11 +14,10 @@ from tests.support.workers import running_worker, service
 
 
 @pytest.fixture
-def runner(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
+def runner(servers: Servers, tmp_path: Path) -> Iterator[Runner]:
     """What a reader has after `make dev`, and the toolset acme/payments/billing that README speaks of."""
     signs = str(tmp_path / "signs")  # of this page's worker, and of no other on this host
-    monkeypatch.setenv(f"{PREFIX}HEALTH_DIRECTORY", signs)
-    with service(servers, broker_database=3) as served:
+    with service(servers, broker_database=3, more={"health_directory": signs}) as served:
         load_sample_toolset(served.database_url)
         a_full_toolset(served.engine, organization="acme")
         variables = {

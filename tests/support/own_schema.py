@@ -10,7 +10,8 @@ from sqlalchemy import Engine, create_engine
 from release_worker.domain.database import Database
 from release_worker.operations.schema import upgrade_schema
 from release_worker.store.engine import make_engine
-from tests.support.databases import Postgres, temporary_database
+from release_worker.testing import Servers
+from release_worker.testing.running.databases import EMPTY
 
 SCHEMA = "Rel eases"
 
@@ -51,9 +52,9 @@ class Shared:
 
 
 @contextmanager
-def shared_database(postgres: Postgres) -> Iterator[Shared]:
+def shared_database(servers: Servers) -> Iterator[Shared]:
     """Migrated."""
-    with temporary_database(postgres, template="template0") as url:
+    with servers.databases.temporary(template=EMPTY) as url:
         database = Database(url, SCHEMA)
         with psycopg.connect(url.replace("+psycopg", "")) as theirs:
             theirs.execute(THEIRS)

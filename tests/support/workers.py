@@ -2,7 +2,6 @@
 
 import base64
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,41 +11,21 @@ from typing import Any
 from celery import Celery
 from celery.result import AsyncResult
 from redis import Redis
-from sqlalchemy import Engine
 
-from release_worker import ReleaseClient
+from release_worker import testing
 from release_worker.broker.routing import QUEUE_NAMES
-from release_worker.embedded.python_process import CELERY, PythonProcess
-from release_worker.settings import environment_with
-from release_worker.store.engine import make_engine
-from tests.support.databases import temporary_database
+from release_worker.embedded.python_process import PythonProcess
+from release_worker.testing.running import service as testing_service
+from tests.support.redis_urls import as_redis_reads_it
 from tests.support.servers import Servers
 
 ROOT = Path(__file__).parents[2]
 LONG = 60.0  # seconds; a test that waits for as long has failed
-_STOP_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Service:
+class Service(testing.Service):
     """A database and a broker, and perhaps a worker that serves them."""
-
-    engine: Engine
-    database_url: str
-    broker_url: str
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return environment_with(
-            database_url=self.database_url, broker_url=self.broker_url, result_backend=self.broker_url
-        )
-
-    def client(self, *, database: bool = True) -> ReleaseClient:
-        return ReleaseClient(
-            broker_url=self.broker_url,
-            result_backend=self.broker_url,
-            database_url=self.database_url if database else None,
-        )
 
     def stranger(self) -> Celery:
         """An app that knows the names of tasks and queues, and nothing of ours."""
@@ -54,43 +33,32 @@ class Service:
 
     def redis(self) -> Redis:
         """The broker's own keys."""
-        as_redis_reads_it = self.broker_url.replace("redis+socket://", "unix://").replace("virtual_host=", "db=")
-        return Redis.from_url(as_redis_reads_it)
+        return Redis.from_url(as_redis_reads_it(self.broker_url))
 
 
 @contextmanager
-def service(servers: Servers, *, broker_database: int) -> Iterator[Service]:
-    """A new database, and an empty database of the broker."""
-    with (
-        temporary_database(servers.postgres) as database_url,
-        serving(database_url, servers.broker(broker_database)) as made,
-    ):
+def service(servers: Servers, *, broker_database: int, more: Mapping[str, str] | None = None) -> Iterator[Service]:
+    """A new database, and an empty database of the broker; `more` settings for what is started in its environment."""
+    with servers.databases.temporary() as url, serving(url, servers.broker(broker_database), more) as made:
         yield made
 
 
 @contextmanager
-def serving(database_url: str, broker_url: str) -> Iterator[Service]:
+def serving(database_url: str, broker_url: str, more: Mapping[str, str] | None = None) -> Iterator[Service]:
     """This database, and this database of the broker, which is emptied."""
-    engine = make_engine(database_url)
-    made = Service(engine, database_url, broker_url)
-    with made.redis() as redis:
-        redis.flushdb()
-    yield made
-    engine.dispose()
+    with testing_service.serving(database_url, broker_url, more) as made:
+        ours = Service(made.engine, made.database_url, made.broker_url, made.more)
+        with ours.redis() as redis:
+            redis.flushdb()
+        yield ours
 
 
 @contextmanager
 def running_worker(
-    served: Service, *arguments: str, directory: Path = ROOT, more: Mapping[str, str] | None = None
+    served: testing.Service, *arguments: str, directory: Path = ROOT, more: Mapping[str, str] | None = None
 ) -> Iterator[PythonProcess]:
     """`celery -A release_worker worker` in a directory: the repository, which has a celeryconfig.py, or another."""
-    command = [*CELERY, "worker", "--loglevel", "INFO", *arguments]
-    environment = {**served.environment, **(more or {})}
-    with (
-        tempfile.TemporaryDirectory(prefix="worker-") as logs,
-        PythonProcess("worker", command, directory, environment, Path(logs), _STOP_SECONDS) as worker,
-    ):
-        worker.wait_until(lambda: " ready." in worker.said())
+    with testing_service.running_worker(served, *arguments, directory=directory, more=more) as worker:
         yield worker
 
 

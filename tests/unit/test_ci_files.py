@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from release_worker.testing.plugin import BROKER, POSTGRES
 from tests.support.repository import make_calls, make_recipe, make_targets, read
-from tests.support.servers import POSTGRES, REDIS
 
 WORKFLOW = yaml.safe_load(read(".github/workflows/ci.yml"))
 JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
@@ -56,9 +56,9 @@ def test_the_workflow_tries_each_server_that_readme_promises() -> None:
 
 def test_a_job_that_has_servers_gives_them_to_the_tests_and_no_other_job_does() -> None:
     for job in JOBS.values():
-        assert ("services" in job) == (POSTGRES in job.get("env", {})) == (REDIS in job.get("env", {}))
+        assert ("services" in job) == (POSTGRES in job.get("env", {})) == (BROKER in job.get("env", {}))
     servers = JOBS["servers"]
-    for name, variable in (("postgres", POSTGRES), ("broker", REDIS)):
+    for name, variable in (("postgres", POSTGRES), ("broker", BROKER)):
         (port,) = servers["services"][name]["ports"]
         assert urlsplit(servers["env"][variable]).port == int(port.partition(":")[0])
         assert f"${{{{ matrix.{name} }}}}" in servers["services"][name]["image"]

@@ -26,7 +26,7 @@ HOMES = {
     "system_configs": ["state/system.py"],
 }
 # The schema itself, and what edits live state as an app would.
-EVERYWHERE = ("store/tables/", "migrations/", "demo/", "cli/dev.py", "cli/sample_toolset.py", "testing/estate.py")
+EVERYWHERE = ("store/tables/", "migrations/", "demo/", "cli/dev.py", "testing/estate.py")
 
 
 def named_in(source: str) -> set[str]:

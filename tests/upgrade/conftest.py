@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.databases import temporary_database
+from release_worker.testing.running.databases import EMPTY
 from tests.support.servers import Servers
 from tests.support.workers import Service, serving
 
 (WHEEL,) = Path(__file__).parent.glob("*.whl")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OldService(Service):
     """The same database and broker, for programs that import the release before."""
 
@@ -50,7 +50,7 @@ def command(service: Service, *arguments: str) -> str:
 def new(servers: Servers) -> Iterator[Service]:
     """A database without a schema, and a broker."""
     with (
-        temporary_database(servers.postgres, template="template0") as database_url,
+        servers.databases.temporary(template=EMPTY) as database_url,
         serving(database_url, servers.broker(7)) as made,
     ):
         yield made
@@ -61,6 +61,6 @@ def old(new: Service, tmp_path: Path) -> OldService:
     """The same, for the release before, which has made its schema."""
     with zipfile.ZipFile(WHEEL) as wheel:
         wheel.extractall(tmp_path)
-    old = OldService(new.engine, new.database_url, new.broker_url, tmp_path)
+    old = OldService(new.engine, new.database_url, new.broker_url, package=tmp_path)
     command(old, "db", "upgrade")
     return old

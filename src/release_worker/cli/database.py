@@ -65,7 +65,7 @@ def _told(done: "SchemaUpgrade") -> list[str]:
 
 def _sample(database: "Database") -> str | None:
     """The path of the toolset, if it was loaded now."""
-    from release_worker.cli.sample_toolset import SAMPLE, load_sample_toolset
+    from release_worker.demo.sample_toolset import SAMPLE, load_sample_toolset
 
     return SAMPLE if load_sample_toolset(database) else None
 

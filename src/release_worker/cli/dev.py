@@ -128,7 +128,7 @@ def _given_servers(home: Path, schema: str) -> Iterator[Servers]:
 
 def _load_sample(servers: Servers) -> str | None:
     """The sample's path, if the servers are ours and hold it."""
-    from release_worker.cli.sample_toolset import SAMPLE, load_sample_toolset
+    from release_worker.demo.sample_toolset import SAMPLE, load_sample_toolset
 
     if not servers.own:
         return None

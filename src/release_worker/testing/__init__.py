@@ -12,14 +12,29 @@ if TYPE_CHECKING:
     from release_worker.testing.conformance import exercise_component
     from release_worker.testing.estate import Edit, Owner
     from release_worker.testing.fake_client import FakeReleaseClient, FakeRequest
+    from release_worker.testing.running.release_worker import ReleaseWorker
+    from release_worker.testing.running.servers import Servers
+    from release_worker.testing.running.service import Service
 
-__all__ = ["Edit", "FakeReleaseClient", "FakeRequest", "Owner", "exercise_component"]
+__all__ = [
+    "Edit",
+    "FakeReleaseClient",
+    "FakeRequest",
+    "Owner",
+    "ReleaseWorker",
+    "Servers",
+    "Service",
+    "exercise_component",
+]
 
 _HOMES = {
     "Edit": "release_worker.testing.estate",
     "FakeReleaseClient": "release_worker.testing.fake_client",
     "FakeRequest": "release_worker.testing.fake_client",
     "Owner": "release_worker.testing.estate",
+    "ReleaseWorker": "release_worker.testing.running.release_worker",
+    "Servers": "release_worker.testing.running.servers",
+    "Service": "release_worker.testing.running.service",
     "exercise_component": "release_worker.testing.conformance",
 }
 

@@ -10,7 +10,6 @@ from sqlalchemy import Engine, text
 from release_worker.domain import canonical_json
 from release_worker.domain.digests import NOTHING, PARTS, release_digest
 from release_worker.domain.requests.import_bundle import ImportBundleResult
-from release_worker.embedded import EmbeddedServers
 from release_worker.errors import (
     ComponentFailed,
     IntegrityMismatch,
@@ -24,7 +23,6 @@ from release_worker.operations.sweep import sweep
 from release_worker.store.engine import make_engine
 from tests.support.billing import COMPONENTS, INVOICE, a_full_toolset, edit_everything
 from tests.support.bundles import document, exported, imported, keep, overwrite
-from tests.support.databases import temporary_database
 from tests.support.exact_json import digest
 from tests.support.ledger import ask
 from tests.support.live_state import live_state
@@ -39,14 +37,15 @@ from tests.support.records import (
     tampering,
     whole_database,
 )
+from tests.support.servers import Servers
 from tests.support.staging import perform
 from tests.support.world import Toolset, World
 
 
 @pytest.fixture
-def elsewhere(servers: EmbeddedServers) -> Iterator[Engine]:
+def elsewhere(servers: Servers) -> Iterator[Engine]:
     """Another database."""
-    with temporary_database(servers.postgres) as url:
+    with servers.databases.temporary() as url:
         made = make_engine(url)
         yield made
         made.dispose()

@@ -7,20 +7,19 @@ from hypothesis import given
 from sqlalchemy import Engine
 
 from release_worker.domain.bundle import read_bundle
-from release_worker.embedded import EmbeddedServers
 from release_worker.store.engine import make_engine
 from tests.support.any_toolset import CONTENTS, Content, empty_toolset, write_all
 from tests.support.bundles import exported, imported
-from tests.support.databases import temporary_database
 from tests.support.live_state import live_state
 from tests.support.operations import release
+from tests.support.servers import Servers
 from tests.support.strategies import examples_in_one_database
 
 
 @pytest.fixture
-def elsewhere(servers: EmbeddedServers) -> Iterator[Engine]:
+def elsewhere(servers: Servers) -> Iterator[Engine]:
     """Another database."""
-    with temporary_database(servers.postgres) as url:
+    with servers.databases.temporary() as url:
         made = make_engine(url)
         yield made
         made.dispose()

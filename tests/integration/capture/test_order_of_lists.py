@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Engine, NullPool, create_engine, text
 
 from release_worker.embedded import EmbeddedPostgres, embedded_servers
+from release_worker.operations.schema import upgrade_schema
 from release_worker.store.engine import make_engine
 from tests.support.billing import a_full_toolset
-from tests.support.databases import migrate
 from tests.support.live_state import live_state
 from tests.support.operations import drift, release, roll_back
 from tests.support.records import recomputed_digests, stored_digests
@@ -59,7 +59,7 @@ def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
             with admin.connect() as connection:
                 connection.execute(text(f"CREATE DATABASE english TEMPLATE template0 LOCALE '{LANGUAGE}'"))
             url = servers.postgres.url("english")
-            migrate(url)
+            upgrade_schema(url)
             engine = make_engine(url)
             yield engine
             engine.dispose()

@@ -24,9 +24,9 @@ from release_worker.doctor.finding import Check, Finding, Level, ok
 from release_worker.embedded.process import eventually
 from release_worker.migrations.privileges import Privilege, granted
 from release_worker.settings import given_settings
+from release_worker.testing.running.databases import EMPTY
 from tests.support.billing import a_full_toolset
 from tests.support.command_line import CommandLine, settings
-from tests.support.databases import temporary_database
 from tests.support.ledger import ask, claim, end_leases, grow_old, record
 from tests.support.pgbouncer import needs_pgbouncer, pooler
 from tests.support.records import releases_of
@@ -95,7 +95,7 @@ def test_a_python_that_is_too_old_is_named(patient: Patient, monkeypatch: pytest
 
 
 def test_without_tables_it_says_how_to_make_them(servers: Servers) -> None:
-    with temporary_database(servers.postgres, template="template0") as url:
+    with servers.databases.temporary(template=EMPTY) as url:
         values = {"database_url": url, "broker_url": servers.broker(11)}
         run = CommandLine(settings(**values))
         [schema] = look(values, "schema")
@@ -317,27 +317,12 @@ def test_messages_that_name_no_queue_are_found_and_done_as_it_says(patient: Pati
     found, remedy = patient.worst("stray")
     assert found.endswith("1 of release_worker.create_release")
     [queues] = re.findall(r"-Q (\S+),? with", remedy)
-    [(name, value)] = re.findall(r"(RELEASE_WORKER_\w+)=(\w+)", remedy)
-    with running_worker(replace_environment(served, name, value), "--queues", queues.rstrip(",")):
+    [(name, value)] = re.findall(r"RELEASE_WORKER_(\w+)=(\w+)", remedy)
+    with running_worker(replace(served, more={name: value}), "--queues", queues.rstrip(",")):
         assert eventually(
             lambda: [row.request_id for row in releases_of(served.engine, billing)] == [sent.id], within=LONG
         )
         assert patient.levels("stray") == {Level.OK}
-
-
-@dataclass(frozen=True)
-class ServiceWith(Service):
-    """A service whose worker has one more variable in its environment."""
-
-    variable: tuple[str, str]
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**super().environment, self.variable[0]: self.variable[1]}
-
-
-def replace_environment(served: Service, name: str, value: str) -> Service:
-    return ServiceWith(served.engine, served.database_url, served.broker_url, (name, value))
 
 
 def test_a_consumer_that_has_messages_delivered_again_too_soon_is_found(patient: Patient, tmp_path: Path) -> None:

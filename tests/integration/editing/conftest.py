@@ -1,7 +1,5 @@
 """Who edits: a client and a command line, with a database and nothing else."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from release_worker import ReleaseClient
@@ -9,10 +7,9 @@ from tests.support.command_line import CommandLine, settings
 
 
 @pytest.fixture
-def client(database_url: str) -> Iterator[ReleaseClient]:
+def client(release_worker_client: ReleaseClient) -> ReleaseClient:
     """Its broker is nowhere: nothing is asked of a worker."""
-    with ReleaseClient(broker_url="memory://", database_url=database_url) as made:
-        yield made
+    return release_worker_client
 
 
 @pytest.fixture

@@ -85,9 +85,8 @@ def verified(engine: Engine, toolset: Toolset) -> VerifyResult:
 @pytest.fixture(scope="module")
 def kept_engine(servers: Any) -> Iterator[Engine]:
     """A database for all examples of this file, which they leave as it was."""
-    from tests.support.databases import temporary_database
 
-    with temporary_database(servers.postgres) as url:
+    with servers.databases.temporary() as url:
         engine = make_engine(url)
         yield engine
         engine.dispose()

@@ -50,7 +50,7 @@ ROLES = ("release_worker_app", "release_worker_worker", "release_worker_reader",
 
 @pytest.fixture
 def shared(servers: Servers) -> Iterator[Shared]:
-    with shared_database(servers.postgres) as made:
+    with shared_database(servers) as made:
         yield made
 
 

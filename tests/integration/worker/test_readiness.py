@@ -6,8 +6,9 @@ from structlog.testing import capture_logs
 
 from release_worker import migrations
 from release_worker.embedded.process import eventually
+from release_worker.operations.schema import upgrade_schema
+from release_worker.testing.running.databases import EMPTY
 from release_worker.worker.readiness import Readiness
-from tests.support.databases import migrate, temporary_database
 from tests.support.servers import Servers
 from tests.support.workers import LONG
 
@@ -46,14 +47,14 @@ def test_it_tells_an_empty_database_from_an_older_schema_and_from_a_newer_one(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readiness = Readiness()
-    with temporary_database(servers.postgres, template="template0") as database_url:
+    with servers.databases.temporary(template=EMPTY) as database_url:
         monkeypatch.setenv(URL, database_url)
         [(level, event, reason)] = said_by(readiness)
         assert (level, event) == ("error", "worker_cannot_work")
         assert "no tables" in reason
         assert "`release-worker db upgrade`" in reason
 
-        migrate(database_url)
+        upgrade_schema(database_url)
         assert said_by(readiness) == [("warning", "worker_can_work_again", "")]
         assert said_by(readiness) == []
 

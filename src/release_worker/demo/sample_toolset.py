@@ -1,4 +1,8 @@
-"""A small toolset to try things on: what `release-worker dev` puts into an empty database."""
+"""A small toolset to try things on: `release-worker dev` puts it into an empty database, and apps are tested on it."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
 from release_worker.domain.database import Database
@@ -16,7 +20,7 @@ _TOOLS = (
 )
 
 _OWNERS = """
-    WITH organization AS (INSERT INTO ours.organizations (slug, name) VALUES ('demo', 'Demo') RETURNING id),
+    WITH organization AS (INSERT INTO ours.organizations (slug, name) VALUES (:organization, :name) RETURNING id),
          project AS (
              INSERT INTO ours.projects (organization_id, slug, name) SELECT id, 'github', 'GitHub' FROM organization
              RETURNING id, organization_id)
@@ -63,20 +67,33 @@ def load_sample_toolset(database: Database | str) -> bool:
         with ledger_transaction(engine) as connection:
             if connection.execute(parsed("SELECT EXISTS (SELECT FROM ours.organizations)")).scalar_one():
                 return False
-            owners = dict(connection.execute(parsed(_OWNERS)).one()._mapping)
-            deployment = connection.execute(parsed(_DEPLOYMENT), owners).scalar_one()
-            values = {
-                **owners,
-                "deployment_id": deployment,
-                "tools": canonical_json.dumps([_definition(*tool) for tool in _TOOLS]),
-                "varied": "tools:http:github:issues_create",
-            }
-            for statement in _LIVE_STATE:
-                connection.execute(parsed(statement), values)
+            write_sample_toolset(connection, "demo")
     finally:
         engine.dispose()
     return True
 
 
+def write_sample_toolset(connection: Connection, organization: str, tools: Sequence[str] = ()) -> str:
+    """Write the same toolset into a new organization of this slug, with tools of these names if there are any; returns
+    its path."""
+    names = {"organization": organization, "name": organization.title()}
+    owners = dict(connection.execute(parsed(_OWNERS), names).one()._mapping)
+    deployment = connection.execute(parsed(_DEPLOYMENT), owners).scalar_one()
+    described = [(name, "POST", f"/{name}") for name in tools] or _TOOLS
+    values = {
+        **owners,
+        "deployment_id": deployment,
+        "tools": canonical_json.dumps([_definition(*tool) for tool in described]),
+        "varied": _urn(described[0][0] if tools else "issues_create"),
+    }
+    for statement in _LIVE_STATE:
+        connection.execute(parsed(statement), values)
+    return f"{organization}/github/rest"
+
+
 def _definition(name: str, method: str, path: str) -> dict[str, object]:
-    return {"urn": f"tools:http:github:{name}", "name": name, "definition": {"method": method, "path": path}}
+    return {"urn": _urn(name), "name": name, "definition": {"method": method, "path": path}}
+
+
+def _urn(name: str) -> str:
+    return f"tools:http:github:{name}"
