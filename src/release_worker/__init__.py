@@ -2,8 +2,9 @@
 
     from release_worker import ReleaseClient
 
-`ReleaseClient` is for apps that ask; `app` is the worker's Celery app, for `celery -A release_worker worker`. Each is
-imported when it is first used, so that a caller does not load the worker, nor SQLAlchemy without a database.
+`ReleaseClient` is for apps that ask, `AsyncReleaseClient` for those that await; `app` is the worker's Celery app, for
+`celery -A release_worker worker`. Each is imported when it is first used, so that a caller does not load the worker,
+nor SQLAlchemy without a database.
 """
 
 from importlib import import_module
@@ -11,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from release_worker.client import ReleaseClient, RequestHandle
+    from release_worker.client.async_client import AsyncReleaseClient
+    from release_worker.client.async_handle import AsyncRequestHandle
     from release_worker.worker.app import app
 
-__all__ = ["ReleaseClient", "RequestHandle", "app"]
+__all__ = ["AsyncReleaseClient", "AsyncRequestHandle", "ReleaseClient", "RequestHandle", "app"]
 
 _HOMES = {
+    "AsyncReleaseClient": "release_worker.client.async_client",
+    "AsyncRequestHandle": "release_worker.client.async_handle",
     "ReleaseClient": "release_worker.client",
     "RequestHandle": "release_worker.client",
     "app": "release_worker.worker.app",

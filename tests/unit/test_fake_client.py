@@ -40,7 +40,7 @@ def test_it_keeps_what_was_asked_in_its_order() -> None:
     client = FakeReleaseClient()
     client.create_release(TOOLSET, actor="ci", notes="build 991")
     client.rollback(TOOLSET, 1, actor="oncall")
-    assert [one.kind for one in client.requests] == ["create_release", "rollback"]
+    assert [one.kind for one in client.seen] == ["create_release", "rollback"]
     [asked] = client.asked("create_release")
     assert asked.model_dump()["notes"] == "build 991"
 
@@ -74,7 +74,7 @@ def test_keys_mean_what_they_mean_in_the_ledger() -> None:
     client = FakeReleaseClient()
     first = client.create_release(TOOLSET, actor="ci", idempotency_key="k")
     again = client.create_release(TOOLSET, actor="ci", idempotency_key="k", notes=None)
-    assert (again.id, again.result().release_number, len(client.requests)) == (first.id, 1, 1)
+    assert (again.id, again.result().release_number, len(client.seen)) == (first.id, 1, 1)
     assert client.create_release("a/b/c", actor="ci", idempotency_key="k").id != first.id
     with pytest.raises(IdempotencyConflict) as raised:
         client.create_release(TOOLSET, actor="ci", idempotency_key="k", notes="other")
@@ -87,7 +87,7 @@ def test_what_is_wrong_with_a_request_is_said_as_the_real_client_says_it() -> No
         client.rollback("not a path", 1, actor="ci")
     with pytest.raises(ToolsetNotFound):
         client.create_release("a/b/c", actor="ci")
-    assert client.requests == []
+    assert client.seen == []
 
 
 def test_a_handle_is_found_again_by_its_id_and_others_are_not_there() -> None:
@@ -109,12 +109,12 @@ def test_a_request_in_a_session_counts_once_it_has_committed(session: Session) -
     undone = client.create_release(TOOLSET, actor="app", session=session)
     session.rollback()
     handle = client.create_release(TOOLSET, actor="app", session=session)
-    assert client.requests == []
+    assert client.seen == []
     for one in (undone, handle):
         with pytest.raises(InvalidRequest, match="commit the transaction"):
             one.result(timeout=1)
     session.commit()
-    assert [one.id for one in client.requests] == [handle.id]
+    assert [one.id for one in client.seen] == [handle.id]
     assert handle.result().release_number == 1
 
 
@@ -132,7 +132,7 @@ def test_a_key_serves_within_a_transaction_and_is_free_again_if_that_is_undone(s
     assert ask() == kept
     session.commit()
     assert ask() == kept
-    assert [one.id for one in client.requests] == [kept]
+    assert [one.id for one in client.seen] == [kept]
 
 
 def test_what_needs_a_database_says_so() -> None:

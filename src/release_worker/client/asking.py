@@ -1,37 +1,33 @@
 """How a client asks: a request is checked, written down if there is a database, published, and waited for."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from celery.exceptions import BackendError
-from celery.exceptions import TimeoutError as CeleryTimeoutError
-from kombu.exceptions import OperationalError
 from uuid_utils import uuid7
 
 from release_worker.broker.publishing import message_of, publish
 from release_worker.broker.routing import envelope
 from release_worker.client.connections import ConnectionsByProcess, twice
 from release_worker.client.request_handle import RequestHandle
+from release_worker.client.result_backend import answer_of, state_of
 from release_worker.domain.database import PUBLIC
 from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.server_urls import Sentinel
-from release_worker.errors import NotConfigured, ResultTimeout, ResultUnavailable
+from release_worker.errors import NotConfigured
 from release_worker.tracing.choosing import tracing_of_caller
 
 if TYPE_CHECKING:
+    from celery.result import AsyncResult
     from sqlalchemy import Connection, Engine
-    from sqlalchemy.orm import Session
 
-    from release_worker.client.writing_down import OpenTransaction
+    from release_worker.client.doors import Door, OpenTransaction
+    from release_worker.client.transactions import CallersTransaction
+    from release_worker.domain.request_record import Status
     from release_worker.domain.requests.request import Request, Result
     from release_worker.store.accepting import Accepted
 
 T = TypeVar("T")
 Handle = RequestHandle[Any]
-
-# What Celery raises if it cannot reach the result backend, or loses it while it waits.
-_BACKEND_AWAY = (BackendError, OperationalError, OSError, RuntimeError)
 
 
 class Asking:
@@ -105,28 +101,45 @@ class Asking:
                     return find_request(connection, request_id, organization=organization).kind
 
             kind = twice(look)
-        return Handle(self._wait, request_id, kind, published=True)
+        return Handle(self, request_id, kind, published=True)
 
-    def _submit(self, kind: str, fields: Mapping[str, Any], session: "Session | None") -> Handle:
+    def cancel(
+        self, request_id: str, *, actor: str, reason: str | None = None, organization: str | None = None
+    ) -> None:
+        """Let a queued request fail with RequestCancelled, before a worker begins it. Needs a database.
+
+        `retry` brings it back. Raises RequestNotQueued for a request that is running or has ended, RequestNotFound as
+        `retry`, and InvalidRequest for an `actor` or a `reason` that cannot be kept.
+        """
+        from release_worker.domain.cancellation import Cancellation
+        from release_worker.domain.requests.kinds import validated
+        from release_worker.operations.cancel_request import cancel_request
+        from release_worker.store.engine import ledger_transaction
+
+        cancellation = validated(Cancellation, {"actor": actor, "reason": reason})
+        with ledger_transaction(self._engine()) as connection:
+            cancel_request(connection, request_id, cancellation, organization=organization)
+
+    def _submit(self, kind: str, fields: Mapping[str, Any], session: "CallersTransaction | None") -> Handle:
         request = validate_request(kind, fields)
         request_id = str(uuid7())
         with tracing_of_caller().span(f"ask {kind}", role="producer", request_id=request_id, kind=kind):
             return self._submit_traced(request, request_id, session)
 
-    def _submit_traced(self, request: "Request", request_id: str, session: "Session | None") -> Handle:
+    def _submit_traced(self, request: "Request", request_id: str, session: "CallersTransaction | None") -> Handle:
         if session is not None:
             return self._submit_in_session(request, request_id, session)
         if self._settings.database_url is None:
-            handle = Handle(self._wait, request_id, request.kind)
+            handle = Handle(self, request_id, request.kind)
             traceparent = tracing_of_caller().traceparent()
             self._publish(
                 handle, envelope(request.kind, request_id, request.arguments(), None, traceparent), kept=False
             )
             return handle
         accepted = twice(lambda: self._write_down(request, request_id))  # what did arrive is found under its id
-        handle = self._handle_of(accepted)
+        handle = self.handle_of(accepted)
         if not accepted.record.finished:
-            self._publish(handle, _message_of(accepted), kept=True)
+            self._publish(handle, message_of_accepted(accepted), kept=True)
         return handle
 
     def _write_down(self, request: "Request", request_id: str) -> "Accepted":
@@ -137,56 +150,63 @@ class Asking:
         with single_statement(self._engine()) as connection:
             return accept_request(connection, request, request_id=request_id, lock_timeout=KEY_WAIT, traceparent=trace)
 
-    def _submit_in_session(self, request: "Request", request_id: str, session: "Session") -> Handle:
-        from release_worker.client.writing_down import OpenTransaction, after_commit
-        from release_worker.store.accepting import accept_request
+    def _submit_in_session(self, request: "Request", request_id: str, session: "CallersTransaction") -> Handle:
+        from release_worker.store.accepting import ACCEPT, accepted, asking
 
-        connection = self._joined(session)
+        door = self._door(session)
         trace = tracing_of_caller().traceparent()
-        accepted = accept_request(connection, request, request_id=request_id, traceparent=trace)
-        handle = self._handle_of(accepted, made_in=OpenTransaction(connection))
-
-        def publish_kept() -> None:
-            self._publish(handle, _message_of(accepted), kept=True)
-
-        if not accepted.record.finished:
-            after_commit(session, publish_kept)
+        parameters = asking(request, request_id=request_id, announced=door.announced, traceparent=trace)
+        [answer] = door.answers(ACCEPT, parameters)
+        kept = accepted(answer, request, request_id)
+        handle = self.handle_of(kept, made_in=door.transaction())
+        if not kept.record.finished and not door.announced:
+            door.after_commit(lambda: self._publish(handle, message_of_accepted(kept), kept=True))
         return handle
 
-    def _handle_of(self, accepted: "Accepted", made_in: "OpenTransaction | None" = None) -> Handle:
+    @property
+    def schema(self) -> str:
+        """Where the worker's tables are in the database."""
+        return self._settings.database_schema
+
+    def handle_of(self, accepted: "Accepted", made_in: "OpenTransaction | None" = None) -> Handle:
+        """The handle of what was written down. Raises ToolsetNotFound if it was for none."""
         if accepted.record.toolset_id is None:
             raise accepted.record.stored_error()
-        record, wait = accepted.record, partial(self._wait, made_in=made_in)
-        return Handle(wait, record.id, record.kind, published=record.finished)
+        record = accepted.record
+        return Handle(self, record.id, record.kind, published=record.finished, made_in=made_in)
 
     def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool) -> None:
         publish(self._connections.own().app, message, kept=kept)
         handle.published = True
 
-    def _wait(
-        self, request_id: str, kind: str, timeout: float | None, *, made_in: "OpenTransaction | None" = None
+    def wait_for(
+        self, request_id: str, kind: str, timeout: float | None, made_in: "OpenTransaction | None" = None
     ) -> "Result":
+        """What `RequestHandle.result` returns and raises; the request was `made_in` that transaction."""
         if self._settings.database_url is not None:
             from release_worker.client.writing_down import wait_for_ledger
 
             return wait_for_ledger(self._engine(), request_id, timeout, made_in)
+        fields = answer_of(self._asked_for(request_id), request_id, timeout)
+        return KINDS[kind].result.model_validate(fields)
+
+    def status_of(self, request_id: str) -> "Status":
+        """What `RequestHandle.status` returns and raises."""
+        if self._settings.database_url is not None:
+            from release_worker.client.writing_down import status_in_ledger
+
+            return status_in_ledger(self._engine(), request_id)
+        return state_of(self._asked_for(request_id), request_id)
+
+    def _asked_for(self, request_id: str) -> "AsyncResult":
         if self._settings.result_backend is None:
             raise NotConfigured(
                 "to wait for a result, set RELEASE_WORKER_DATABASE_URL or RELEASE_WORKER_RESULT_BACKEND",
                 setting="RELEASE_WORKER_RESULT_BACKEND",
             )
-        awaited = self._connections.own().app.AsyncResult(request_id)
-        try:
-            fields = awaited.get(timeout=timeout)
-        except CeleryTimeoutError:
-            raise ResultTimeout(request_id=request_id, timeout=timeout, status="not finished") from None
-        except _BACKEND_AWAY as error:
-            awaited.backend = None  # or else it would unsubscribe when it is collected, and fail aloud
-            reason = " ".join(str(error).split())
-            raise ResultUnavailable(request_id=request_id, reason=f"the result backend is away: {reason}") from error
-        return KINDS[kind].result.model_validate(fields)
+        return self._connections.own().app.AsyncResult(request_id)
 
-    def _at_once(self, work: "Callable[[Connection], T]", session: "Session | None") -> T:
+    def _at_once(self, work: "Callable[[Connection], T]", session: "CallersTransaction | None") -> T:
         """Do what needs no worker: in the session's transaction, or in one of its own."""
         if session is not None:
             return work(self._joined(session))
@@ -199,14 +219,20 @@ class Asking:
 
         return twice(in_a_transaction)
 
-    def _joined(self, session: "Session") -> "Connection":
-        from release_worker.client.writing_down import joined
+    def _door(self, session: "CallersTransaction") -> "Door":
+        from release_worker.client.doors import door_of
 
-        return joined(session, self._settings.database_schema)
+        return door_of(session, self.schema)
+
+    def _joined(self, session: "CallersTransaction") -> "Connection":
+        from release_worker.client.doors import joined
+
+        return joined(session, self.schema)
 
     def _engine(self) -> "Engine":
         return self._connections.own().engine()
 
 
-def _message_of(accepted: "Accepted") -> dict[str, Any]:
+def message_of_accepted(accepted: "Accepted") -> dict[str, Any]:
+    """The message that wakes a worker for it."""
     return message_of(accepted.record, behind_others=accepted.behind_others, path=accepted.path)

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from uuid_utils import uuid7
 
 from release_worker.broker.publishing import message_of
-from release_worker.client.asking import Asking
+from release_worker.client.asking import Asking, message_of_accepted
 from release_worker.client.connections import twice
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.requests.kinds import validate_request, validated
@@ -16,16 +17,32 @@ from release_worker.errors import ReleaseWorkerError
 from release_worker.tracing.choosing import tracing_of_caller
 
 if TYPE_CHECKING:
+    from release_worker.client.doors import Door
+    from release_worker.client.transactions import CallersTransaction
     from release_worker.domain.owner_name import OwnerName
     from release_worker.domain.request_record import RequestRecord
     from release_worker.domain.requests.create_release import CreateReleaseResult
-    from release_worker.domain.requests.request import Result
+    from release_worker.domain.requests.request import Request, Result
     from release_worker.domain.subject import Subject
+    from release_worker.store.accepting import Accepted
     from release_worker.store.accepting_together import Asked
 
 R = TypeVar("R", bound="Result")
 
 _PLAIN_PATH = re.compile(r"[\w.~-]+(/[\w.~-]+){2}")
+
+
+class ReleaseOptions(TypedDict, total=False):
+    """The arguments of `create_release` but for the toolset."""
+
+    actor: str
+    notes: str | None
+    labels: Mapping[str, Any] | None
+    only_if_changed: bool
+    expected_current_release: int | None
+    override_freeze: str | None
+    idempotency_key: str | None
+    organization: str | None
 
 
 class BulkRequests(Asking):
@@ -64,13 +81,59 @@ class BulkRequests(Asking):
         ids: dict[Any, str] = {}  # by toolset; what did arrive is found under its id
         accepted = twice(lambda: self._write_down_all(owner, fields, ids))
         handles: dict[str, RequestHandle[CreateReleaseResult]] = {
-            path: RequestHandle(self._wait, record.id, record.kind, published=record.finished)
+            path: RequestHandle(self, record.id, record.kind, published=record.finished)
             for path, record in accepted.items()
         }
         for path, record in accepted.items():
             if not record.finished:
                 self._publish(handles[path], message_of(record, behind_others=True), kept=True)
         return handles
+
+    def create_releases(
+        self,
+        releases: Iterable[str | Mapping[str, Any]],
+        *,
+        session: "CallersTransaction | None" = None,
+        **options: Unpack[ReleaseOptions],
+    ) -> "list[RequestHandle[CreateReleaseResult]]":
+        """Ask for many releases at once, with one statement: each is a toolset's name, or the arguments of
+        `create_release` for it; `options` are arguments for all of them. Returns the handles in their order.
+
+        All requests are accepted, or none; in a `session`, those before a refused one are part of its transaction.
+        Raises ToolsetNotFound, and what `create_release` raises; after BrokerUnavailable, all requests are kept.
+        """
+        given = [{"toolset": one} if isinstance(one, str) else dict(one) for one in releases]
+        asked = {str(uuid7()): validate_request("create_release", {**options, **fields}) for fields in given}
+        if not asked:
+            return []
+        with tracing_of_caller().span("ask create_release", role="producer", kind="create_release", count=len(asked)):
+            if session is not None:
+                return self._each_in(self._door(session), asked)
+            kept = twice(lambda: self._each_by_itself(asked))
+            handles = [self.handle_of(one) for one in kept]
+            for one, handle in zip(kept, handles, strict=True):
+                if not one.record.finished:
+                    self._publish(handle, message_of_accepted(one), kept=True)
+            return handles
+
+    def _each_in(self, door: "Door", asked: "Mapping[str, Request]") -> "list[RequestHandle[CreateReleaseResult]]":
+        kept = _accepted_each(door, asked)
+        handles = [self.handle_of(one, made_in=door.transaction()) for one in kept]
+        for one, handle in zip(kept, handles, strict=True):
+            if not one.record.finished and not door.announced:
+                door.after_commit(partial(self._publish, handle, message_of_accepted(one), kept=True))
+        return handles
+
+    def _each_by_itself(self, asked: "Mapping[str, Request]") -> "list[Accepted]":
+        from release_worker.client.doors import ConnectionDoor
+        from release_worker.store.accepting import KEY_WAIT
+        from release_worker.store.engine import ledger_transaction
+
+        with ledger_transaction(self._engine()) as connection:
+            kept = _accepted_each(ConnectionDoor(connection), asked, announced=False, lock_timeout=KEY_WAIT)
+            for one in kept:
+                self.handle_of(one)  # raises ToolsetNotFound, and then none of them is kept
+        return kept
 
     def wait(
         self, handles: Iterable[RequestHandle[R]], timeout: float | None = None
@@ -84,8 +147,13 @@ class BulkRequests(Asking):
 
         by_id = {handle.id: handle for handle in handles}
         for record in in_the_order_of_their_ends(self._engine(), list(by_id), timeout):
-            ended = record.stored_error() if record.status == "failed" else cast(R, record.answer())
-            yield by_id[record.id], ended
+            yield by_id[record.id], ended_as(record)
+
+    def ended_of(self, request_ids: Sequence[str]) -> "list[RequestRecord]":
+        """Those of these requests that have ended. Raises RequestNotFound and ResultUnavailable."""
+        from release_worker.client.writing_down import ended_of
+
+        return ended_of(self._engine(), request_ids)
 
     def _write_down_all(
         self, owner: "OwnerName", fields: Mapping[str, Any], ids: dict[Any, str]
@@ -113,3 +181,24 @@ class BulkRequests(Asking):
             subject.path if paths[subject.path] == 1 else str(subject.toolset_id): record
             for subject, record in zip(subjects, records, strict=True)
         }
+
+
+def ended_as(record: "RequestRecord") -> Any:
+    """The result of a request that has ended, or its error."""
+    return record.stored_error() if record.status == "failed" else record.answer()
+
+
+def _accepted_each(
+    door: "Door", asked: "Mapping[str, Request]", *, announced: bool | None = None, lock_timeout: str | None = None
+) -> "list[Accepted]":
+    from release_worker.store.accepting import ACCEPT_EACH, accepted, asking_each
+
+    trace = tracing_of_caller().traceparent()
+    told = door.announced if announced is None else announced
+    answers = door.answers(
+        ACCEPT_EACH, asking_each(asked, announced=told, lock_timeout=lock_timeout, traceparent=trace)
+    )
+    return [
+        accepted(answer, request, request_id)
+        for answer, (request_id, request) in zip(answers, asked.items(), strict=True)
+    ]

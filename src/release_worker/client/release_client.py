@@ -9,16 +9,15 @@ from release_worker.client.bundle_requests import BundleRequests
 from release_worker.client.event_requests import EventRequests
 from release_worker.client.freezing import Freezing
 from release_worker.client.reading_requests import ReadingRequests
+from release_worker.client.reads import Reads
 from release_worker.client.release_requests import ReleaseRequests
 from release_worker.client.scheduling import Scheduling
 from release_worker.client.staging_requests import StagingRequests
 from release_worker.client.toolsets import Toolsets
 from release_worker.domain.limits import DEFAULTS
-from release_worker.domain.requests.kinds import validated
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
+    from release_worker.client.transactions import CallersTransaction
     from release_worker.domain.subject import Scope, Subject
     from release_worker.operations.sweep import Swept
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 class ReleaseClient(
     ReleaseRequests,
     ReadingRequests,
+    Reads,
     BulkRequests,
     StagingRequests,
     BundleRequests,
@@ -52,22 +52,6 @@ class ReleaseClient(
         self._publish(handle, message_of(record), kept=True)
         return handle
 
-    def cancel(
-        self, request_id: str, *, actor: str, reason: str | None = None, organization: str | None = None
-    ) -> None:
-        """Let a queued request fail with RequestCancelled, before a worker begins it. Needs a database.
-
-        `retry` brings it back. Raises RequestNotQueued for a request that is running or has ended, RequestNotFound as
-        `retry`, and InvalidRequest for an `actor` or a `reason` that cannot be kept.
-        """
-        from release_worker.domain.cancellation import Cancellation
-        from release_worker.operations.cancel_request import cancel_request
-        from release_worker.store.engine import ledger_transaction
-
-        cancellation = validated(Cancellation, {"actor": actor, "reason": reason})
-        with ledger_transaction(self._engine()) as connection:
-            cancel_request(connection, request_id, cancellation, organization=organization)
-
     def sweep(self) -> "Swept":
         """Publish again what the broker has lost, as the worker's own sweeper does. Needs a database."""
         from release_worker.operations.sweep import sweep
@@ -75,7 +59,12 @@ class ReleaseClient(
         return sweep(self._engine(), publisher_again(self._connections.own().app), attempts=DEFAULTS.attempts)
 
     def editing(
-        self, session: "Session", toolset: str, *, scope: "Scope" = "toolset", organization: str | None = None
+        self,
+        session: "CallersTransaction",
+        toolset: str,
+        *,
+        scope: "Scope" = "toolset",
+        organization: str | None = None,
     ) -> "Subject":
         """Hold what is about to be edited in the session's transaction, so that it is in order with all operations.
 

@@ -7,8 +7,7 @@ from release_worker.client.asking import Asking
 from release_worker.client.request_handle import RequestHandle
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
+    from release_worker.client.transactions import CallersTransaction
     from release_worker.domain.requests.apply_plan import ApplyPlanResult
     from release_worker.domain.requests.check_drift import CheckDriftResult
     from release_worker.domain.requests.create_release import CreateReleaseResult
@@ -34,7 +33,7 @@ class ReleaseRequests(Asking):
         override_freeze: str | None = None,
         idempotency_key: str | None = None,
         organization: str | None = None,
-        session: "Session | None" = None,
+        session: "CallersTransaction | None" = None,
     ) -> "RequestHandle[CreateReleaseResult]":
         """Ask for a release of `toolset`, a UUID or `organization/project/toolset`.
 
@@ -73,7 +72,7 @@ class ReleaseRequests(Asking):
         dry_run: bool = False,
         idempotency_key: str | None = None,
         organization: str | None = None,
-        session: "Session | None" = None,
+        session: "CallersTransaction | None" = None,
     ) -> "RequestHandle[RollbackResult]":
         """Ask for `toolset` to be rolled back to the release of a number, or to the one that `to` means: `previous`,
         `undo` (what was live before the last rollback), `last_good`, `current`.
@@ -109,7 +108,7 @@ class ReleaseRequests(Asking):
         override_freeze: str | None = None,
         idempotency_key: str | None = None,
         organization: str | None = None,
-        session: "Session | None" = None,
+        session: "CallersTransaction | None" = None,
     ) -> "RequestHandle[ApplyPlanResult]":
         """Ask for exactly what a plan said; `StaleState` if anything has moved since. Otherwise as `create_release`."""
         fields = {
@@ -135,7 +134,7 @@ class ReleaseRequests(Asking):
         override_freeze: str | None = None,
         idempotency_key: str | None = None,
         organization: str | None = None,
-        session: "Session | None" = None,
+        session: "CallersTransaction | None" = None,
     ) -> "RequestHandle[RepairResult]":
         """Ask for live state to be put back to the current release; otherwise as `rollback`."""
         fields = {

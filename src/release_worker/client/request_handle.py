@@ -1,28 +1,51 @@
 """A request that was accepted, and the wait for its result."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
+    from release_worker.client.doors import OpenTransaction
+    from release_worker.domain.request_record import Status
     from release_worker.domain.requests.request import Result
 
 R = TypeVar("R", bound="Result")
-# Given a request's id and kind, and seconds to wait (None: for ever): its result.
-Wait = Callable[[str, str, float | None], "Result"]
+
+
+class Answering(Protocol):
+    """What a handle needs of the client that made it."""
+
+    def wait_for(
+        self, request_id: str, kind: str, timeout: float | None, made_in: "OpenTransaction | None"
+    ) -> "Result":
+        """The result of a request, waited for `timeout` seconds at most (None: for ever)."""
+
+    def status_of(self, request_id: str) -> "Status":
+        """How far a request is."""
+
+    def cancel(self, request_id: str, *, actor: str, reason: str | None = None) -> None:
+        """Let a queued request fail, before a worker begins it."""
 
 
 class RequestHandle(Generic[R]):
     """`id` is that of the request's row in the ledger and of its Celery task. `published` is False if the broker
-    could not be reached, or if the caller's transaction has not ended yet."""
+    could not be reached, if the caller's transaction has not ended yet, or if a worker is to publish it."""
 
-    def __init__(self, wait: Wait, request_id: str, kind: str, *, published: bool = False) -> None:
-        self._wait = wait
+    def __init__(
+        self,
+        client: Answering,
+        request_id: str,
+        kind: str,
+        *,
+        published: bool = False,
+        made_in: "OpenTransaction | None" = None,
+    ) -> None:
+        self._client = client
+        self._made_in = made_in
         self.id = request_id
         self.kind = kind
         self.published = published
 
     def __repr__(self) -> str:
-        return f"RequestHandle(kind={self.kind!r}, id={self.id!r}, published={self.published!r})"
+        return f"{type(self).__name__}(kind={self.kind!r}, id={self.id!r}, published={self.published!r})"
 
     def result(self, timeout: float | None = None) -> R:
         """Wait `timeout` seconds at most (None: for ever) and return the result.
@@ -33,4 +56,17 @@ class RequestHandle(Generic[R]):
         - InvalidRequest if this very thread has to end that transaction first: the wait would never end.
         Without a database, a request that does not exist is waited for like any other.
         """
-        return cast(R, self._wait(self.id, self.kind, timeout))
+        return cast(R, self._client.wait_for(self.id, self.kind, timeout, self._made_in))
+
+    def status(self) -> "Status":
+        """How far the request is: `queued`, `running`, `succeeded` or `failed`.
+
+        Without a database, a request that does not exist counts as queued. Raises RequestNotFound, also for one whose
+        transaction has not been committed, and ResultUnavailable.
+        """
+        return self._client.status_of(self.id)
+
+    def cancel(self, *, actor: str, reason: str | None = None) -> None:
+        """Let the request fail with RequestCancelled, before a worker begins it. Needs a database. Raises
+        RequestNotQueued for one that is running or has ended, and RequestNotFound."""
+        self._client.cancel(self.id, actor=actor, reason=reason)

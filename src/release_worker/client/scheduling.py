@@ -12,9 +12,8 @@ from release_worker.client.asking import Asking, Handle
 from release_worker.domain.requests.kinds import validated
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from release_worker.client.writing_down import OpenTransaction
+    from release_worker.client.doors import OpenTransaction
+    from release_worker.client.transactions import CallersTransaction
     from release_worker.domain.schedules.made import ScheduledRequest
     from release_worker.domain.schedules.misfires import Misfire
     from release_worker.domain.schedules.schedule import Overlap, Schedule
@@ -42,7 +41,7 @@ class Scheduling(Asking):
         catch_up_seconds: int = 3_600,
         overlap: "Overlap | None" = None,
         actor: str,
-        session: "Session | None" = None,
+        session: "CallersTransaction | None" = None,
     ) -> "Schedule":
         """Ask for the same again and again, or at one instant: of one toolset, or of all that a project
         (`organization/project`) or an organization (a slug or an id) has when it fires.
@@ -82,13 +81,17 @@ class Scheduling(Asking):
         new, schedule_id = validated(NewSchedule, asked), uuid7()
         return self._at_once(lambda connection: add_schedule(connection, new, schedule_id), session)
 
-    def schedules(self, *, organization: str | None = None, session: "Session | None" = None) -> "Sequence[Schedule]":
+    def schedules(
+        self, *, organization: str | None = None, session: "CallersTransaction | None" = None
+    ) -> "Sequence[Schedule]":
         """All schedules, or those of one organization, in the order of their names."""
         from release_worker.queries.schedules import schedules
 
         return self._at_once(lambda connection: schedules(connection, organization=organization), session)
 
-    def schedule(self, name: str, *, organization: str | None = None, session: "Session | None" = None) -> "Schedule":
+    def schedule(
+        self, name: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
+    ) -> "Schedule":
         """The schedule of this name. Raises ScheduleNotFound, and InvalidRequest if several organizations have one of
         that name and none is named."""
         from release_worker.queries.schedules import find_schedule
@@ -96,7 +99,7 @@ class Scheduling(Asking):
         return self._at_once(partial(find_schedule, name=name, organization=organization), session)
 
     def pause_schedule(
-        self, name: str, *, organization: str | None = None, session: "Session | None" = None
+        self, name: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
     ) -> "Schedule":
         """Let a schedule fire no more until it is resumed; otherwise as `schedule`."""
         from release_worker.operations.schedules.managing import pause_schedule
@@ -104,7 +107,7 @@ class Scheduling(Asking):
         return self._at_once(partial(pause_schedule, name=name, organization=organization), session)
 
     def resume_schedule(
-        self, name: str, *, organization: str | None = None, session: "Session | None" = None
+        self, name: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
     ) -> "Schedule":
         """Let a schedule that was paused or suspended fire again from now on; what it has not done is not caught up.
         Otherwise as `schedule`, and raises InvalidRequest if it has no instant left."""
@@ -113,7 +116,7 @@ class Scheduling(Asking):
         return self._at_once(partial(resume_schedule, name=name, organization=organization), session)
 
     def remove_schedule(
-        self, name: str, *, organization: str | None = None, session: "Session | None" = None
+        self, name: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
     ) -> "Schedule":
         """Remove a schedule, and return what it was; the requests that it has made stay. Otherwise as `schedule`."""
         from release_worker.operations.schedules.managing import remove_schedule
@@ -126,7 +129,7 @@ class Scheduling(Asking):
         *,
         organization: str | None = None,
         override_freeze: str | None = None,
-        session: "Session | None" = None,
+        session: "CallersTransaction | None" = None,
     ) -> dict[str, Handle]:
         """Make the requests of a schedule once, now, paused and suspended or not; when it fires next stays as it is.
         Returns their handles by the toolsets as the requests name them. During a freeze they end as Frozen, unless
@@ -135,6 +138,7 @@ class Scheduling(Asking):
         Raises what `schedule` and `add_schedule` raise, and BrokerUnavailable: then all requests are kept.
         """
         from release_worker.operations.schedules.run_now import run_now
+        from release_worker.store.listening import announce
 
         if session is None:
             # Not tried twice: a second run would be another one.
@@ -146,18 +150,20 @@ class Scheduling(Asking):
             for one in made:
                 self._publish(handles[one.request.toolset], message_of_scheduled(one), kept=True)
             return handles
-        from release_worker.client.writing_down import OpenTransaction, after_commit
-
+        door = self._door(session)
         connection = self._joined(session)
         made = run_now(connection, name, organization=organization, override_freeze=override_freeze)
-        handles = self._handles_of(made, made_in=OpenTransaction(connection))
+        handles = self._handles_of(made, made_in=door.transaction())
+        if door.announced:
+            announce(connection, [one.id for one in made], schema=self.schema)
+            return handles
         for one in made:
-            publish_kept = partial(self._publish, handles[one.request.toolset], message_of_scheduled(one), kept=True)
-            after_commit(session, publish_kept)
+            door.after_commit(
+                partial(self._publish, handles[one.request.toolset], message_of_scheduled(one), kept=True)
+            )
         return handles
 
     def _handles_of(
         self, made: "Sequence[ScheduledRequest]", made_in: "OpenTransaction | None" = None
     ) -> dict[str, Handle]:
-        wait = partial(self._wait, made_in=made_in)
-        return {one.request.toolset: Handle(wait, one.id, one.request.kind) for one in made}
+        return {one.request.toolset: Handle(self, one.id, one.request.kind, made_in=made_in) for one in made}

@@ -10,8 +10,7 @@ from release_worker.client.toolset_edits import ToolsetEdits
 from release_worker.domain.requests.kinds import validated
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
+    from release_worker.client.transactions import CallersTransaction
     from release_worker.domain.editing.owners import (
         Added,
         ListedOrganization,
@@ -28,7 +27,12 @@ class Toolsets(ToolsetEdits):
     they do is done at once, or with `session` when the caller's transaction commits."""
 
     def add_organization(
-        self, slug: str, *, name: str | None = None, if_missing: bool = False, session: "Session | None" = None
+        self,
+        slug: str,
+        *,
+        name: str | None = None,
+        if_missing: bool = False,
+        session: "CallersTransaction | None" = None,
     ) -> "Added":
         """Add an organization, by default called as its slug.
 
@@ -50,7 +54,7 @@ class Toolsets(ToolsetEdits):
         name: str | None = None,
         if_missing: bool = False,
         organization: str | None = None,
-        session: "Session | None" = None,
+        session: "CallersTransaction | None" = None,
     ) -> "Added":
         """Add a project, `organization/project`; otherwise as `add_organization`. Raises OwnerNotFound, also if the
         path is in another organization than `organization`, if given."""
@@ -70,7 +74,7 @@ class Toolsets(ToolsetEdits):
         settings: Mapping[str, Any] | None = None,
         if_missing: bool = False,
         organization: str | None = None,
-        session: "Session | None" = None,
+        session: "CallersTransaction | None" = None,
     ) -> "Added":
         """Add a toolset, `organization/project/toolset`, that lists nothing yet; otherwise as `add_project`."""
         from release_worker.domain.editing.owners import NewToolset
@@ -86,14 +90,14 @@ class Toolsets(ToolsetEdits):
         new, new_id = validated(NewToolset, asked), uuid7()
         return self._edited(lambda connection: add_toolset(connection, new, new_id, if_missing=if_missing), session)
 
-    def organizations(self, *, session: "Session | None" = None) -> "Sequence[ListedOrganization]":
+    def organizations(self, *, session: "CallersTransaction | None" = None) -> "Sequence[ListedOrganization]":
         """All organizations, by slug."""
         from release_worker.queries.owners import list_organizations
 
         return self._at_once(list_organizations, session)
 
     def projects(
-        self, *, organization: str | None = None, session: "Session | None" = None
+        self, *, organization: str | None = None, session: "CallersTransaction | None" = None
     ) -> "Sequence[ListedProject]":
         """All projects, or those of an organization (a slug or an id), by path. Raises OwnerNotFound."""
         from release_worker.queries.owners import list_projects
@@ -101,7 +105,11 @@ class Toolsets(ToolsetEdits):
         return self._at_once(partial(list_projects, organization=organization), session)
 
     def toolsets(
-        self, *, organization: str | None = None, project: str | None = None, session: "Session | None" = None
+        self,
+        *,
+        organization: str | None = None,
+        project: str | None = None,
+        session: "CallersTransaction | None" = None,
     ) -> "Sequence[ListedToolset]":
         """All live toolsets, those of an organization (a slug or an id), or of a project (`organization/project`), by
         path, each with its current release and what is known of drift. Raises OwnerNotFound and InvalidRequest."""
@@ -109,7 +117,9 @@ class Toolsets(ToolsetEdits):
 
         return self._at_once(partial(list_toolsets, organization=organization, project=project), session)
 
-    def show_organization(self, organization: str, *, session: "Session | None" = None) -> "ShownOrganization":
+    def show_organization(
+        self, organization: str, *, session: "CallersTransaction | None" = None
+    ) -> "ShownOrganization":
         """An organization (a slug or an id), its projects, and the variations of all its toolsets; values under keys
         that look secret are hidden. Raises OwnerNotFound."""
         from release_worker.queries.owners import show_organization
@@ -118,7 +128,7 @@ class Toolsets(ToolsetEdits):
         return self._at_once(lambda connection: show_organization(connection, organization, secrets), session)
 
     def show_project(
-        self, project: str, *, organization: str | None = None, session: "Session | None" = None
+        self, project: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
     ) -> "ShownProject":
         """A project (`organization/project`), its deployment, prompts and configuration, with secrets hidden. Raises
         OwnerNotFound, also for one of another organization than `organization`, if given."""
@@ -128,7 +138,7 @@ class Toolsets(ToolsetEdits):
         return self._at_once(look, session)
 
     def show_toolset(
-        self, toolset: str, *, organization: str | None = None, session: "Session | None" = None
+        self, toolset: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
     ) -> "ShownToolset":
         """A toolset's lists, settings and variations as they are live, with secrets hidden. Raises ToolsetNotFound,
         also for one of another organization than `organization`, if given."""

@@ -48,6 +48,17 @@ ACCEPT = """
         :request_id, :kind, :toolset, :organization, :actor, :payload, :idempotency_key, :traceparent, :crowd,
         :announced, :key_wait)
 """
+# The same for many requests of a kind, in their order.
+ACCEPT_EACH = """
+    SELECT ours.release_worker_accept(
+        asked.id, :kind, asked.toolset, asked.organization, asked.actor, asked.payload, asked.idempotency_key,
+        :traceparent, :crowd, :announced, :key_wait)
+    FROM unnest(
+        CAST(:ids AS text[]), CAST(:toolsets AS text[]), CAST(:organizations AS text[]), CAST(:actors AS text[]),
+        CAST(:payloads AS text[]), CAST(:idempotency_keys AS text[])
+    ) WITH ORDINALITY AS asked (id, toolset, organization, actor, payload, idempotency_key, place)
+    ORDER BY asked.place
+"""
 
 
 def accept_request(
@@ -86,6 +97,30 @@ def asking(
         "actor": request.actor,
         "payload": canonical_json.dumps(request.payload()),
         "idempotency_key": request.idempotency_key,
+        "traceparent": traceparent,
+        "crowd": DEFAULTS.crowd,
+        "announced": announced,
+        "key_wait": lock_timeout,
+    }
+
+
+def asking_each(
+    requests: Mapping[str, Request],
+    *,
+    announced: bool = False,
+    lock_timeout: str | None = None,
+    traceparent: str | None = None,
+) -> dict[str, Any]:
+    """The parameters of `ACCEPT_EACH`: requests of one kind, by the ids that they are to have."""
+    asked = list(requests.values())
+    return {
+        "ids": list(requests),
+        "kind": asked[0].kind,
+        "toolsets": [one.toolset for one in asked],
+        "organizations": [one.organization for one in asked],
+        "actors": [one.actor for one in asked],
+        "payloads": [canonical_json.dumps(one.payload()) for one in asked],
+        "idempotency_keys": [one.idempotency_key for one in asked],
         "traceparent": traceparent,
         "crowd": DEFAULTS.crowd,
         "announced": announced,

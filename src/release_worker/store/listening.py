@@ -5,6 +5,7 @@ from collections.abc import Generator, Sequence
 import psycopg
 from sqlalchemy import Connection, Engine
 
+from release_worker.domain.database import channel_of
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import DatabaseUnavailable
 from release_worker.store.conflicts import translated
@@ -47,3 +48,9 @@ def take_asked(connection: Connection, request_ids: Sequence[str]) -> list[Reque
     """
     rows = connection.execute(parsed(take), {"ids": list(request_ids)})
     return sorted((record_of(row) for row in rows), key=lambda record: record.seq)
+
+
+def announce(connection: Connection, request_ids: Sequence[str], *, schema: str) -> None:
+    """Let the workers of this schema hear of these requests when the transaction commits."""
+    tell = "SELECT pg_notify(:channel, id) FROM unnest(CAST(:ids AS text[])) AS told (id)"
+    connection.execute(parsed(tell), {"channel": channel_of(schema), "ids": list(request_ids)})

@@ -1,6 +1,6 @@
 """A client for the tests of apps: it needs no server, and answers at once as a worker would."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,6 @@ from uuid_utils import uuid7
 
 from release_worker.client.asking import Handle
 from release_worker.client.release_client import ReleaseClient
-from release_worker.domain.database import PUBLIC
 from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.requests.request import Request, Result
 from release_worker.errors import (
@@ -23,9 +22,10 @@ from release_worker.testing.fake_answers import FakeToolsets
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-    from sqlalchemy.orm import Session
 
-    from release_worker.client.writing_down import OpenTransaction
+    from release_worker.client.doors import OpenTransaction
+    from release_worker.client.transactions import CallersTransaction
+    from release_worker.domain.request_record import Status
 
 Answer = Mapping[str, Any] | ReleaseWorkerError
 
@@ -44,12 +44,13 @@ class FakeRequest:
 
 
 class FakeReleaseClient(ReleaseClient):
-    """Has the methods of `ReleaseClient` that ask, and keeps what was asked in `requests`, in its order.
+    """Has the methods of `ReleaseClient` that ask, and keeps what was asked in `seen`, in its order.
 
     Each request succeeds at once: releases are numbered 1, 2, 3, … for each toolset, and each rollback ends where it
     was to. `will_return` and `will_raise` say what is to come of the requests of a kind instead. Arguments are checked
     as the real client checks them, and idempotency keys mean what they mean in the ledger. With `session=`, a request
-    counts once that session has committed. With `toolsets`, their names, all others are not there.
+    counts once that session has committed; with a plain connection, which does not tell that, at once. With `toolsets`,
+    their names, all others are not there.
 
     What needs a database (`release_all`, `wait`, `retry`, `cancel`, `editing`, bundles, freezes, schedules) raises
     NotConfigured. So do the methods that add, show and edit toolsets, after they have checked their arguments.
@@ -58,7 +59,7 @@ class FakeReleaseClient(ReleaseClient):
     def __init__(self, *, toolsets: set[str] | None = None) -> None:
         """Opens nothing and reads no environment."""
         super().__init__(broker_url="memory://")
-        self.requests: list[FakeRequest] = []
+        self.seen: list[FakeRequest] = []
         self._known = toolsets
         self._toolsets = FakeToolsets()
         self._set: dict[tuple[str, str | None], Answer] = {}
@@ -80,39 +81,41 @@ class FakeReleaseClient(ReleaseClient):
 
     def asked(self, kind: str) -> list[Request]:
         """The requests of one kind, in their order."""
-        return [one.request for one in self.requests if one.kind == kind]
+        return [one.request for one in self.seen if one.kind == kind]
 
     def handle(self, request_id: str, kind: str | None = None, *, organization: str | None = None) -> Handle:
         """As that of the real client; of the requests that this client was asked."""
-        found = next((one for one in self.requests if one.id == request_id), None)
+        found = next((one for one in self.seen if one.id == request_id), None)
         if found is None:
             raise RequestNotFound(request_id=request_id)
-        return Handle(self._wait, found.id, found.kind, published=True)
+        return Handle(self, found.id, found.kind, published=True)
 
-    def _submit(self, kind: str, fields: Mapping[str, Any], session: "Session | None") -> Handle:
+    def _submit(self, kind: str, fields: Mapping[str, Any], session: "CallersTransaction | None") -> Handle:
         request = validate_request(kind, fields)
         if self._known is not None and request.toolset not in self._known:
             raise ToolsetNotFound(toolset=request.toolset)
         earlier = self._earlier(request)
         if earlier is not None:
-            return Handle(self._wait, earlier.id, kind, published=earlier in self.requests)
+            return Handle(self, earlier.id, kind, published=earlier in self.seen)
         made = FakeRequest(str(uuid7()), request)
-        handle = Handle(self._wait, made.id, kind)
+        handle = Handle(self, made.id, kind)
 
         def accept() -> None:
             self._accept(made)
             handle.published = True
 
-        if session is None:
+        door = None if session is None else self._door(session)
+        if door is None or door.announced:
             accept()
         else:
-            self._open.append((made, _accepted_at_commit(session, accept)))
+            self._open.append((made, door.transaction()))
+            door.after_commit(accept)
         return handle
 
     def _earlier(self, request: Request) -> FakeRequest | None:
         key = request.idempotency_key
         self._open = [(one, transaction) for one, transaction in self._open if transaction.is_open()]
-        known = (*self.requests, *(one for one, _ in self._open))
+        known = (*self.seen, *(one for one, _ in self._open))
         same = (one for one in known if (one.request.toolset, one.request.idempotency_key) == (request.toolset, key))
         earlier = None if key is None else next(same, None)
         if earlier is not None and (differing := earlier.request.differing(request)):
@@ -121,13 +124,21 @@ class FakeReleaseClient(ReleaseClient):
 
     def _accept(self, made: FakeRequest) -> None:
         request = made.request
-        self.requests.append(made)
+        self.seen.append(made)
         said = self._set.get((request.kind, request.toolset), self._set.get((request.kind, None), {}))
         self._ended[made.id] = (
             said if isinstance(said, ReleaseWorkerError) else {**self._toolsets.answer(request), **said}
         )
 
-    def _wait(self, request_id: str, kind: str, timeout: float | None, **_: object) -> Result:
+    def status_of(self, request_id: str) -> "Status":
+        """How the request has ended, or `queued` while its session has not committed."""
+        ended = self._ended.get(request_id)
+        return "queued" if ended is None else "failed" if isinstance(ended, ReleaseWorkerError) else "succeeded"
+
+    def wait_for(
+        self, request_id: str, kind: str, timeout: float | None, made_in: "OpenTransaction | None" = None
+    ) -> Result:
+        """What the test has set, or what a worker would answer."""
         ended = self._ended.get(request_id)
         if ended is None:
             problem = "commit the transaction that made this request first"
@@ -146,11 +157,3 @@ def _kind(kind: str) -> type[Request]:
             f"there is no kind of request {kind!r}", problems=[{"field": "kind", "problem": "unknown"}]
         )
     return KINDS[kind]
-
-
-def _accepted_at_commit(session: "Session", accept: Callable[[], None]) -> "OpenTransaction":
-    from release_worker.client.writing_down import OpenTransaction, after_commit, joined
-
-    transaction = OpenTransaction(joined(session, PUBLIC))
-    after_commit(session, accept)
-    return transaction

@@ -221,8 +221,7 @@ class AsyncSession:
     ("make", "complaint"),
     [
         (lambda engine: Session(engine, twophase=True), "two-phase commit"),
-        (lambda engine: AsyncSession(), "not AsyncSession; use `await session.run_sync(...)`"),
-        (lambda engine: scoped_session(sessionmaker(bind=engine)), "not scoped_session"),
+        (lambda engine: AsyncSession(), "not AsyncSession; AsyncReleaseClient takes that"),
         (lambda engine: engine, "not Engine"),
     ],
 )
@@ -234,6 +233,17 @@ def test_what_cannot_be_joined_is_refused_in_one_sentence(
     assert complaint in str(refused.value)
     assert refused.value.details["problems"][0]["field"] == "session"
     assert ledger(served.engine) == []
+
+
+def test_a_scoped_session_stands_for_the_session_of_its_thread(
+    served: Service, client: ReleaseClient, billing: Toolset
+) -> None:
+    scoped = scoped_session(sessionmaker(bind=served.engine))
+    handle = client.create_release(billing.path, actor=ACTOR, session=scoped)
+    assert ids(served) == []
+    scoped.commit()
+    scoped.remove()
+    assert ids(served) == [handle.id]
 
 
 def test_a_session_that_is_closed_without_a_commit_leaves_nothing(

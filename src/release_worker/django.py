@@ -1,0 +1,123 @@
+"""For Django: a client whose requests are part of `transaction.atomic`, and are published by `on_commit`.
+
+    from release_worker.django import DjangoReleaseClient
+
+    client = DjangoReleaseClient.from_settings()
+
+    with transaction.atomic():
+        tool.save()
+        client.create_release("acme/payments/billing", actor=request.user.username)
+
+`settings.RELEASE_WORKER` holds the arguments of the client by their names in capitals: `BROKER_URL`, `RESULT_BACKEND`,
+`DATABASE_URL`, `PREPARED_STATEMENTS`, `SCHEMA`. The database is by default that of `settings.DATABASES`.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from django.conf import settings
+from django.db import connections, transaction
+from sqlalchemy import URL
+
+from release_worker.client.asking import Handle
+from release_worker.client.doors import Door, OpenTransaction, for_driver, refused, say_that_it_must_commit
+from release_worker.client.release_client import ReleaseClient
+from release_worker.errors import NotConfigured
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    from release_worker.client.transactions import CallersTransaction
+
+_ARGUMENTS = ("broker_url", "result_backend", "database_url", "prepared_statements", "schema")
+
+
+class DjangoReleaseClient(ReleaseClient):
+    """A client that asks on Django's own connection, in the transaction that is open there, if any.
+
+    Without `atomic`, Django commits each statement, and a request is published at once. What is done without a worker,
+    and the wait for a result, use connections of the client's own, outside of that transaction.
+    """
+
+    using: str
+
+    @classmethod
+    def from_settings(cls, *, using: str = "default") -> Self:
+        """A client for the addresses in `settings.RELEASE_WORKER`, on the database of this alias. Raises
+        NotConfigured."""
+        given: Mapping[str, Any] = getattr(settings, "RELEASE_WORKER", {})
+        unknown = given.keys() - {name.upper() for name in _ARGUMENTS}
+        if unknown:
+            raise NotConfigured(
+                f"RELEASE_WORKER has unknown settings: {', '.join(sorted(unknown))}", setting="RELEASE_WORKER"
+            )
+        if not given.get("BROKER_URL"):
+            raise NotConfigured("RELEASE_WORKER['BROKER_URL'] is not set", setting="RELEASE_WORKER")
+        arguments = {name: given[name.upper()] for name in _ARGUMENTS if name.upper() in given}
+        client = cls(**{"database_url": _url_of(settings.DATABASES[using]), **arguments})
+        client.using = using
+        return client
+
+    def _submit(self, kind: str, fields: Mapping[str, Any], session: "CallersTransaction | None") -> Handle:
+        own = DjangoDoor(connections[getattr(self, "using", "default")], self.schema)
+        return super()._submit(kind, fields, own if session is None else session)
+
+
+class DjangoDoor(Door):
+    """One of Django's connections, in the transaction that is open there."""
+
+    announced = False
+
+    def __init__(self, connection: "BaseDatabaseWrapper", schema: str) -> None:
+        """Raises InvalidRequest for a database that is not PostgreSQL."""
+        if connection.vendor != "postgresql":
+            raise refused(f"the database {connection.alias!r} must be PostgreSQL, not {connection.vendor}")
+        self._connection = connection
+        self._schema = schema
+
+    def answers(self, statement: str, parameters: Mapping[str, Any]) -> list[str]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(for_driver(statement, self._schema).decode(), dict(parameters))
+            return [row[0] for row in cursor.fetchall()]
+
+    def transaction(self) -> OpenTransaction:
+        return _Atomic(self._connection)
+
+    def after_commit(self, publish: Callable[[], None]) -> None:
+        """If the broker is away, the commit stands, and the sweeper publishes the request."""
+        transaction.on_commit(publish, using=self._connection.alias, robust=True)
+
+
+class _Atomic:
+    """The `atomic` block that a connection is in."""
+
+    def __init__(self, connection: "BaseDatabaseWrapper") -> None:
+        self._connection = connection
+        self._inside = connection.in_atomic_block
+        self._thread = threading.get_ident()
+
+    def is_open(self) -> bool:
+        return self._inside and self._connection.in_atomic_block
+
+    def refuse_to_wait_for_it(self) -> None:
+        if self._thread == threading.get_ident():
+            say_that_it_must_commit()
+
+
+def _url_of(database: Mapping[str, Any]) -> str | None:
+    """The URL of one of Django's databases; None for one that is not PostgreSQL."""
+    if not str(database.get("ENGINE", "")).endswith(("postgresql", "postgis", "postgresql_psycopg2")):
+        return None
+    host, port = database.get("HOST") or None, database.get("PORT") or None
+    query = {"host": str(host)} if host and str(host).startswith("/") else {}
+    url = URL.create(
+        "postgresql+psycopg",
+        username=database.get("USER") or None,
+        password=database.get("PASSWORD") or None,
+        host=None if query else host,
+        port=int(port) if port else None,
+        database=database.get("NAME"),
+        query=query,
+    )
+    return url.render_as_string(hide_password=False)
