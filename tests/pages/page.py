@@ -3,6 +3,7 @@
 - `console`: each line that begins with `$ ` is a command, with the lines that begin with `> ` after it; what follows is
   its output. A command that fails is an error, unless it says `|| echo "exit status $?"`.
 - `python`: a program. All of a page share their names. What they print stands in the block `output` after them.
+- `<!-- file: NAME -->` before a `python` block: it is written into this file, and not run.
 - `<!-- picture: FILE -->` before a `console` block: the output of its last command is not text on the page, but an SVG.
 
 A page may say `<!-- not run -->` before a block that needs what a test does not have; a reader sees no difference.
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 _BLOCK = re.compile(
-    r"(?:^<!-- (?:picture: (?P<picture>\S+)|(?P<skipped>not run)) -->\n+)?"
+    r"(?:^<!-- (?:picture: (?P<picture>\S+)|file: (?P<file>\S+)|(?P<skipped>not run)) -->\n+)?"
     r"^```(?P<language>console|python)\n(?P<text>.*?)^```$"
     r"(?:\n+^```output\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
@@ -39,6 +40,7 @@ class Block:
     start: int
     end: int
     picture: str | None = None
+    file: str | None = None
 
     def text(self) -> str:
         """The block as the page has it."""
@@ -62,7 +64,9 @@ def _blocks(text: str) -> Iterator[Block]:
         language, source, output = found["language"], found["text"], found["output"] or ""
         steps = tuple(_commands(source)) if language == "console" else (Step(source, output),)
         start = found.start("language") - len("```")
-        yield Block(language, steps, text.count("\n", 0, start) + 1, start, found.end(), found["picture"])
+        yield Block(
+            language, steps, text.count("\n", 0, start) + 1, start, found.end(), found["picture"], found["file"]
+        )
 
 
 def _commands(text: str) -> Iterator[Step]:

@@ -46,6 +46,10 @@ class Runner:
             with suppress(BrokenPipeError):
                 self._python.communicate(timeout=_LONGEST)
 
+    def write(self, name: str, text: str) -> None:
+        """Write a file into the directory."""
+        (self._directory / name).write_text(text)
+
     def command(self, command: str, *, colours: bool = False) -> str:
         """What a command of the shell prints; with `colours`, as on a terminal. It must not fail."""
         ended = subprocess.run(

@@ -45,6 +45,9 @@ class Reading:
     def _step(self, block: Block, step: Step, *, picture: str | None = None) -> str:
         """The output for the page: its own, as long as only what differs from run to run is different."""
         source = replaced(step.source, {shown: actual for actual, shown in self._shown_as.items()})
+        if block.file is not None:
+            self._runner.write(block.file, source)
+            return ""
         printed = (
             self._runner.program(source)
             if block.language == "python"

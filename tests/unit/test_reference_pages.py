@@ -7,7 +7,7 @@ import pytest
 from tests.support.golden import assert_golden
 from tests.support.repository import ROOT
 
-PAGES = ("client", "commands", "errors", "metrics", "settings", "tables", "tasks")
+PAGES = ("client", "commands", "errors", "fixtures", "metrics", "settings", "tables", "tasks")
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -73,7 +73,8 @@ def release_worker_servers(request: pytest.FixtureRequest) -> "Iterator[Servers]
 def release_worker_template(release_worker_servers: "Servers") -> str:
     """The URL of the migrated database that all others are clones of. An app that has tables of its own overrides this
     fixture, and makes them there."""
-    return release_worker_servers.databases.template_url
+    with _said_in_one_line("release_worker_template"):
+        return release_worker_servers.databases.template_url
 
 
 @pytest.fixture
@@ -121,7 +122,11 @@ def release_worker_service(
     assert release_worker_template
     servers = release_worker_servers
     settings = {"schema": pytestconfig.getini("release_worker_schema"), **release_worker_settings}
-    with servers.databases.temporary() as url, serving(url, servers.broker_url, settings) as service:
+    with (
+        _said_in_one_line("release_worker_service"),
+        servers.databases.temporary() as url,
+        serving(url, servers.broker_url, settings) as service,
+    ):
         yield service
 
 
@@ -174,13 +179,15 @@ def _set_addresses(patch: pytest.MonkeyPatch, environment: Mapping[str, str]) ->
 
 
 @contextmanager
-def _said_in_one_line(fixture: str, extra: str) -> Iterator[None]:
-    """A fixture that cannot be says what to install, or what is wrong with an address, and nothing else."""
-    from release_worker.errors import NotConfigured
+def _said_in_one_line(fixture: str, extra: str = "worker") -> Iterator[None]:
+    """A fixture that cannot be says what to install, or what is wrong with a server, and nothing else."""
+    from release_worker.errors import BrokerUnavailable, DatabaseUnavailable, NotConfigured
     from release_worker.extras import require
 
     try:
         require(extra, fixture)
         yield
-    except NotConfigured as error:
-        pytest.fail(str(error), pytrace=False)
+    except (NotConfigured, DatabaseUnavailable, BrokerUnavailable) as error:
+        said = str(error).replace("RELEASE_WORKER_DATABASE_URL", _POSTGRES_OPTION)
+        said = said.replace("RELEASE_WORKER_BROKER_URL", _BROKER_OPTION)
+        raise pytest.fail.Exception(said, pytrace=False) from None

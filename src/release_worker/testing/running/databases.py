@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, create_engine
 from release_worker.domain.database import PUBLIC, Database
 from release_worker.embedded.process import eventually
 from release_worker.operations.schema import upgrade_schema
+from release_worker.store.engine import single_statement
 from release_worker.store.statements import parsed
 
 EMPTY = "template0"
@@ -28,7 +29,10 @@ class Postgres(Protocol):
 
 
 class Databases:
-    """Makes databases, and drops them. A context manager, which keeps one connection: each test needs it twice."""
+    """Makes databases, and drops them. A context manager, which keeps one connection: each test needs it twice.
+
+    Raises DatabaseUnavailable if the server does not answer.
+    """
 
     def __init__(self, postgres: Postgres, schema: str = PUBLIC) -> None:
         """`schema` is that of our tables in them."""
@@ -64,20 +68,21 @@ class Databases:
 
     def _migrated(self) -> str:
         if self._template is None:
-            self._template = _new_name("template")
-            self._create(self._template, EMPTY)
+            name = _new_name("template")
+            self._create(name, EMPTY)
+            self._template = name  # to be dropped, whatever comes of the migration
             upgrade_schema(Database(self.postgres.url(self._template), self._schema))
         return self._template
 
     def _create(self, name: str, template: str) -> None:
-        with self._engine.connect() as admin:
+        with single_statement(self._engine) as admin:
             if template != EMPTY:
                 _end_sessions(admin, template)
             # A copy of files takes half the time of a copy through the log.
             admin.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
 
     def _drop(self, name: str) -> None:
-        with self._engine.connect() as admin:
+        with single_statement(self._engine) as admin:
             # Sessions that are just ending would make the server sleep for 100 ms before it looks again.
             eventually(lambda: _sessions(admin, name) == 0, within=_ENDING_SECONDS)
             admin.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
@@ -89,7 +94,7 @@ def _new_name(what: str) -> str:
 
 def _administrator(url: str) -> Engine:
     """After a restart of the server it connects again."""
-    return create_engine(url, pool_size=1, pool_pre_ping=True, isolation_level="AUTOCOMMIT")
+    return create_engine(url, pool_size=1, pool_pre_ping=True)
 
 
 def _sessions(admin: Connection, database: str) -> int:

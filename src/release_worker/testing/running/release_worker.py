@@ -1,6 +1,6 @@
 """What the fixture `release_worker` is: everything that a test of an app's integration needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
@@ -16,6 +16,7 @@ from release_worker.store.engine import ledger_transaction
 from release_worker.store.statements import parsed
 from release_worker.testing.running.service import Service
 
+_PATIENCE = 2.0  # seconds in which a worker that knows of a request has done it
 _UNFINISHED = """
     SELECT id, kind, status FROM ours.release_requests WHERE status IN ('queued', 'running') ORDER BY seq
 """
@@ -31,9 +32,9 @@ class ReleaseWorker:
 
     client: ReleaseClient
     engine: Engine
-    service: Service
-    worker: PythonProcess
-    said_before: int = 0
+    service: Service = field(repr=False)
+    worker: PythonProcess = field(repr=False)
+    said_before: int = field(default=0, repr=False)
 
     @property
     def database_url(self) -> str:
@@ -67,14 +68,17 @@ class ReleaseWorker:
 
     def settle(self, timeout: float = 30.0) -> None:
         """Wait until every request that was committed has ended. Requests that nobody has published, as after a crash
-        of the app, are published first, as beat does within a minute.
+        of the app, are published after two seconds; beat would do so within a minute.
 
         Raises TimeoutError, which names the requests, after so many seconds, and ReleaseWorkerError if the worker has
         ended.
         """
+        patience = min(_PATIENCE, timeout)
+        if eventually(self._is_idle, within=patience):
+            return
         engine, app = self.service.engine, self.client._connections.own().app
-        sweep(engine, publisher_again(app), attempts=DEFAULTS.attempts, policy=SweepPolicy(patience=0))
-        if not eventually(self._is_idle, within=timeout):
+        sweep(engine, publisher_again(app), attempts=DEFAULTS.attempts, policy=SweepPolicy(patience=patience))
+        if not eventually(self._is_idle, within=timeout - patience):
             unfinished = "; ".join(
                 f"{kind} {request_id} is {status}" for request_id, kind, status in self._unfinished()
             )

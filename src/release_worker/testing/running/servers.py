@@ -15,6 +15,7 @@ from release_worker.domain.database import PUBLIC
 from release_worker.embedded import EmbeddedPostgres, EmbeddedServers, embedded_servers
 from release_worker.errors import NotConfigured
 from release_worker.settings import given_settings
+from release_worker.store.engine import make_engine
 from release_worker.testing.running.databases import Databases
 
 # A database takes 8 MB, and the write-ahead log up to 1 GB.
@@ -88,13 +89,18 @@ def servers_for_tests(given: GivenServers, embedded: Callable[[], EmbeddedServer
     settings = given_settings(
         database_url=given.postgres_url, broker_url=given.broker_url, database_schema=given.schema
     )
-    postgres = GivenPostgres(settings.database_url) if settings.database_url else embedded().postgres
+    postgres = _given_postgres(settings.database_url) if settings.database_url else embedded().postgres
     broker_url = (
         numbered(_with_number(settings.broker_url), given.process) if settings.broker_url else embedded().broker_url
     )
     own = None if settings.database_url and settings.broker_url else embedded()
     with Databases(postgres, settings.database_schema) as databases:
         yield Servers(databases, broker_url, own)
+
+
+def _given_postgres(url: str) -> GivenPostgres:
+    make_engine(url)  # refuses what is no URL, without a word of it
+    return GivenPostgres(url)
 
 
 def _with_number(broker_url: str) -> str:

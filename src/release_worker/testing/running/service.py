@@ -10,8 +10,10 @@ from sqlalchemy import Engine
 
 from release_worker.broker.address import Broker
 from release_worker.broker.emptying import empty_queues
+from release_worker.broker.reaching import reach
 from release_worker.client.release_client import ReleaseClient
 from release_worker.domain.database import PUBLIC, Database
+from release_worker.domain.limits import DEFAULTS
 from release_worker.embedded.python_process import CELERY, PythonProcess
 from release_worker.settings import environment_of
 from release_worker.store.engine import make_engine
@@ -52,9 +54,10 @@ class Service:
 
 @contextmanager
 def serving(database_url: str, broker_url: str, more: Mapping[str, str] | None = None) -> Iterator[Service]:
-    """This database, and this broker, whose queues are emptied."""
+    """This database, and this broker, whose queues are emptied. Raises BrokerUnavailable."""
     more = more or {}
     engine = make_engine(Database(database_url, _schema(more)))
+    reach(Broker(broker_url), DEFAULTS)
     empty_queues(Broker(broker_url))
     yield Service(engine, database_url, broker_url, more)
     engine.dispose()
