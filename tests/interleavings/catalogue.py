@@ -285,6 +285,11 @@ _CHOSEN = (
     ("roll one back", "rename owners ourselves"),
     ("freeze the project unheld", "edit the list ourselves"),
     ("delete the toolset", "edit everything ourselves"),
+    ("import ourselves", "roll one's deployment back"),
+    ("roll one back", "import ourselves"),
+    ("deploy", "import ourselves"),
+    ("edit a definition unheld", "import ourselves"),
+    ("import ourselves", "rewrite the list unheld"),
 )
 
 

@@ -11,15 +11,19 @@ from uuid_utils.compat import uuid7
 
 from release_worker.domain.editing.edits import Edited, OrganizationEdit, ProjectEdit, ToolsetEdit
 from release_worker.domain.editing.owners import Added, NewToolset
+from release_worker.domain.openapi.reading import written
+from release_worker.domain.openapi.tools import read_openapi
 from release_worker.domain.owner_name import OwnerName
 from release_worker.errors import PermanentError, TransientError
 from release_worker.operations.editing.adding import add_toolset
 from release_worker.operations.editing.editing import edit_organization, edit_project, edit_toolset
+from release_worker.operations.editing.import_openapi import Target, import_openapi
 from release_worker.state.registry import built_in_components
 from release_worker.store.engine import ledger_transaction
 from tests.interleavings.actions import Answer, Edit, Performance
 from tests.interleavings.scene import A, B, S, Scene, Y
 from tests.interleavings.stops import LONGEST
+from tests.support.openapi import minimal
 
 DEPLOYED = {
     "tools": [{"urn": urn, "name": urn, "definition": 7} for urn in (A, S)],
@@ -82,6 +86,11 @@ def _rename_owners(connection: Connection, _scene: Scene) -> Edited:
     return edit_project(connection, built_in_components(), project, ProjectEdit(slug="store", name="Store"))
 
 
+def _import(connection: Connection, scene: Scene) -> Edited:
+    target = Target(str(scene.ids["one"]))
+    return import_openapi(connection, built_in_components(), target, read_openapi(written(minimal())))
+
+
 OWN_EDITS = (
     _of_one("edit the list ourselves", "toolset", add_tools=[Y], remove_tools=[A], tool_order=[S]),
     _of_one("rename the toolset ourselves", "toolset", slug="eins", name="Eins", set_settings={"x": 1}),
@@ -107,6 +116,7 @@ OWN_EDITS = (
         set_global_variations={B: {"own": 1}},
         deploy=DEPLOYED,
     ),
+    OwnEdit("import ourselves", "project", (), frozenset(), make=_import),
     OwnEdit("add a toolset ourselves", "project", (), frozenset(), make=_add_toolset),
     OwnEdit("rename owners ourselves", "organization", (), frozenset(), make=_rename_owners),
 )

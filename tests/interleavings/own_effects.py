@@ -1,16 +1,21 @@
 """What the product's own edits come to, in plain Python."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from release_worker.domain.openapi.reading import written
+from release_worker.domain.openapi.tools import read_openapi
 from tests.interleavings.scene import A, B, R, S, Y
 from tests.support.exact_json import exact, parsed
 from tests.support.model import ToolsetModel
+from tests.support.openapi import minimal
 
 if TYPE_CHECKING:
     from tests.interleavings.prediction import SceneModel
 
+IMPORTED = read_openapi(written(minimal()))
 # What is refused if the toolset `one` is gone or frozen: all but these.
 _OF_OTHERS = ("add a toolset ourselves", "rename owners ourselves")
 
@@ -82,6 +87,22 @@ def _everything(model: "SceneModel") -> None:
     _deploy(model)
 
 
+def _import(model: "SceneModel") -> None:
+    """A tool and an asset more, in a new deployment; the tool is listed if it is new to the project or the list."""
+    assert model.active is not None
+    [tool], asset = IMPORTED.catalogue.tools, IMPORTED.asset
+    before = model.deployments[model.active]
+    after = deepcopy(before)
+    after["tools"][tool.urn] = {**tool.item, "definition": exact(tool.definition)}
+    after["assets"][asset.key] = {**asset.item, "config": exact(asset.config)}
+    tools = _own(model)["tools"]
+    if tool.urn not in tools:
+        tools[tool.urn] = max(tools.values(), default=-1) + 1
+    if after != before:
+        model.active = uuid4()
+        model.deployments[model.active] = after
+
+
 def _add_toolset(model: "SceneModel") -> None:
     settings = {"name": "four", "description": None, "settings": "{}"}
     model.toolsets["four"] = ToolsetModel(
@@ -101,6 +122,7 @@ _EFFECTS: dict[str, Callable[["SceneModel"], None]] = {
     "vary for one ourselves": _vary,
     "vary for all ourselves": _vary_for_all,
     "edit everything ourselves": _everything,
+    "import ourselves": _import,
     "add a toolset ourselves": _add_toolset,
     "rename owners ourselves": _rename_owners,
 }

@@ -1,4 +1,4 @@
-"""`toolset add|list|show|edit`."""
+"""`toolset add|list|show|edit|import`."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -6,6 +6,7 @@ import typer
 
 from release_worker.cli import overview
 from release_worker.cli.editing import edit_toolset
+from release_worker.cli.importing import import_document
 from release_worker.cli.live_client import database_client
 from release_worker.cli.options import AsJson, IfMissing, Organization, OwnersName, ToolsetArgument
 from release_worker.cli.organizations import tell_added
@@ -92,3 +93,4 @@ def _item_lines(items: "Sequence[ListedItem]") -> "Iterator[str]":
 
 
 app.command("edit")(edit_toolset)
+app.command("import")(import_document)

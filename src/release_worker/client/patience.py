@@ -10,7 +10,7 @@ from release_worker.errors import VersionConflict
 
 T = TypeVar("T")
 
-TRIES = 8  # with twice the pause each time: some two seconds in all
+TRIES = 11  # with twice the pause each time: some eight seconds in all
 
 
 def patiently(edit: Callable[[], T]) -> T:

@@ -177,8 +177,14 @@ class ToolsetEdits(Asking):
         return replace(built_in_components(), secrets=self._settings.secrets)
 
     def _edited(self, work: "Callable[[Connection], T]", session: "CallersTransaction | None") -> T:
-        """As `_at_once`; without a session also again, for a while, if others hold what it needs."""
-        return self._at_once(work, session) if session is not None else patiently(lambda: self._at_once(work, None))
+        """As `_at_once`, with the errors of ours on a caller's session, too; without one also again, for a while, if
+        others hold what it needs."""
+        if session is None:
+            return patiently(lambda: self._at_once(work, None))
+        from release_worker.store.conflicts import translated
+
+        with translated():
+            return self._at_once(work, session)
 
 
 def _given(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from uuid_utils.compat import uuid7
 
-from release_worker.client.toolset_edits import ToolsetEdits
+from release_worker.client.openapi_imports import OpenApiImports
 from release_worker.domain.requests.kinds import validated
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from release_worker.queries.toolsets import ListedToolset
 
 
-class Toolsets(ToolsetEdits):
+class Toolsets(OpenApiImports):
     """The methods of a client for what releases are made of. They need a database, and no worker and no broker: what
     they do is done at once, or with `session` when the caller's transaction commits."""
 

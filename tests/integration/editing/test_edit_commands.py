@@ -12,6 +12,7 @@ from tests.support.billing import INVOICE, REFUND, SUMMARY, a_full_toolset
 from tests.support.command_line import CommandLine
 from tests.support.freezes import freeze
 from tests.support.live_state import live_state
+from tests.support.openapi import PETSTORE, petstore
 from tests.support.operations import release, roll_back
 from tests.support.world import Toolset
 
@@ -158,3 +159,35 @@ def test_what_is_edited_by_commands_is_rolled_back(run: CommandLine, engine: Eng
     run("toolset", "edit", BILLING, "--name", "x", "--remove-tool", INVOICE, "--set-config", "k=1")
     roll_back(engine, billing, 1)
     assert live_state(engine, billing) == before
+
+
+def test_an_api_document_is_imported_and_again_and_edited(run: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "pets.yaml"
+    file.write_bytes(PETSTORE)
+    words = ("toolset", "import", str(file), "--into", "acme/shop/pets")
+    missing = run(*words)
+    assert (missing.status, missing.err.splitlines()[0]) == (1, "error: there is no toolset acme/shop/pets")
+    done = run(*words, "--create")
+    assert done.status == 0, done.err
+    assert done.out.startswith("acme/shop/pets is edited.\n")
+    assert "tools: 4 added\n" in done.out
+    assert run(*words).out == "acme/shop/pets is as it was to be.\n"
+    file.write_bytes(petstore("operationId: listPets", "operationId: findPets"))
+    changes = run(*words, "--json").document["changes"]
+    assert changes["tools"]["added"] == ["tools:http:pet-store:findPets"]
+    assert changes["tools"]["removed"] == ["tools:http:pet-store:listPets"]
+    assert run(*words, "--slug", "other", "--json").document["changes"]["tools"]["removed"] == []
+
+
+@pytest.mark.parametrize("document", [b"", b"{", b"a: [", b"a: &a [*a]", b'{"swagger": "2.0"}', b"\xff"])
+def test_what_is_no_api_document_is_said_in_one_line(run: CommandLine, tmp_path: Path, document: bytes) -> None:
+    file = tmp_path / "api"
+    file.write_bytes(document)
+    ended = run("toolset", "import", str(file), "--into", "acme/shop/pets", "--create")
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1), ended.err
+    assert run("organization", "list", "--json").document == []
+
+
+def test_a_file_that_is_not_there_is_said_in_one_line(run: CommandLine) -> None:
+    ended = run("toolset", "import", "/nowhere", "--into", "acme/shop/pets")
+    assert (ended.status, "/nowhere cannot be read" in ended.err, ended.err.count("\n")) == (2, True, 1)

@@ -1,6 +1,7 @@
 """Edits through the client: what each comes to, what it refuses, and what it tells."""
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient
+from release_worker.client import patience
 from release_worker.errors import (
     Frozen,
     InvalidRequest,
@@ -443,15 +445,29 @@ def test_an_edit_joins_the_transaction_of_its_caller(client: ReleaseClient, engi
     assert live_state(engine, billing)["settings"]["name"] == "x"
 
 
-def test_an_edit_waits_for_rows_that_others_hold_for_a_moment_and_says_so_if_they_stay_held(
-    client: ReleaseClient, engine: Engine, billing: Toolset
+def test_an_edit_finds_rows_that_others_hold_and_says_so_or_comes_again_until_they_are_free(
+    client: ReleaseClient, engine: Engine, billing: Toolset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with engine.begin() as other:
+    with engine.connect() as other, Session(engine) as session:
+        other.execute(text("SELECT FROM toolset_tools FOR UPDATE"))
+        with pytest.raises(VersionConflict, match="toolset_tools"):
+            client.edit_toolset(BILLING, add_tools=[VOID], session=session)
+        session.rollback()
+        monkeypatch.setattr(time, "sleep", lambda _seconds: other.rollback())
+        client.edit_toolset(BILLING, add_tools=[VOID])
+    assert VOID in live_state(engine, billing)["tools"]
+
+
+def test_an_edit_that_finds_them_held_again_and_again_gives_up(
+    client: ReleaseClient, engine: Engine, billing: Toolset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    with engine.connect() as other:
         other.execute(text("SELECT FROM toolset_tools FOR UPDATE"))
         with pytest.raises(VersionConflict, match="toolset_tools"):
             client.edit_toolset(BILLING, add_tools=[VOID])
-    client.edit_toolset(BILLING, add_tools=[VOID])
-    assert VOID in live_state(engine, billing)["tools"]
+    assert len(pauses) == patience.TRIES - 1
 
 
 AROUND = 4  # begin, hold, is it frozen, commit

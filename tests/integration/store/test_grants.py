@@ -30,6 +30,7 @@ from tests.support.freezes import from_now
 from tests.support.ledger import ask, claim, end_leases, mailbox
 from tests.support.live_state import live_state
 from tests.support.metrics import counted, fold
+from tests.support.openapi import minimal
 from tests.support.operations import ACTOR
 from tests.support.records import RECORDS, number_of_rows, releases_of
 from tests.support.schedules import NOON, change, due_at, ticked
@@ -167,6 +168,7 @@ def test_an_app_adds_edits_and_looks_through_the_client(users: Users) -> None:
             remove_prompts=["p"],
             deploy=[],
         )
+        client.import_openapi("new/p/u", minimal())
         client.edit_project("new/p", slug="q", name="Q")
         client.edit_organization("new", slug="newer", name="Newer")
         assert client.show_toolset("newer/q/u").name == "T"

@@ -1,6 +1,7 @@
 """The types of the fields of edits: what could not be stored, named or released is refused beforehand."""
 
 import re
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ LONGEST_SLUG = 100
 LONGEST_URN = 500
 # The bytes of one JSON value, and of one text such as a prompt.
 LARGEST_VALUE = 1_048_576
+MOST_DIGITS = 10_000  # of a number, before and behind the point; PostgreSQL has no room for many more
 # A value lies within so many objects of what is captured: `{"config": {key: value}}`, `{"tools": {urn: {"definition":
 # value}}}`. It must not be too deep there, or else nothing could be released any more.
 _AROUND = 3
@@ -40,6 +42,7 @@ def checked_json(value: Any) -> Any:
     """The value, if it is JSON that PostgreSQL takes and a release can hold. Raises ValueError."""
     if too_deep([[[value]]]):
         raise ValueError(f"must not be nested more than {DEEPEST - _AROUND} levels deep")
+    _check_numbers(value)
     try:
         text = canonical_json.dumps(value)
     except TypeError as error:
@@ -48,6 +51,21 @@ def checked_json(value: Any) -> Any:
     if len(text.encode()) > LARGEST_VALUE:
         raise ValueError(f"must be at most {LARGEST_VALUE} bytes of JSON")
     return value
+
+
+def _check_numbers(value: Any) -> None:
+    """Written out, `1e999999999` would fill the memory. The value is not too deep."""
+    match value:
+        case dict():
+            for inner in value.values():
+                _check_numbers(inner)
+        case list() | tuple():
+            for inner in value:
+                _check_numbers(inner)
+        case Decimal() if value.is_finite():
+            exponent = value.as_tuple().exponent
+            if max(value.adjusted(), -int(exponent)) > MOST_DIGITS:
+                raise ValueError(f"must not have numbers of more than {MOST_DIGITS} digits")
 
 
 def _one_word(text: str) -> str:

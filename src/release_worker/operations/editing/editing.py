@@ -1,5 +1,6 @@
 """Edit a toolset, a project or an organization, in order with every rollback and release."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -37,7 +38,7 @@ def edit_toolset(
     scopes = {registry[name].scope for name, change in edit.changes.items() if change}
     scopes |= {"toolset"} if edit.slug is not None else set()
     subject = hold_all_for_editing(connection, toolset, scopes, organization=organization)
-    _check_toolset_not_frozen(connection, subject, scopes, edit.override_freeze)
+    check_toolset_not_frozen(connection, subject, scopes, edit.override_freeze)
     changed = change_contents(connection, registry, subject, edit.changes)
     path = subject.path
     if edit.slug is not None:
@@ -73,10 +74,10 @@ def edit_organization(
     return Edited(organization_id, "organization", path, changed.changes, changed.warnings)
 
 
-def _check_toolset_not_frozen(
-    connection: Connection, subject: Subject, scopes: set[Scope], override: str | None
+def check_toolset_not_frozen(
+    connection: Connection, subject: Subject, scopes: Collection[Scope], override: str | None
 ) -> None:
-    """A staged copy may be edited during a freeze, in what is its own."""
+    """Raises Frozen. A staged copy may be edited during a freeze, in what is its own."""
     freeze = freeze_at(connection, organization_id=subject.organization_id, project_id=subject.project_id)
-    if freeze is not None and not (scopes == {"toolset"} and is_copy(connection, subject)):
+    if freeze is not None and not (set(scopes) == {"toolset"} and is_copy(connection, subject)):
         check_not_frozen(freeze, override)

@@ -1,6 +1,6 @@
 """Holding the rows of toolsets and of their owners."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -130,10 +130,15 @@ def hold_all_for_editing(
     connection: Connection, reference: str, scopes: Collection[Scope], *, organization: str | None = None
 ) -> Subject:
     """Hold the rows of the owners of these scopes, whose live state an app is about to edit, until the app's
-    transaction ends, and wait for each as long as the app's settings say.
+    transaction ends.
 
-    The organization's row is held first, so weakly that only those are kept out who write there: the foreign key of a
-    variation takes the same lock, and taken after that of a row below it could end in a deadlock of two apps.
+    One scope: its row is waited for, as long as the app's settings say. The organization's row is held first, so weakly
+    that only those are kept out who write there: the foreign key of a variation takes the same lock, and taken after
+    that of a row below it could end in a deadlock of two apps.
+
+    Several: only the lowest row is waited for, and nothing is held meanwhile; as in `hold_owners`, and for its reason.
+    Raises VersionConflict if another one is not free.
+
     Raises ToolsetNotFound, also for a toolset of another organization than `organization`.
     """
     where, parameters = naming(reference, organization)
@@ -153,10 +158,15 @@ def hold_all_for_editing(
 
 def _editing(scopes: Collection[Scope]) -> str:
     """SQL: how the owners `o`, `p` and `t` are held. PostgreSQL takes the locks of a row in the order of these."""
-    organization = "FOR UPDATE OF o" if "organization" in scopes else "FOR KEY SHARE OF o"
-    project = "FOR UPDATE OF p" if "project" in scopes else ""
-    toolset = "FOR UPDATE OF t" if "toolset" in scopes else ""
-    return f"{organization} {project} {toolset}"
+    if len(scopes) == 1:
+        weakly = "" if "organization" in scopes else "FOR KEY SHARE OF o"
+        return f"{weakly} {' '.join(f'FOR UPDATE OF {_ALIASES[scope]}' for scope in scopes)}"
+    lowest, *above = [alias for scope, alias in _ALIASES.items() if scope in scopes]
+    weakly = "" if "organization" in scopes else "FOR KEY SHARE OF o NOWAIT"
+    return f"FOR UPDATE OF {lowest} {' '.join(f'FOR UPDATE OF {alias} NOWAIT' for alias in above)} {weakly}"
+
+
+_ALIASES: Mapping[Scope, str] = {"toolset": "t", "project": "p", "organization": "o"}  # the lowest first
 
 
 def hold_project_for_editing(connection: Connection, organization_id: UUID, project_id: UUID) -> None:

@@ -1,0 +1,84 @@
+"""References within a document: followed, and gathered into the `$defs` of a schema that stands alone."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from release_worker.domain.openapi.reading import MOST_VALUES, unreadable
+
+LONGEST_CHAIN = 100  # of references that lead to references
+
+
+class References:
+    """What the references of one document lead to. All schemas that are made of it may have as many values together as
+    a document may have: references can unfold to far more than is written down."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self._values = 0
+
+    def followed(self, value: Any) -> Any:
+        """The value, or what it refers to. Raises InvalidRequest for a reference that leads out of the document, to
+        nothing, or back to itself."""
+        for _ in range(LONGEST_CHAIN):
+            if not _is_reference(value):
+                return value
+            value = self._target(value["$ref"])
+        raise unreadable("has references that lead to each other and to nothing else")
+
+    def standing_alone(self, schemas: Mapping[str, Any]) -> dict[str, Any]:
+        """`{"properties": schemas}` with every schema that they refer to in `$defs`, however often and in whatever
+        circles. Raises InvalidRequest as `followed`, and for what unfolds to too much."""
+        names: dict[str, str] = {}
+        definitions: dict[str, Any] = {}
+        properties = self._copied(schemas, names)
+        while len(definitions) < len(names):
+            for pointer, name in list(names.items())[len(definitions) :]:
+                self.followed({"$ref": pointer})  # refuses circles of nothing but references
+                definitions[name] = self._copied(self._target(pointer), names)
+        return {"properties": properties, **({"$defs": definitions} if definitions else {})}
+
+    def _copied(self, value: Any, names: dict[str, str]) -> Any:
+        """With references to `$defs`; names each that is met."""
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise unreadable(f"unfolds to more than {MOST_VALUES:,} values")
+        if isinstance(value, list):
+            return [self._copied(inner, names) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        copy = {key: self._copied(inner, names) for key, inner in value.items()}
+        if _is_reference(value):
+            copy["$ref"] = f"#/$defs/{_name_of(value['$ref'], names)}"
+        return copy
+
+    def _target(self, pointer: str) -> Any:
+        """What `#/components/schemas/Pet` means (RFC 6901)."""
+        if not pointer.startswith("#/"):
+            raise unreadable(f"refers to {pointer}, which is not in it: bundle all of it into one document first")
+        found: Any = self._document
+        for part in pointer[2:].split("/"):
+            step = unquote(part).replace("~1", "/").replace("~0", "~")
+            if isinstance(found, dict) and step in found:
+                found = found[step]
+            elif isinstance(found, list) and step.isascii() and step.isdigit() and int(step[:9]) < len(found):
+                found = found[int(step[:9])]
+            else:
+                raise unreadable(f"refers to {pointer}, which is not there")
+        return found
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("$ref"), str)
+
+
+def _name_of(pointer: str, names: dict[str, str]) -> str:
+    """The name under which the target of a pointer stands in `$defs`: its last part, with a number if that is taken."""
+    if pointer not in names:
+        last = unquote(pointer.rpartition("/")[2]).replace("~1", "_").replace("~0", "_").replace("/", "_")
+        taken, name, number = set(names.values()), last, 1
+        while name in taken:
+            number += 1
+            name = f"{last}_{number}"
+        names[pointer] = name
+    return names[pointer]
