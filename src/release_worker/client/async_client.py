@@ -177,6 +177,7 @@ class AsyncReleaseClient:
     add_toolset = _awaited(ReleaseClient.add_toolset)
     edit_organization = _awaited(ReleaseClient.edit_organization)
     edit_project = _awaited(ReleaseClient.edit_project)
+    import_openapi = _awaited(ReleaseClient.import_openapi)
     edit_toolset = _awaited(ReleaseClient.edit_toolset)
     organizations = _awaited(ReleaseClient.organizations)
     projects = _awaited(ReleaseClient.projects)

@@ -3,3 +3,7 @@
 A document comes from anywhere. What it says is bounded before it is believed: bytes, values, depth, and what its
 references would unfold to. A reference leads within the document or is refused, so that nothing is fetched.
 """
+
+from release_worker.extras import require
+
+require("openapi", "an API document")
