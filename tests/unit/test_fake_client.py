@@ -150,3 +150,17 @@ def test_an_edit_of_a_toolset_is_checked_and_then_needs_a_database() -> None:
         client.edit_toolset("acme/payments/billing", add_tools=["tools:x"])
     with pytest.raises(NotConfigured, match="a fake client has no database"):
         client.toolsets()
+
+
+def test_many_releases_are_each_asked_for() -> None:
+    client = FakeReleaseClient()
+    handles = client.create_releases(["a/b/c", {"toolset": "a/b/d", "notes": "mine"}], actor="app", notes="ours")
+    assert [handle.result().release_number for handle in handles] == [1, 1]
+    assert [one.request.model_dump()["notes"] for one in client.seen] == ["ours", "mine"]
+
+
+def test_a_handle_tells_how_its_request_ended() -> None:
+    client = FakeReleaseClient()
+    client.will_raise("rollback", ReleaseNotFound(toolset="a/b/c", release_number=9))
+    done, failed = client.create_release("a/b/c", actor="app"), client.rollback("a/b/c", 9, actor="app")
+    assert (done.status(), failed.status()) == ("succeeded", "failed")

@@ -1,12 +1,13 @@
 """A client for the tests of apps: it needs no server, and answers at once as a worker would."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from uuid_utils import uuid7
 
 from release_worker.client.asking import Handle
+from release_worker.client.bulk_requests import ReleaseOptions
 from release_worker.client.release_client import ReleaseClient
 from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.requests.request import Request, Result
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from release_worker.client.doors import OpenTransaction
+    from release_worker.client.request_handle import RequestHandle
     from release_worker.client.transactions import CallersTransaction
     from release_worker.domain.request_record import Status
+    from release_worker.domain.requests.create_release import CreateReleaseResult
 
 Answer = Mapping[str, Any] | ReleaseWorkerError
 
@@ -111,6 +114,17 @@ class FakeReleaseClient(ReleaseClient):
             self._open.append((made, door.transaction()))
             door.after_commit(accept)
         return handle
+
+    def create_releases(
+        self,
+        releases: Iterable[str | Mapping[str, Any]],
+        *,
+        session: "CallersTransaction | None" = None,
+        **options: Unpack[ReleaseOptions],
+    ) -> "list[RequestHandle[CreateReleaseResult]]":
+        """As that of the real client."""
+        given = [{"toolset": one} if isinstance(one, str) else dict(one) for one in releases]
+        return [self._submit("create_release", {**options, **fields}, session) for fields in given]
 
     def _earlier(self, request: Request) -> FakeRequest | None:
         key = request.idempotency_key
