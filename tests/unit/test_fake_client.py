@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from release_worker import ReleaseClient
 from release_worker.domain.requests.kinds import KINDS
 from release_worker.errors import (
+    BrokerUnavailable,
     IdempotencyConflict,
     InvalidRequest,
     NotConfigured,
@@ -42,7 +43,7 @@ def test_it_keeps_what_was_asked_in_its_order() -> None:
     client.rollback(TOOLSET, 1, actor="oncall")
     assert [one.kind for one in client.seen] == ["create_release", "rollback"]
     [asked] = client.asked("create_release")
-    assert asked.model_dump()["notes"] == "build 991"
+    assert (asked.toolset, asked.notes) == (TOOLSET, "build 991")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,12 +63,36 @@ def test_a_test_says_what_comes_of_requests_of_a_kind_or_of_one_toolset() -> Non
         client.create_release("a/b/c", actor="ci").result()
 
 
+def test_what_cannot_be_asked_for_is_refused_at_once_and_not_kept() -> None:
+    client = FakeReleaseClient()
+    client.will_refuse("create_release", BrokerUnavailable(reason="away"), toolset=TOOLSET)
+    with pytest.raises(BrokerUnavailable):
+        client.create_release(TOOLSET, actor="ci")
+    assert client.seen == []
+    assert client.create_release("a/b/c", actor="ci").result().release_number == 1
+    client.will_return("create_release", toolset=TOOLSET)
+    assert client.create_release(TOOLSET, actor="ci").result().release_number == 1
+
+
+def test_the_last_word_on_a_kind_counts_and_no_field_means_as_at_first() -> None:
+    client = FakeReleaseClient()
+    client.will_return("create_release", release_number=41)
+    client.will_refuse("create_release", BrokerUnavailable(reason="away"))
+    client.will_raise("create_release", ReleaseNotFound(toolset=TOOLSET, release_number=3))
+    with pytest.raises(ReleaseNotFound):
+        client.create_release(TOOLSET, actor="ci").result()
+    client.will_return("create_release")  # what failed has made no release
+    assert client.create_release(TOOLSET, actor="ci").result().release_number == 1
+
+
 def test_what_a_test_says_wrongly_is_refused() -> None:
     client = FakeReleaseClient()
     with pytest.raises(ValueError, match="releasenumber"):
         client.will_return("create_release", releasenumber=41)
     with pytest.raises(InvalidRequest):
         client.will_raise("release", ReleaseNotFound())
+    with pytest.raises(InvalidRequest):
+        client.will_refuse("release", ReleaseNotFound())
 
 
 def test_keys_mean_what_they_mean_in_the_ledger() -> None:

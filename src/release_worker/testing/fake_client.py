@@ -38,22 +38,23 @@ class FakeRequest:
     """A request that the app has made: `request` has its fields, such as `request.toolset` and `request.notes`."""
 
     id: str
-    request: Request
+    request: Any  # which fields there are depends on the kind
 
     @property
     def kind(self) -> str:
         """What was asked for, such as `rollback`."""
-        return self.request.kind
+        return str(self.request.kind)
 
 
 class FakeReleaseClient(ReleaseClient):
     """Has the methods of `ReleaseClient` that ask, and keeps what was asked in `seen`, in its order.
 
     Each request succeeds at once: releases are numbered 1, 2, 3, … for each toolset, and each rollback ends where it
-    was to. `will_return` and `will_raise` say what is to come of the requests of a kind instead. Arguments are checked
-    as the real client checks them, and idempotency keys mean what they mean in the ledger. With `session=`, a request
-    counts once that session has committed; with a plain connection, which does not tell that, at once. With `toolsets`,
-    their names, all others are not there.
+    was to. `will_return` and `will_raise` say what is to come of the requests of a kind instead, and `will_refuse` that
+    they cannot be asked for; the last of these calls counts. Arguments are checked as the real client checks them, and
+    idempotency keys mean what they mean in the ledger. With `session=`, a request counts once that session has
+    committed; with a plain connection, which does not tell that, at once. With `toolsets`, their names, all others are
+    not there.
 
     What needs a database (`release_all`, `wait`, `retry`, `cancel`, `editing`, bundles, freezes, schedules) raises
     NotConfigured. So do the methods that add, show and edit toolsets, after they have checked their arguments.
@@ -66,24 +67,33 @@ class FakeReleaseClient(ReleaseClient):
         self._known = toolsets
         self._toolsets = FakeToolsets()
         self._set: dict[tuple[str, str | None], Answer] = {}
+        self._refused: dict[tuple[str, str | None], ReleaseWorkerError] = {}
         self._ended: dict[str, Answer] = {}
         self._open: list[tuple[FakeRequest, OpenTransaction]] = []  # of sessions that have not committed
 
     def will_return(self, kind: str, *, toolset: str | None = None, **fields: Any) -> None:
-        """From now on, requests of this kind (for this toolset) have these fields in their results. Raises
-        InvalidRequest if there is no such kind, and ValueError for a field that its result does not have."""
+        """From now on, requests of this kind (for this toolset) have these fields in their results, and the others as
+        before; without any field, they are answered as at first. Raises InvalidRequest if there is no such kind, and
+        ValueError for a field that its result does not have."""
         unknown = fields.keys() - _kind(kind).result.names().values()
         if unknown:
             raise ValueError(f"the result of {kind} has no field {', '.join(sorted(unknown))}")
+        self._refused.pop((kind, toolset), None)
         self._set[kind, toolset] = fields
 
     def will_raise(self, kind: str, error: ReleaseWorkerError, *, toolset: str | None = None) -> None:
         """From now on, requests of this kind (for this toolset) fail with this error. Raises InvalidRequest if there is
         no such kind."""
+        self._refused.pop((kind, toolset), None)
         self._set[_kind(kind).kind, toolset] = error
 
-    def asked(self, kind: str) -> list[Request]:
-        """The requests of one kind, in their order."""
+    def will_refuse(self, kind: str, error: ReleaseWorkerError, *, toolset: str | None = None) -> None:
+        """From now on, whoever asks for this kind (for this toolset) gets this error at once, such as
+        BrokerUnavailable, and nothing is kept. Raises InvalidRequest if there is no such kind."""
+        self._refused[_kind(kind).kind, toolset] = error
+
+    def asked(self, kind: str) -> list[Any]:
+        """The requests of one kind, in their order: each has the fields of its kind."""
         return [one.request for one in self.seen if one.kind == kind]
 
     def handle(self, request_id: str, kind: str | None = None, *, organization: str | None = None) -> Handle:
@@ -97,6 +107,9 @@ class FakeReleaseClient(ReleaseClient):
         request = validate_request(kind, fields)
         if self._known is not None and request.toolset not in self._known:
             raise ToolsetNotFound(toolset=request.toolset)
+        refused = self._refused.get((kind, request.toolset), self._refused.get((kind, None)))
+        if refused is not None:
+            raise refused
         earlier = self._earlier(request)
         if earlier is not None:
             return Handle(self, earlier.id, kind, published=earlier in self.seen)
