@@ -19,6 +19,15 @@ def test_both_ends_use_a_channel_with_one_client(monkeypatch: pytest.MonkeyPatch
     assert issubclass(CarefulChannel, SharingChannel)
 
 
+def test_what_a_client_publishes_through_is_such_a_channel() -> None:
+    """Celery publishes through its pool of producers, and that through a pool of connections."""
+    client = make_client_app(Broker(BROKER), None)
+    with client.pool.acquire() as connection:
+        assert connection.get_transport_cls().Channel is SharingChannel
+    with client.amqp.producer_pool.connections.acquire() as connection:
+        assert connection.get_transport_cls().Channel is SharingChannel
+
+
 def test_other_transports_are_left_as_they_are() -> None:
     transport = make_client_app(Broker("memory://"), None).connection_for_write().get_transport_cls()
     assert transport.__module__ == "kombu.transport.memory"

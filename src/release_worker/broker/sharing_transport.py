@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from kombu import Connection
+from kombu.connection import ConnectionPool, PooledConnection
 from kombu.transport import redis
 
 from release_worker.broker.readable_messages import ReadableAMQP
@@ -56,6 +57,23 @@ class SharingConnection(Connection):
     def get_transport_cls(self) -> Any:
         found = super().get_transport_cls()
         return self.ours.get(found, found)
+
+    def _pool_of(self, limit: int | None = None, **options: Any) -> "SharingPool":
+        """Upstream (kombu 5.7): a pool makes connections of kombu's own class, whatever that of its first one is."""
+        return SharingPool(self, limit, **options)
+
+    Pool = _pool_of
+
+
+class PooledSharingConnection(SharingConnection, PooledConnection):
+    """One of a pool."""
+
+
+class SharingPool(ConnectionPool):
+    """A pool of such connections."""
+
+    def new(self) -> PooledSharingConnection:
+        return PooledSharingConnection(self, **dict(self.connection._info(resolve=False)))
 
 
 class SharingAMQP(ReadableAMQP):
