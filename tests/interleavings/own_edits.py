@@ -64,7 +64,8 @@ def _told(made: Edited | Added) -> Answer:
     if isinstance(made, Added):
         return {"path": made.path, "created": made.created}
     changes = {name: changed.as_json() for name, changed in made.changes.items()}
-    return {"path": made.path, "changes": changes, "warnings": made.warnings}
+    # Not the warnings: what provides is not held by who edits a list, so they tell of the moment they were looked for.
+    return {"path": made.path, "changes": changes}
 
 
 def _of_one(label: str, scope: str, **fields: Any) -> OwnEdit:
