@@ -2,6 +2,7 @@
 
 import re
 import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -345,6 +346,8 @@ def too_deep() -> Any:
         ({"set_config": {"k": "\0"}}, "U[+]0000"),
         ({"set_config": {"": 1}}, "set_config"),
         ({"set_config": {"k": float("inf")}}, "JSON"),
+        ({"set_config": {"k": Decimal("1e999999999")}}, "more than 10000 digits"),
+        ({"set_config": {"k": [Decimal("1e-999999999")]}}, "more than 10000 digits"),
         ({"set_variations": {"u": {1: 2}}}, "JSON"),
         ({"set_prompts": {"new": {"engine": "jinja"}}}, "set_prompts.new: is new, and has no text"),
         ({"set_prompts": {"p": {"prompt": "x", "kind": "nonsense"}}}, "kind"),

@@ -18,6 +18,7 @@ from tests.support.freezes import freeze
 from tests.support.live_state import live_state
 from tests.support.openapi import PETSTORE, github, minimal, petstore
 from tests.support.operations import release, roll_back
+from tests.support.round_trips import round_trips
 from tests.support.world import Toolset, World
 
 BILLING = "acme/payments/billing"
@@ -205,3 +206,15 @@ def test_a_real_api_is_imported_in_two_versions_released_and_rolled_back(client:
     assert len(live_state(engine, toolset)["tools"]) == 966
     roll_back(engine, toolset, 1)
     assert live_state(engine, toolset) == after
+
+
+def test_how_often_an_import_waits_for_postgresql(client: ReleaseClient, billing: Toolset) -> None:
+    client.show_toolset(BILLING)  # the first use of a connection costs more
+    with round_trips(client._engine()) as first:
+        client.import_openapi(BILLING, PETSTORE)
+    with round_trips(client._engine()) as again:
+        client.import_openapi(BILLING, PETSTORE)
+    # begin, hold, is it frozen, commit; hold rows and deployment, twice; two lists; read, compare
+    around = 4 + 4 + 2 + 2
+    # Whom it reaches; hold the original and its rows, find it; build another; activate; list; what is provided.
+    assert (first.number, again.number) == (around + 1 + 3 + 4 + 1 + 1 + 1, around)

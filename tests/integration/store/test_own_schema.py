@@ -38,6 +38,7 @@ from tests.support.billing import INVOICE, a_full_toolset, edit_everything
 from tests.support.events import AT_ONCE, Inbox, events, subscribed
 from tests.support.ledger import ask, ledger, mailbox, record
 from tests.support.live_state import live_state
+from tests.support.openapi import minimal
 from tests.support.operations import ACTOR, drift, release, roll_back
 from tests.support.own_schema import SCHEMA, Shared, shared_database
 from tests.support.schedules import NOON, add, due_at, ticked
@@ -124,6 +125,28 @@ def test_releases_rollbacks_and_staged_copies_are_made_there(shared: Shared, bil
     with reading(shared.database) as connection:
         listed = list_toolsets(connection)
     assert [one.drifted for one in drift_now(shared.database, registry, listed)] == [False]
+
+
+def test_toolsets_are_added_edited_imported_and_shown_there(shared: Shared) -> None:
+    with ReleaseClient(broker_url="memory://", database_url=shared.database.url, schema=SCHEMA) as client:
+        client.import_openapi("new/p/t", minimal(), create=True)
+        client.edit_toolset(
+            "new/p/t",
+            slug="u",
+            name="U",
+            add_tools=[INVOICE],
+            set_variations={INVOICE: 1},
+            set_global_variations={INVOICE: 1},
+            set_config={"k": 1},
+            set_prompts={"p": "P"},
+            deploy=[{"urn": INVOICE}],
+        )
+        client.edit_project("new/p", slug="q", name="Q")
+        client.edit_organization("new", slug="newer", remove_variations=[INVOICE])
+        assert [one.slug for one in client.organizations()] == ["newer"]
+        assert client.show_organization("newer").variations == {}
+        assert client.show_project("newer/q").config == {"k": 1}
+        assert [one.urn for one in client.show_toolset("newer/q/u").tools if one.provided] == [INVOICE]
 
 
 @pytest.mark.parametrize("search_path", ["public", "nowhere", f'"{SCHEMA}"', "pg_catalog, public"])

@@ -146,8 +146,8 @@ class ToolsetEdit(_OfProject):
 @dataclass(frozen=True, slots=True)
 class Edited:
     """What an edit has changed of a toolset, a project or an organization (`scope`): `changes` by component, as those
-    of a rollback, and empty if all was so before; `path` is its path now. `warnings` tell what was so at that moment: what
-    others hold, such as a deployment beside an edit of a list, may change meanwhile."""
+    of a rollback, and empty if all was so before; `path` is its path now. `warnings` tell what was so at that moment:
+    what an edit does not hold, such as a deployment beside an edit of a list, may change meanwhile."""
 
     id: UUID
     scope: Scope
