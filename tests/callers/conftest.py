@@ -42,9 +42,9 @@ class Caller:
     def python(self, program: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         return self.run("python", "-W", "error", "-c", program, **variables)
 
-    def told(self, program: str, toolset: str, variables: Mapping[str, str]) -> dict[str, Any]:
+    def told(self, program: str, variables: Mapping[str, str], *arguments: str | Path) -> dict[str, Any]:
         """What one of the programs beside this file printed."""
-        ended = self.run("python", PROGRAMS / program, toolset, **variables)
+        ended = self.run("python", PROGRAMS / program, *arguments, **variables)
         assert ended.returncode == 0, ended.stderr
         found: dict[str, Any] = json.loads(ended.stdout)
         return found

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.callers.conftest import caller
+from tests.support import doors
 from tests.support.workers import Service
 
 WITHOUT_DATABASE = ("oldest", "newest")
@@ -17,7 +18,7 @@ DATABASE = "needs sqlalchemy: install release-worker[database]"
 @every_environment
 def test_a_caller_without_a_database_asks_and_is_answered(name: str, served: Service, toolset: str) -> None:
     addresses = {"RELEASE_WORKER_BROKER_URL": served.broker_url, "RELEASE_WORKER_RESULT_BACKEND": served.broker_url}
-    told = caller(name).told("without_database.py", toolset, addresses)
+    told = caller(name).told("without_database.py", addresses, toolset)
     missing = (
         f"whatever uses the database {DATABASE}"
         if name in WITHOUT_DATABASE
@@ -31,7 +32,7 @@ def test_a_caller_without_a_database_asks_and_is_answered(name: str, served: Ser
         "status": [1, False],
         "not_found": f"toolset {toolset} has no release 99",
         "invalid": "the request is not valid: release_number: Input should be greater than or equal to 1",
-        "timeout": "0.001",
+        "timeout": "0.1",
         "needs_database": missing,
     }
 
@@ -40,7 +41,7 @@ def test_a_caller_without_a_database_asks_and_is_answered(name: str, served: Ser
 def test_a_caller_with_a_database_has_the_ledger_and_joins_its_sessions(
     name: str, served: Service, toolset: str
 ) -> None:
-    told = caller(name).told("with_database.py", toolset, served.environment)
+    told = caller(name).told("with_database.py", served.environment, toolset)
     assert told == {
         "release": [1, True, True],
         "same_key": True,
@@ -56,6 +57,12 @@ def test_a_caller_with_a_database_has_the_ledger_and_joins_its_sessions(
         "frozen": True,
         "removed": "nightly",
     }
+
+
+@with_the_extra
+def test_every_door_is_open_to_a_caller(name: str, served: Service, toolset: str) -> None:
+    told = caller(name).told("doors.py", served.environment, toolset, doors.__file__)
+    assert told == {way: [number, True] for number, way in enumerate(doors.WAYS, start=1)}
 
 
 @without_the_extra

@@ -75,7 +75,7 @@ def test_callers_are_tried_with_the_lowest_versions_that_are_allowed() -> None:
 
 def test_what_a_caller_imports_is_there_without_the_extras() -> None:
     program = """
-import release_worker, release_worker.errors, release_worker.testing
+import release_worker, release_worker.errors, release_worker.testing, release_worker.testing.plugin
 for name in sorted({*release_worker.__all__} - {"app"}):
     getattr(release_worker, name)
 client = release_worker.testing.FakeReleaseClient()
@@ -93,6 +93,12 @@ print(client.create_release("acme/payments/billing", actor="test").result().rele
             "from release_worker import ReleaseClient\n"
             "ReleaseClient(broker_url='redis://broker.test', database_url='postgresql://db.test/app')",
             "a client with a database needs sqlalchemy: install release-worker[database]",
+        ),
+        (
+            "database",
+            "from release_worker.testing import FakeReleaseClient\n"
+            "FakeReleaseClient().create_release('acme/payments/billing', actor='test', session=object())",
+            "a session needs sqlalchemy: install release-worker[database]",
         ),
         (
             "database",

@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 
 IMPORTED = "from release_worker import ReleaseClient"
+IMPORTED_FOR_ASYNCIO = "from release_worker import AsyncReleaseClient"
 MADE = f"{IMPORTED}; client = ReleaseClient(broker_url='redis://broker.test/0')"
 CHECKED = f"""{MADE}
 from release_worker.domain.requests.kinds import validate_request
@@ -28,8 +29,9 @@ def packages(modules: set[str]) -> set[str]:
     return {module.partition(".")[0] for module in modules} - sys.stdlib_module_names
 
 
-def test_importing_the_client_loads_little_that_importing_celery_does_not() -> None:
-    beside_celery = packages(loaded(IMPORTED)) - packages(loaded("from celery import Celery"))
+@pytest.mark.parametrize("program", [IMPORTED, IMPORTED_FOR_ASYNCIO])
+def test_importing_the_client_loads_little_that_importing_celery_does_not(program: str) -> None:
+    beside_celery = packages(loaded(program)) - packages(loaded("from celery import Celery"))
     assert beside_celery == {"release_worker", "uuid_utils"}
 
 

@@ -14,6 +14,7 @@ from release_worker.domain.database import PUBLIC
 from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.server_urls import Sentinel
 from release_worker.errors import NotConfigured
+from release_worker.extras import require
 from release_worker.tracing.choosing import tracing_of_caller
 
 if TYPE_CHECKING:
@@ -220,6 +221,7 @@ class Asking:
         return twice(in_a_transaction)
 
     def _door(self, session: "CallersTransaction") -> "Door":
+        require("database", "a session")
         from release_worker.client.doors import door_of
 
         return door_of(session, self.schema)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import update_wrapper
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from release_worker.client.async_doors import ask_on, ends_of, is_async_psycopg
 from release_worker.client.async_handle import AsyncRequestHandle
@@ -12,13 +12,15 @@ from release_worker.client.drafting import Draft, DraftingClient
 from release_worker.client.release_client import ReleaseClient
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.database import PUBLIC
-from release_worker.domain.requests.request import Result
 from release_worker.domain.server_urls import Sentinel
 from release_worker.errors import ReleaseWorkerError
 
+if TYPE_CHECKING:
+    from release_worker.domain.requests.request import Result
+
 P = ParamSpec("P")
 T = TypeVar("T")
-R = TypeVar("R", bound=Result)
+R = TypeVar("R", bound="Result")
 C = TypeVar("C", bound=Callable[..., Any])
 
 
