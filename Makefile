@@ -35,7 +35,7 @@ DOCS_VENV  := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help servers demo unit integration test browser interleavings kills deployed faults brokers callers bench mutants docs check dev clean
+.PHONY: help servers demo unit integration schema test browser interleavings kills deployed faults brokers callers bench mutants docs check dev clean
 
 help:  ## these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -59,6 +59,10 @@ unit: $(READY)  ## the tests that need no server, in seconds
 
 integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' processes; TESTS="-k mailbox" for some
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration $(TESTS)
+
+schema: $(READY)  ## the integration tests again, with all that is ours in a schema of another name; TESTS="-k door" for some
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -o "release_worker_schema=Rel eases" tests/integration \
+		$(addprefix --ignore=tests/integration/, test_kill_points.py embedded broker) $(TESTS)
 
 test: $(READY)  ## all tests but those that the targets below name
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) $(DEPLOYED) tests/interleavings tests/pages tests/browser tests/brokers tests/callers)

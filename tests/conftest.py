@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from release_worker import testing
 from release_worker.embedded import EmbeddedServers
 from release_worker.store.engine import make_engine
+from tests.support import elsewhere
 from tests.support.servers import Servers
 
 # A failure prints the blob that repeats it (`@reproduce_failure`); in CI every run tries the same examples.
@@ -31,6 +32,7 @@ def renew(request: pytest.FixtureRequest) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Embedded servers start once in each process of tests; of those of somebody else, our tests use many databases."""
+    elsewhere.establish(config.getini("release_worker_schema"))
     processes = config.getoption("numprocesses", default=None) or 1
     if processes > 1 and any(config.getoption(f"--release-worker-{one}-url") for one in ("postgres", "broker")):
         raise pytest.UsageError(f"{processes} processes of tests would share the servers that are given: use -n 1")
@@ -43,8 +45,16 @@ def embedded(release_worker_embedded: EmbeddedServers) -> EmbeddedServers:
 
 
 @pytest.fixture(scope="session")
-def servers(release_worker_servers: testing.Servers) -> Servers:
-    """The same, or the servers that the environment names."""
+def release_worker_template(release_worker_template: str) -> str:
+    """With what a run with another schema needs besides."""
+    elsewhere.prepare(release_worker_template)
+    return release_worker_template
+
+
+@pytest.fixture(scope="session")
+def servers(release_worker_servers: testing.Servers, release_worker_template: str) -> Servers:
+    """The same, or the servers that the environment names, with a database of which others are clones."""
+    assert release_worker_template
     running = Servers.of(release_worker_servers)
     if running.own_valkey is None:
         with Redis.from_url(running.redis_url) as redis:

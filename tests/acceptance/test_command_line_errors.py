@@ -6,6 +6,7 @@ import re
 import psycopg
 import pytest
 
+from release_worker.operations.schema import OWN_SCHEMA
 from release_worker.testing.running.databases import EMPTY
 from tests.support.billing import INVOICE
 from tests.support.command_line import PROGRAM, CommandLine, settings
@@ -145,8 +146,8 @@ def test_an_upgrade_says_what_is_in_its_way(servers: Servers) -> None:
         said = "his database already has a table projects, and 1 more, that release-worker did not make."
         refused, checked = run("db", "upgrade"), run("db", "check")
         assert (refused.status, refused.out, checked.status, checked.err) == (1, "", 1, "")
-        assert refused.err == f"error: t{said} Use a database of its own. Nothing was changed.\n"
-        assert checked.out == f"T{said} Use a database of its own.\n"
+        assert refused.err == f"error: t{said} {OWN_SCHEMA} Nothing was changed.\n"
+        assert checked.out == f"T{said} {OWN_SCHEMA}\n"
 
 
 def test_who_lacks_a_privilege_is_told_so(servers: Servers) -> None:

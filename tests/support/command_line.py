@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from release_worker.cli import main
+from tests.support.elsewhere import SETTINGS
 
 PROGRAM = Path(sys.executable).with_name("release-worker")
 
@@ -82,7 +83,7 @@ class CommandLine:
     @property
     def variables(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RELEASE_WORKER_")}
-        return {**inherited, "COLUMNS": str(self.columns), **self.environment}
+        return {**inherited, **settings(**SETTINGS), "COLUMNS": str(self.columns), **self.environment}
 
 
 def settings(**values: str) -> dict[str, str]:

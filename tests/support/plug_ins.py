@@ -124,7 +124,7 @@ class ToolFlags(Flags):
 
     scope: Scope = "project"
     reached: str = """
-        SELECT toolset_id AS id FROM listed_tools JOIN toolsets ON toolsets.id = toolset_id
+        SELECT toolset_id AS id FROM listed_tools JOIN ours.toolsets ON toolsets.id = toolset_id
         WHERE project_id = :project_id AND urn = ANY (CAST(:touched AS text[]))
     """
 

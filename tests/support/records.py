@@ -70,7 +70,7 @@ MEASUREMENTS = frozenset({"release_measurements", "release_totals"})
 def whole_database(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table but the measurements, with the transaction that wrote it: equal only if nothing was
     written in between."""
-    tables = _rows(engine, "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    tables = _rows(engine, "SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false)) ORDER BY 1")
     return {
         table: [tuple(row) for row in _rows(engine, f"SELECT xmin::text, t::text FROM {table} AS t ORDER BY 1, 2")]
         for (table,) in tables

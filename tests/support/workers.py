@@ -16,6 +16,7 @@ from release_worker import testing
 from release_worker.broker.routing import QUEUE_NAMES
 from release_worker.embedded.python_process import PythonProcess
 from release_worker.testing.running import service as testing_service
+from tests.support.elsewhere import SETTINGS
 from tests.support.redis_urls import as_redis_reads_it
 from tests.support.servers import Servers
 
@@ -46,7 +47,7 @@ def service(servers: Servers, *, broker_database: int, more: Mapping[str, str] |
 @contextmanager
 def serving(database_url: str, broker_url: str, more: Mapping[str, str] | None = None) -> Iterator[Service]:
     """This database, and this database of the broker, which is emptied."""
-    with testing_service.serving(database_url, broker_url, more) as made:
+    with testing_service.serving(database_url, broker_url, {**SETTINGS, **(more or {})}) as made:
         ours = Service(made.engine, made.database_url, made.broker_url, made.more)
         with ours.redis() as redis:
             redis.flushdb()

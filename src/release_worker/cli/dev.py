@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from release_worker.cli.render import command_line, say
-from release_worker.domain.database import Database
+from release_worker.domain.database import PUBLIC, Database
 
 if TYPE_CHECKING:
     from release_worker.embedded.python_process import PythonProcess
@@ -185,7 +185,8 @@ def _introduce(servers: Servers, *, sample: str | None, flower: int | None) -> N
         say("The servers are those that RELEASE_WORKER_… name; in another terminal, set the same.")
         return
     say("", "In another terminal, first:", "")
-    say(*(f"  export RELEASE_WORKER_{name.upper()}={shlex.quote(url)}" for name, url in servers.settings.items()))
+    said = {name: value for name, value in servers.settings.items() if (name, value) != ("schema", PUBLIC)}
+    say(*(f"  export RELEASE_WORKER_{name.upper()}={shlex.quote(value)}" for name, value in said.items()))
     if sample is not None:
         say("", f"Then try the sample toolset {sample}:", "")
         say(f"  {command_line('release', sample, '--notes', 'my first release')}")

@@ -62,8 +62,9 @@ def _difference(difference: str, database: Database) -> Finding:
 
 def role(deployment: Deployment) -> Iterator[Finding]:
     """Has the connected role what it needs, and no more?"""
-    with reading(deployment.database()) as connection:
-        found = rights(connection, group=deployment.group)
+    database = deployment.database()
+    with reading(database) as connection:
+        found = rights(connection, schema=database.schema, group=deployment.group)
     if found.missing:
         yield wrong(
             f"role {found.role} lacks {_some(found.missing)}",

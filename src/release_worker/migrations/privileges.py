@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _GRANT = re.compile(r"\bGRANT\s+(?P<what>.+?)\s+ON\s+(?P<tables>.+?)\s+TO\s+(?P<roles>.+)", re.DOTALL)
+_NAME = re.compile(r'(?:"[^"]+"\.)?[\w.]+')
 _PRIVILEGE = re.compile(r"(\w+)\s*(?:\(([^)]*)\))?")
 # On what is no table; a role that lacks one of these is told so by PostgreSQL itself.
 _NO_TABLES = ("FUNCTION", "SCHEMA", "SEQUENCE", "ALL", "TYPE")
@@ -39,7 +40,7 @@ def _statements(script: str) -> list[str]:
 
 
 def _names(listed: str) -> list[str]:
-    return [name.split(".")[-1] for name in re.findall(r"[\w.]+", listed) if name.upper() != "TABLE"]
+    return [name.split(".")[-1] for name in _NAME.findall(listed) if name.upper() != "TABLE"]
 
 
 def _on(table: str, what: str) -> set[Privilege]:

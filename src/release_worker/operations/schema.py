@@ -117,7 +117,7 @@ def schema_age(database: Database | str) -> SchemaAge:
 @contextmanager
 def _connected(database: Database | str) -> Iterator[Connection]:
     with translated():
-        engine = make_engine(database, application_name="release-worker db")
+        engine = make_engine(database, application_name="release-worker db", prepared_statements=False)
         try:
             with engine.connect() as connection:
                 yield connection

@@ -27,6 +27,7 @@ from release_worker.settings import given_settings
 from release_worker.testing.running.databases import EMPTY
 from tests.support.billing import a_full_toolset
 from tests.support.command_line import CommandLine, settings
+from tests.support.elsewhere import SCHEMA, skip_elsewhere
 from tests.support.ledger import ask, claim, end_leases, grow_old, record
 from tests.support.pgbouncer import needs_pgbouncer, pooler
 from tests.support.records import releases_of
@@ -169,17 +170,17 @@ def test_the_script_of_grants_is_read_as_postgresql_carries_it_out(patient: Pati
     execute(owner, migrations.grants())
     columns = """
         SELECT privilege_type, table_name, column_name FROM information_schema.role_column_grants AS columns
-        WHERE grantee = :group AND table_schema = current_schema() AND NOT EXISTS (
+        WHERE grantee = :group AND table_schema = :schema AND NOT EXISTS (
             SELECT FROM information_schema.role_table_grants AS tables
             WHERE tables.grantee = :group AND tables.table_name = columns.table_name
               AND tables.table_schema = columns.table_schema AND tables.privilege_type = columns.privilege_type)
         UNION ALL
         SELECT privilege_type, table_name, NULL FROM information_schema.role_table_grants
-        WHERE grantee = :group AND table_schema = current_schema()
+        WHERE grantee = :group AND table_schema = :schema
     """
     for group, privileges in granted(migrations.grants()).items():
         with owner.connect() as connection:
-            given = {Privilege(*row) for row in connection.execute(text(columns), {"group": group})}
+            given = {Privilege(*row) for row in connection.execute(text(columns), {"group": group, "schema": SCHEMA})}
         whole = {(one.action, one.table) for one in privileges if one.column is None}
         assert {one for one in privileges if one.column is None or (one.action, one.table) not in whole} == given
 
@@ -198,6 +199,7 @@ def test_a_role_that_lacks_rights_is_told_which_and_gets_them_from_grants(
     assert as_user(patient, user).levels("role") == {Level.OK}, "its group is known without being said"
 
 
+@skip_elsewhere("a privilege is then named with the schema")
 @pytest.mark.parametrize("privilege", ["TRUNCATE ON toolset_releases", "UPDATE (digest) ON toolset_releases"])
 def test_a_role_that_may_do_more_is_warned_and_the_statement_takes_it_away(
     patient: Patient, user: str, privilege: str
@@ -318,7 +320,7 @@ def test_messages_that_name_no_queue_are_found_and_done_as_it_says(patient: Pati
     assert found.endswith("1 of release_worker.create_release")
     [queues] = re.findall(r"-Q (\S+),? with", remedy)
     [(name, value)] = re.findall(r"RELEASE_WORKER_(\w+)=(\w+)", remedy)
-    with running_worker(replace(served, more={name: value}), "--queues", queues.rstrip(",")):
+    with running_worker(replace(served, more={**served.more, name: value}), "--queues", queues.rstrip(",")):
         assert eventually(
             lambda: [row.request_id for row in releases_of(served.engine, billing)] == [sent.id], within=LONG
         )

@@ -196,7 +196,7 @@ def test_an_operation_that_is_rolled_back_leaves_no_event(engine: Engine, billin
     first = claim(engine, ask(engine, billing), lease=-1.0)
     with engine.begin() as connection:
         trigger = """
-            CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$
+            CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
             BEGIN
                 IF NOT EXISTS (SELECT FROM release_events) THEN RAISE 'the event comes first'; END IF;
                 RAISE EXCEPTION 'after the event' USING ERRCODE = '40001';

@@ -79,11 +79,11 @@ class SettingsOfTomorrow(Settings):
     def capture(self) -> str:
         return """(
             SELECT jsonb_build_object('name', name, 'description', description, 'settings', settings, 'later', later)
-            FROM toolsets WHERE id = :toolset_id)"""
+            FROM ours.toolsets WHERE id = :toolset_id)"""
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
         Settings.restore(self, connection, target, parameters)
-        put_back = f"UPDATE toolsets SET later = {target} ->> 'later' WHERE id = :toolset_id"
+        put_back = f"UPDATE ours.toolsets SET later = {target} ->> 'later' WHERE id = :toolset_id"
         connection.execute(text(put_back), parameters)
 
 

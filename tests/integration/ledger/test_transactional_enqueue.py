@@ -29,6 +29,7 @@ from release_worker.errors import (
 )
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset
+from tests.support.elsewhere import SCHEMA
 from tests.support.ledger import grow_old, ledger, mailbox, record, statuses
 from tests.support.operations import ACTOR
 from tests.support.servers import Servers
@@ -328,7 +329,7 @@ from release_worker import ReleaseClient
 
 session = Session(create_engine(sys.argv[1]))
 event.listen(session, "after_commit", lambda _: os._exit(86))
-client = ReleaseClient(broker_url=sys.argv[2], database_url=sys.argv[1])
+client = ReleaseClient(broker_url=sys.argv[2], database_url=sys.argv[1], schema=sys.argv[4])
 print(client.create_release(sys.argv[3], actor="x", session=session).id, flush=True)
 session.commit()
 """
@@ -337,7 +338,15 @@ session.commit()
 def test_a_request_whose_caller_died_after_its_commit_is_published_by_a_sweep(
     served: Service, client: ReleaseClient, billing: Toolset
 ) -> None:
-    program = [sys.executable, "-c", DIES_AFTER_ITS_COMMIT, served.database_url, served.broker_url, billing.path]
+    program = [
+        sys.executable,
+        "-c",
+        DIES_AFTER_ITS_COMMIT,
+        served.database_url,
+        served.broker_url,
+        billing.path,
+        SCHEMA,
+    ]
     ended = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=LONG)
     assert ended.returncode == 86, ended.stderr
     [row] = ledger(served.engine)

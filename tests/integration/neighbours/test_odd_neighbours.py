@@ -10,7 +10,6 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient
-from release_worker.domain.database import PUBLIC
 from release_worker.embedded.process import eventually
 from release_worker.errors import InvalidRequest, VersionConflict
 from release_worker.store.engine import ledger_transaction, locking_transaction
@@ -20,6 +19,7 @@ from release_worker.store.requests import fail
 from release_worker.store.statements import join
 from release_worker.store.sweeping import requeue_failed
 from tests.support.billing import INVOICE, REFUND, a_full_toolset, active_deployment
+from tests.support.elsewhere import SCHEMA
 from tests.support.ledger import ask, claim, mailbox, record
 from tests.support.live_state import live_state
 from tests.support.operations import drift, release, roll_back
@@ -161,7 +161,7 @@ def test_an_app_in_a_snapshot_of_its_own_that_waited_for_a_rollback_cannot_go_on
         with suppress(DBAPIError), isolated.begin() as app:
             app.execute(text("SELECT count(*) FROM system_configs"))
             began.append(1)
-            hold_for_editing(join(app, PUBLIC), billing.path, scope)  # type: ignore[arg-type]
+            hold_for_editing(join(app, SCHEMA), billing.path, scope)  # type: ignore[arg-type]
             return "edits"
         return "begins anew"
 
@@ -217,7 +217,7 @@ def test_a_toolset_that_moves_to_another_project_while_it_is_waited_for_is_still
 def test_what_an_apps_deferred_trigger_does_is_read_back_before_the_commit(engine: Engine, billing: Toolset) -> None:
     billing.move_tool(INVOICE, 9)
     trigger = """
-        CREATE FUNCTION renumber() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION renumber() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
         BEGIN UPDATE toolset_tools SET position = position + 1 WHERE toolset_id = NEW.toolset_id; RETURN NULL; END $$;
         CREATE CONSTRAINT TRIGGER renumber AFTER UPDATE ON toolset_tools DEFERRABLE INITIALLY DEFERRED
             FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION renumber();
@@ -253,7 +253,7 @@ def test_what_an_apps_trigger_does_when_the_rollback_is_recorded_is_read_back(
     billing.move_tool(INVOICE, 9)
     deferred = "DEFERRABLE INITIALLY DEFERRED" if "CONSTRAINT" in when else ""
     trigger = f"""
-        CREATE FUNCTION renumber() RETURNS trigger LANGUAGE plpgsql AS $$
+        CREATE FUNCTION renumber() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
         BEGIN UPDATE toolset_tools SET position = position + 1 WHERE toolset_id = NEW.toolset_id; RETURN NULL; END $$;
         {when} renumber AFTER INSERT ON toolset_rollbacks {deferred} FOR EACH ROW EXECUTE FUNCTION renumber();
     """

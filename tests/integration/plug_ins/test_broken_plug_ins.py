@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import Connection, Engine, text
 
+from release_worker.domain.database import in_sql
 from release_worker.domain.subject import Scope
 from release_worker.errors import ComponentFailed, DatabaseUnavailable
 from release_worker.state.component import Component, Parameters, keyed_diff, members
 from release_worker.store.engine import make_engine
 from tests.support.billing import a_full_toolset
+from tests.support.elsewhere import SCHEMA
 from tests.support.ledger import ask, mailbox, record
 from tests.support.operations import release
 from tests.support.plug_ins import ToolFlags, create_flags_table, with_plug_ins
@@ -55,10 +57,10 @@ def failure(engine: Engine, request_id: str, *plug_ins: Component) -> ComponentF
 
 BROKEN = {
     "a missing table": ("(SELECT jsonb_agg(f) FROM nothing f)", 'relation "nothing" does not exist'),
-    "a missing column": ("(SELECT to_jsonb(colour) FROM toolsets WHERE id = :toolset_id)", "colour"),
+    "a missing column": ("(SELECT to_jsonb(colour) FROM ours.toolsets WHERE id = :toolset_id)", "colour"),
     "a missing function": ("no_such_function(:project_id)", "function no_such_function"),
     "bad syntax": ("(SELECT FROM WHERE)", "syntax error"),
-    "bad data": ("(SELECT to_jsonb(CAST(slug AS int)) FROM toolsets WHERE id = :toolset_id)", "integer"),
+    "bad data": ("(SELECT to_jsonb(CAST(slug AS int)) FROM ours.toolsets WHERE id = :toolset_id)", "integer"),
     "several rows": ("(SELECT to_jsonb(n) FROM generate_series(1, 2) n)", "more than one row"),
     "a parameter that is not given": ("to_jsonb(CAST(:nobody AS text))", "nobody"),
 }
@@ -161,7 +163,8 @@ def as_worker(engine: Engine) -> Callable[[], Engine]:
     with engine.begin() as connection:
         if not connection.execute(text("SELECT FROM pg_roles WHERE rolname = 'guarded'")).all():
             connection.execute(text("CREATE ROLE guarded LOGIN"))
-        connection.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA public TO guarded"))
+        connection.execute(text(f"GRANT USAGE ON SCHEMA {in_sql(SCHEMA)} TO guarded"))
+        connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA {in_sql(SCHEMA)} TO guarded"))
     return lambda: make_engine(engine.url.set(username="guarded").render_as_string(hide_password=False))
 
 

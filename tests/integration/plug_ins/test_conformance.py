@@ -11,6 +11,7 @@ from release_worker.components import HasLiveRows, Scope, TableComponent, Unlink
 from release_worker.state.registry import built_in_components
 from release_worker.testing import exercise_component
 from tests.support.component_edits import BUILT_IN_EDITS, edit, flag_edits
+from tests.support.elsewhere import THEIRS
 from tests.support.plug_ins import Flags, create_flags_table
 
 
@@ -45,7 +46,7 @@ def test_a_table_with_soft_deletion_and_a_key_of_two_columns_keeps_the_rules(eng
         )
     notes = TableComponent(
         name="notes",
-        table="public.notes",
+        table=f"{THEIRS}.notes",
         key=("region", "number"),
         scope="project",
         scope_column="project",

@@ -45,7 +45,10 @@ SIDE_EFFECTS: Mapping[str, str] = {
 
 def on_writing(engine: Engine, table: str, action: str, *, when: str = "BEFORE INSERT OR UPDATE") -> None:
     """A trigger of somebody else's, on each row that is written from now on."""
-    function = f"CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {action}; RETURN NEW; END $$"
+    function = f"""
+        CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS
+        $$ BEGIN {action}; RETURN NEW; END $$
+    """
     with engine.begin() as connection:
         connection.execute(text(function.replace(":=", r"\:=")))
         connection.execute(text(f"CREATE TRIGGER meddle {when} ON {table} FOR EACH ROW EXECUTE FUNCTION meddle()"))

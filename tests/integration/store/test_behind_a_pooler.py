@@ -9,7 +9,9 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient
+from release_worker.domain.database import Database
 from release_worker.errors import DatabaseUnavailable, NotConfigured, TransientError
+from release_worker.operations.schema import check_schema, upgrade_schema
 from release_worker.settings import read_settings
 from release_worker.store.engine import ledger_transaction, make_engine, single_statement
 from release_worker.worker.runtime import Runtime
@@ -49,6 +51,13 @@ def test_without_prepared_statements_each_transaction_may_have_another_session(
     engine: Engine, forgetful: Pooler
 ) -> None:
     all_succeed_at_the_first_attempt(engine, forgetful)
+
+
+@needs_pgbouncer
+def test_the_schema_is_upgraded_though_each_transaction_has_another_session(forgetful: Pooler) -> None:
+    database = Database(forgetful.url, "Rel eases")
+    assert upgrade_schema(database).before is None
+    assert check_schema(database).ok
 
 
 def all_succeed_at_the_first_attempt(engine: Engine, between: Pooler) -> None:

@@ -16,7 +16,7 @@ from release_worker import ReleaseClient
 from release_worker.doctor import database as doctor
 from release_worker.doctor.deployment import Deployment
 from release_worker.doctor.finding import Level
-from release_worker.domain.database import Database, channel_of
+from release_worker.domain.database import PUBLIC, Database, channel_of
 from release_worker.errors import NotConfigured, ToolsetNotFound
 from release_worker.metrics.figures import read_figures
 from release_worker.operations.answer import answer
@@ -104,7 +104,7 @@ def test_it_is_made_beside_what_is_there(shared: Shared) -> None:
         assert run(theirs, ours) == [(4,)]
         assert run(theirs, "SELECT * FROM public.organizations") == [(1, "acme")]
     with pytest.raises(NotConfigured, match=r"already has a table deployments, .* RELEASE_WORKER_SCHEMA"):
-        upgrade_schema(Database(shared.database.url))
+        upgrade_schema(Database(shared.database.url, PUBLIC))
 
 
 def test_releases_rollbacks_and_staged_copies_are_made_there(shared: Shared, billing: Toolset) -> None:
@@ -184,6 +184,19 @@ def test_roles_of_the_grants_can_do_their_part_and_no_more(
     deployment = Deployment(given_settings(database_url=worker, database_schema=SCHEMA))
     found = [finding for check in (doctor.server, doctor.schema, doctor.role) for finding in check(deployment)]
     assert {finding.level for finding in found} == {Level.OK}
+
+
+def test_a_role_that_was_granted_nothing_is_told_so(shared: Shared, roles: dict[str, str]) -> None:
+    worker = roles["release_worker_worker"]
+    with shared.connect() as owner:
+        run(owner, f"REVOKE release_worker_worker FROM {worker}")
+    deployment = Deployment(given_settings(database_url=url_of(shared, worker), database_schema=SCHEMA))
+    [finding] = doctor.role(deployment)
+    assert f'lacks USAGE on schema "{SCHEMA}", DELETE on "{SCHEMA}".' in finding.found
+    assert finding.remedy is not None
+    with shared.connect() as owner:
+        run(owner, finding.remedy.partition("and then ")[2])
+    assert [one.level for one in doctor.role(deployment)] == [Level.OK]
 
 
 def test_the_doctor_says_what_to_do_in_this_schema(shared: Shared) -> None:

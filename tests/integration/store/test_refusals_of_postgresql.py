@@ -10,6 +10,7 @@ from release_worker.errors import DatabaseUnavailable, VersionConflict
 from release_worker.store.engine import ledger_transaction, locking_transaction, make_engine
 from release_worker.store.owners.holding import hold_owners, hold_toolset
 from tests.support.billing import a_full_toolset
+from tests.support.elsewhere import skip_elsewhere
 from tests.support.operations import release, roll_back
 from tests.support.world import Toolset
 
@@ -66,6 +67,7 @@ def test_a_table_that_is_locked_has_no_row_to_name(engine: Engine, billing: Tool
     assert conflict.details["relation"] is None
 
 
+@skip_elsewhere("who may not use a schema does not find its tables")
 def test_a_role_that_lacks_a_privilege_is_named_and_the_database_is_not_said_to_be_away(
     engine: Engine, database_url: str
 ) -> None:

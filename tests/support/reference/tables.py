@@ -10,7 +10,8 @@ from tests.support.reference.markdown import code, document, paragraphs, table
 ABOUT = """
 Apps write live state. Only the worker writes release records; the client adds rows to `release_requests`, and writes
 `release_schedules`. `release-worker db grants` prints what each role may do. README says
-[which row to hold](../../README.md#the-tables) while you edit a table.
+[which row to hold](../../README.md#the-tables) while you edit a table. All tables are in the schema that
+`RELEASE_WORKER_SCHEMA` names, by default `public` ([Share a database with an app](../how-to/share-a-database.md)).
 """
 DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
