@@ -71,8 +71,10 @@ browser: $(READY)  ## what Flower shows, in a real browser; installs Debian's ch
 	-tests/browser/install
 	$(BIN)/python -m pytest -n 0 tests/browser
 
-interleavings: $(READY)  ## each pair of operations and edits, stopped at each statement; PAIRS="-k 'prune and deploy'" for some
-	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal tests/interleavings --every-pair $(PAIRS)
+SHARE := 1/1
+
+interleavings: $(READY)  ## each pair of operations and edits, stopped at each statement; PAIRS="-k 'prune and deploy'" or SHARE=1/3 for some
+	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal tests/interleavings --every-pair --share $(SHARE) $(PAIRS)
 
 kills: $(READY)  ## each kind of request, its worker killed at each statement; workers of the release before during an upgrade
 	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal $(KILLS)

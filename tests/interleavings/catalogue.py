@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests.interleavings.actions import Action, Edit, Operation, Planned
 from tests.interleavings.own_edits import OWN_EDITS, OwnEdit
 from tests.interleavings.scene import A, B, S, Y
@@ -299,6 +301,9 @@ def chosen_pairs() -> list[Pair]:
     return [(by_name[first], by_name[second]) for first, second in _CHOSEN]
 
 
-def pairs_of(*, every: bool) -> list[Pair]:
-    """All of them, or the selection."""
-    return every_pair() if every else chosen_pairs()
+def pairs_of(config: pytest.Config) -> list[Pair]:
+    """All of them, every so manieth of them, or the selection."""
+    if not config.getoption("every_pair", default=False):
+        return chosen_pairs()
+    share, shares = map(int, config.getoption("share").split("/"))
+    return every_pair()[share - 1 :: shares]

@@ -10,7 +10,7 @@ from tests.interleavings.trying import try_pair
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test for each pair."""
-    pairs = pairs_of(every=metafunc.config.getoption("every_pair", default=False))
+    pairs = pairs_of(metafunc.config)
     metafunc.parametrize("pair", pairs, ids=[f"{first.name} + {second.name}" for first, second in pairs])
 
 

@@ -19,7 +19,7 @@ from tests.support.records import captured_states, current_number, releases_of
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test for each order; whether an app holds what it edits makes no difference to it."""
-    candidates = pairs_of(every=metafunc.config.getoption("every_pair", default=False))
+    candidates = pairs_of(metafunc.config)
     pairs = [pair for pair in candidates if all(not isinstance(one, Edit) or one.holds for one in pair)]
     metafunc.parametrize("pair", pairs, ids=[f"{first.name}, then {second.name}" for first, second in pairs])
 
