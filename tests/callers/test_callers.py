@@ -2,6 +2,7 @@
 
 import pytest
 
+from release_worker.extras import EXTRAS
 from tests.callers.conftest import caller
 from tests.support import doors
 from tests.support.workers import Service
@@ -101,11 +102,11 @@ def test_what_needs_an_extra_names_it(name: str, program: str, said: str) -> Non
     assert ended.stderr.splitlines()[-1] == f"release_worker.errors.NotConfigured: {said}"
 
 
-@pytest.mark.parametrize(
-    ("name", "missing"), [("oldest", "sqlalchemy"), ("newest", "sqlalchemy"), ("newest-database", "alembic")]
-)
+@every_environment
 @pytest.mark.parametrize("command", [["release-worker", "status", "a/b/c"], ["python", "-m", "release_worker"]])
-def test_the_command_line_says_in_one_line_what_it_takes(name: str, missing: str, command: list[str]) -> None:
+def test_the_command_line_says_in_one_line_what_it_takes(name: str, command: list[str]) -> None:
+    there = EXTRAS["database"] if name in WITH_DATABASE else ()
+    missing = next(package for package in EXTRAS["worker"] if package not in there)
     ended = caller(name).run(*command)
     said = f"error: the command line needs {missing}: install release-worker[worker]\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", said)
