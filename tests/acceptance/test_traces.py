@@ -78,7 +78,7 @@ def test_one_trace_leads_from_the_callers_span_to_the_statements_of_the_worker(
     assert [deploy.parent, asked.parent, work.parent, attempt.parent] == ["", deploy.id, asked.id, work.id]
     assert {deploy.service, asked.service} == {"an-app"}
     assert {work.service, attempt.service} == {"release-worker"}
-    assert "INSERT INTO release_requests" in collector.below(asked)
+    assert "SELECT release_worker_accept" in collector.below(asked)
     assert {"lock", "claim"} <= set(collector.below(work))
 
     steps = collector.below(attempt)

@@ -11,8 +11,12 @@ from sqlalchemy import Engine, ExceptionContext, event
 
 LONGEST_TEXT = 4000
 _SPAN = "_release_worker_span"
-# Not the UPDATE of a clause that locks rows.
-_WHAT = re.compile(r"\b(?:INSERT INTO|(?<!FOR )(?<!NO KEY )UPDATE|DELETE FROM) [\w.\"]+", re.IGNORECASE)
+_SCHEMA = r'(?:(?:"[^"]+"|\w+)\.)?'
+# A table that is written, or a function of ours that writes. Not the UPDATE of a clause that locks rows.
+_WHAT = re.compile(
+    rf"(\bINSERT INTO|\b(?<!FOR )(?<!NO KEY )UPDATE|\bDELETE FROM|^SELECT(?= {_SCHEMA}release_worker_)) {_SCHEMA}(\w+)",
+    re.IGNORECASE,
+)
 
 
 def watch_statements(engine: Engine, tracer: Tracer) -> None:
@@ -53,7 +57,8 @@ def watch_statements(engine: Engine, tracer: Tracer) -> None:
 
 
 def summary(statement: str) -> str:
-    """What a statement does, in a few words of its own: `INSERT INTO toolset_releases`, `SELECT`."""
+    """What a statement does, in a few words of its own, without the schema: `INSERT INTO toolset_releases`,
+    `SELECT release_worker_accept`, `SELECT`."""
     words = statement.split()
     changes = _WHAT.search(" ".join(words))
-    return changes[0] if changes else words[0] if words else "statement"
+    return " ".join(changes.groups()) if changes else words[0] if words else "statement"
