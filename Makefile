@@ -31,11 +31,14 @@ DEPLOYED := $(addprefix tests/acceptance/, test_command_line_dev.py test_connect
 MUTANTS_VENV  := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready
 
+EXAMPLES_VENV  := .venv-examples
+EXAMPLES_READY := $(EXAMPLES_VENV)/.ready
+
 DOCS_VENV  := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help servers demo unit integration schema test browser interleavings kills deployed faults brokers callers bench mutants docs check dev clean
+.PHONY: help servers demo unit integration schema test browser interleavings kills deployed faults brokers callers examples bench mutants docs check dev clean
 
 help:  ## these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -65,7 +68,7 @@ schema: $(READY)  ## the integration tests again, with all that is ours in a sch
 		$(addprefix --ignore=tests/integration/, test_kill_points.py embedded broker) $(TESTS)
 
 test: $(READY)  ## all tests but those that the targets below name
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) $(DEPLOYED) tests/interleavings tests/pages tests/browser tests/brokers tests/callers)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) $(DEPLOYED) tests/interleavings tests/pages tests/browser tests/brokers tests/callers tests/examples)
 
 browser: $(READY)  ## what Flower shows, in a real browser; installs Debian's chromium if it may, and is skipped without one
 	-tests/browser/install
@@ -96,6 +99,21 @@ brokers: $(READY)  ## what README promises on RabbitMQ, behind Redis Sentinel an
 callers: $(READY)  ## clients with the oldest and the newest packages that they allow, with a database and without
 	@tests/callers/install $(BIN)/python
 	$(BIN)/python -m pytest -n 0 tests/callers $(TESTS)
+
+examples: $(READY) $(EXAMPLES_READY)  ## the apps of examples/, started; and checked by mypy and pyright as who has installed the wheel
+	$(EXAMPLES_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	for app in examples/*/app.py; do $(EXAMPLES_VENV)/bin/mypy --config-file examples/mypy.ini $$app || exit 1; done
+	$(EXAMPLES_VENV)/bin/basedpyright --project examples/pyrightconfig.json --pythonpath $(EXAMPLES_VENV)/bin/python
+	-cd examples/node && npm install --no-package-lock --no-audit --no-fund --silent
+	$(BIN)/python -m pytest -n 0 tests/examples $(TESTS)
+
+# Who has installed the wheel has none of the checkout's packages.
+$(EXAMPLES_READY): pyproject.toml constraints.txt examples/requirements.txt
+	$(PYTHON) -m venv $(EXAMPLES_VENV)
+	$(EXAMPLES_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade -c constraints.txt pip
+	$(EXAMPLES_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-r examples/requirements.txt '.[database]'
+	@touch $@
 
 bench: $(BENCH_READY)  ## what the machine allows, what others need, and us; BENCH='--quick' for a minute's smoke
 	$(BENCH_VENV)/bin/python -m benchmarks $(BENCH)
@@ -141,4 +159,4 @@ dev: $(READY)  ## PostgreSQL, Valkey, a worker, beat and Flower until Ctrl-C
 	$(BIN)/release-worker dev
 
 clean:  ## remove environments and caches
-	rm -rf $(VENV) $(BENCH_VENV) $(MUTANTS_VENV) $(DOCS_VENV) build .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) $(MUTANTS_VENV) $(DOCS_VENV) $(EXAMPLES_VENV) examples/node/node_modules build .mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -4,7 +4,7 @@ uvicorn app:app
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Header, HTTPException
@@ -20,7 +20,7 @@ releases = AsyncReleaseClient.from_env()
 
 
 @asynccontextmanager
-async def until_it_ends(_app: FastAPI) -> AsyncIterator[None]:
+async def until_it_ends(_app: FastAPI) -> AsyncGenerator[None, None]:
     async with releases:
         yield
     await engine.dispose()
