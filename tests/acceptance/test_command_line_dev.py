@@ -113,6 +113,7 @@ def test_dev_is_all_that_a_newcomer_needs_and_keeps_the_data_and_ends_with_its_p
         run = dev.elsewhere
         assert run("release", SAMPLE, "--notes", "my first release").status == 0
         [psql] = re.findall(r"^  (\S+psql .*)$", dev.printed, re.MULTILINE)
+        assert run.variables["RELEASE_WORKER_DATABASE_URL"] == shlex.split(psql)[1]
         assert subprocess.run(shlex.split(psql), capture_output=True, text=True).stdout == "DELETE 2\n"
         assert "tools: 2 added" in run("rollback", SAMPLE, 1).out
 

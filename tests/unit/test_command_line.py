@@ -207,6 +207,14 @@ def test_an_error_lists_what_helps_and_no_more(capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().err)["details"]["tools"] == urns
 
 
+@pytest.mark.parametrize("group", sorted(str(group.name) for group in app.registered_groups))
+def test_a_group_without_a_command_says_so_and_where_its_help_is(
+    group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([group]) == 2
+    assert capsys.readouterr().err == f"error: Missing command (see: release-worker {group} --help)\n"
+
+
 def test_an_invalid_request_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(errors.InvalidRequest("the request is not valid: notes: too long", problems=[]), as_json=False) == 2
     assert capsys.readouterr().err == "error: the request is not valid: notes: too long\n"

@@ -109,7 +109,7 @@ def _own_servers(home: Path, schema: str) -> Iterator[Servers]:
             "result_backend": both.broker_url,
             "schema": schema,
         }
-        psql = shlex.join([str(postgres_binaries() / "psql"), both.database_url.replace("+psycopg", "")])
+        psql = shlex.join([str(postgres_binaries() / "psql"), _for_psql(both.database_url)])
         yield Servers(both.directory, settings, own=True, psql=psql)
 
 
@@ -124,6 +124,11 @@ def _given_servers(home: Path, schema: str) -> Iterator[Servers]:
     settings = {name: given.require(name) for name in ("database_url", "broker_url")} | {"schema": schema}
     with kept_home(home, unprivileged_identity()) as directory:
         yield Servers(directory, settings, own=False)
+
+
+def _for_psql(database_url: str) -> str:
+    """The same address without SQLAlchemy's name of a driver, which psql and other languages do not know."""
+    return database_url.replace("postgresql+psycopg:", "postgresql:", 1)
 
 
 def _load_sample(servers: Servers) -> str | None:
@@ -186,6 +191,7 @@ def _introduce(servers: Servers, *, sample: str | None, flower: int | None) -> N
         return
     say("", "In another terminal, first:", "")
     said = {name: value for name, value in servers.settings.items() if (name, value) != ("schema", PUBLIC)}
+    said["database_url"] = _for_psql(said["database_url"])
     say(*(f"  export RELEASE_WORKER_{name.upper()}={shlex.quote(value)}" for name, value in said.items()))
     if sample is not None:
         say("", f"Then try the sample toolset {sample}:", "")

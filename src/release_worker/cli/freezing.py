@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from release_worker.domain.freeze import Freeze
 
-app = typer.Typer(help="Say when toolsets are to stay as they are.", no_args_is_help=True)
+app = typer.Typer(help="Say when toolsets are to stay as they are.")
 
 
 def _instant(text: str | datetime) -> datetime:

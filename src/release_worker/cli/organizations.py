@@ -13,7 +13,7 @@ from release_worker.cli.values import json_lines
 if TYPE_CHECKING:
     from release_worker.domain.editing.owners import Added, ShownOrganization
 
-app = typer.Typer(help="Add organizations, and look at what they have.", no_args_is_help=True)
+app = typer.Typer(help="Add organizations, and look at what they have.")
 
 OrganizationArgument = Annotated[str, typer.Argument(metavar="ORGANIZATION", help="Its slug or id.")]
 

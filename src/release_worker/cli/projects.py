@@ -14,7 +14,7 @@ from release_worker.cli.values import json_lines
 if TYPE_CHECKING:
     from release_worker.domain.editing.owners import ShownDeployment, ShownProject
 
-app = typer.Typer(help="Add projects, and look at what their toolsets share.", no_args_is_help=True)
+app = typer.Typer(help="Add projects, and look at what their toolsets share.")
 
 ProjectArgument = Annotated[str, typer.Argument(metavar="ORGANIZATION/PROJECT", help="Its path.")]
 OfOrganization = Annotated[

@@ -20,7 +20,7 @@ from release_worker.cli.waiting import client_from_environment
 if TYPE_CHECKING:
     from release_worker.domain.schedules.schedule import Schedule
 
-app = typer.Typer(help="Ask for the same again and again, or at a later time.", no_args_is_help=True)
+app = typer.Typer(help="Ask for the same again and again, or at a later time.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The schedule's name; its organization has it once.")]
 OfToolset = Annotated[

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from release_worker.domain.requests.publish import PublishResult
     from release_worker.queries.diff_staged import StagedDifference
 
-app = typer.Typer(help="Edit a copy of a toolset, and publish it when it is ready.", no_args_is_help=True)
+app = typer.Typer(help="Edit a copy of a toolset, and publish it when it is ready.")
 
 Mode = Annotated[
     Literal["iteration", "staging"],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from release_worker.domain.editing.owners import ListedItem, ShownToolset
 
-app = typer.Typer(help="Add toolsets, edit them, or make them of API documents.", no_args_is_help=True)
+app = typer.Typer(help="Add toolsets, edit them, or make them of API documents.")
 
 
 @app.command()

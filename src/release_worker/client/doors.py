@@ -73,7 +73,8 @@ def joined(session: object, schema: str) -> Connection:
     if not isinstance(session, Session | Connection):
         kind = type(session).__name__
         instead = "; AsyncReleaseClient takes that" if kind.startswith("Async") else ""
-        raise refused(f"it must be a Session or a Connection of SQLAlchemy, not {kind}{instead}")
+        of = type(session).__module__.partition(".")[0]  # a Connection is not only SQLAlchemy's
+        raise refused(f"it must be a Session or a Connection of SQLAlchemy, not {of}'s {kind}{instead}")
     connection = session.connection() if isinstance(session, Session) else session
     prepared = isinstance(connection.get_transaction(), TwoPhaseTransaction)
     if prepared or (isinstance(session, Session) and session.twophase):

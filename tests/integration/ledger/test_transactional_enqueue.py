@@ -222,8 +222,8 @@ class AsyncSession:
     ("make", "complaint"),
     [
         (lambda engine: Session(engine, twophase=True), "two-phase commit"),
-        (lambda engine: AsyncSession(), "not AsyncSession; AsyncReleaseClient takes that"),
-        (lambda engine: engine, "not Engine"),
+        (lambda engine: AsyncSession(), "'s AsyncSession; AsyncReleaseClient takes that"),
+        (lambda engine: engine, "not sqlalchemy's Engine"),
     ],
 )
 def test_what_cannot_be_joined_is_refused_in_one_sentence(
