@@ -13,22 +13,25 @@
 """
 
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from django.conf import settings
 from django.db import connections, transaction
 from sqlalchemy import URL
 
 from release_worker.client.asking import Handle
+from release_worker.client.bulk_requests import ReleaseOptions
 from release_worker.client.doors import Door, OpenTransaction, for_driver, refused, say_that_it_must_commit
 from release_worker.client.release_client import ReleaseClient
+from release_worker.client.request_handle import RequestHandle
 from release_worker.errors import NotConfigured
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
     from release_worker.client.transactions import CallersTransaction
+    from release_worker.domain.requests.create_release import CreateReleaseResult
 
 _ARGUMENTS = ("broker_url", "result_backend", "database_url", "prepared_statements", "schema")
 
@@ -36,8 +39,9 @@ _ARGUMENTS = ("broker_url", "result_backend", "database_url", "prepared_statemen
 class DjangoReleaseClient(ReleaseClient):
     """A client that asks on Django's own connection, in the transaction that is open there, if any.
 
-    Without `atomic`, Django commits each statement, and a request is published at once. What is done without a worker,
-    and the wait for a result, use connections of the client's own, outside of that transaction.
+    Without `atomic`, Django commits each statement, and a request is published at once. With `set_autocommit(False)`
+    nobody says when it has committed, and workers hear of it. `release_all`, what is done without a worker, and the
+    wait for a result use connections of the client's own, outside of that transaction.
     """
 
     using: str
@@ -60,14 +64,31 @@ class DjangoReleaseClient(ReleaseClient):
         return client
 
     def _submit(self, kind: str, fields: Mapping[str, Any], session: "CallersTransaction | None") -> Handle:
-        own = DjangoDoor(connections[getattr(self, "using", "default")], self.schema)
-        return super()._submit(kind, fields, own if session is None else session)
+        return super()._submit(kind, fields, self._own_door() if session is None else session)
+
+    def create_releases(
+        self,
+        releases: Iterable[str | Mapping[str, Any]],
+        *,
+        session: "CallersTransaction | None" = None,
+        **options: Unpack[ReleaseOptions],
+    ) -> "list[RequestHandle[CreateReleaseResult]]":
+        """As that of `ReleaseClient`, in the transaction that is open: all requests are part of it, or none."""
+        if session is not None:
+            return super().create_releases(releases, session=session, **options)
+        with transaction.atomic(using=self._alias):
+            return super().create_releases(releases, session=self._own_door(), **options)
+
+    @property
+    def _alias(self) -> str:
+        return getattr(self, "using", "default")
+
+    def _own_door(self) -> "DjangoDoor":
+        return DjangoDoor(connections[self._alias], self.schema)
 
 
 class DjangoDoor(Door):
     """One of Django's connections, in the transaction that is open there."""
-
-    announced = False
 
     def __init__(self, connection: "BaseDatabaseWrapper", schema: str) -> None:
         """Raises InvalidRequest for a database that is not PostgreSQL."""
@@ -75,6 +96,8 @@ class DjangoDoor(Door):
             raise refused(f"the database {connection.alias!r} must be PostgreSQL, not {connection.vendor}")
         self._connection = connection
         self._schema = schema
+        # Django calls nobody after a commit that it does not make itself.
+        self.announced = not connection.in_atomic_block and not connection.get_autocommit()
 
     def answers(self, statement: str, parameters: Mapping[str, Any]) -> list[str]:
         with self._connection.cursor() as cursor:

@@ -178,3 +178,8 @@ def test_an_integer_is_an_int_as_long_as_one_can_be_that_long() -> None:
 @pytest.mark.parametrize("text", ["0", "-0", "0.0", "-0.0", "-0.00", "0e5", "-0e-5"])
 def test_zero_has_no_sign_and_one_text(text: str) -> None:
     assert canonical_json.dumps(canonical_json.loads(text)) == "0"
+
+
+def test_a_number_that_no_computer_holds_is_not_json() -> None:
+    with pytest.raises(ValueError, match="exponent of too many digits"):
+        canonical_json.loads('{"a": -1e-9999999999999999999}')

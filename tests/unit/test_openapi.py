@@ -188,6 +188,13 @@ def refers(pointer: str) -> dict[str, Any]:
     return operation(parameters=[{"name": "q", "in": "query", "schema": {"$ref": pointer}}])
 
 
+NO_OPERATIONS: list[dict[str, Any]] = [
+    {"servers": [{}]},
+    {"parameters": 5},
+    {"operationId": 5},
+    {"summary": 5},
+    {"requestBody": 5},
+]
 REFUSED: dict[str, tuple[Any, str]] = {
     "nothing": (b"", "it is no object"),
     "a text": (b"hello", "it is no object"),
@@ -205,7 +212,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a YAML tag": (b"a: !!python/object/apply:os.system ['true']", "the tag .* is not supported"),
     "a YAML key twice": (b"a: 1\na: 2", "the key a is there twice"),
     "a YAML key that is no text": (b"? [1]\n: 2", "a key must be a text"),
-    "a YAML number without end": (b"a: " + b"9" * 100_000, "is no document of OpenAPI"),
+    "a YAML number without end": (b"a: " + b"9" * 100_000, "more than 10000 digits"),
     "deep JSON": (b'{"a": ' + b"[" * 100_000, "levels deep"),
     "deep YAML": (b"[" * 100_000, "levels deep"),
     "deep within bounds of Python": (
@@ -224,7 +231,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a parameter that is no object": (operation(parameters=["q"]), "parameters"),
     "a reference to no parameter": (
         operation(parameters=[{"$ref": "#/info"}]),
-        "has a parameter of GET /a without name and in",
+        "refers at GET /a to what is no Parameter: name",
     ),
     "a reference to elsewhere": (refers("https://evil.test/pet.json"), "bundle all of it into one document first"),
     "a reference to a file": (refers("file:///etc/passwd"), "which is not in it"),
@@ -247,6 +254,28 @@ REFUSED: dict[str, tuple[Any, str]] = {
         b'{"openapi": "3.1.0", "info": {"title": "x", "version": "1"}, "paths": {"/a": {"get": {"responses": {},'
         b' "parameters": [{"name": "q", "in": "query", "schema": {"const": 1e999999999}}]}}}}',
         "more than 10000 digits",
+    ),
+    "a number that would fill the memory of who takes it for an integer": (
+        json.dumps(operation(parameters=[{"name": "q", "in": "query", "schema": {"maxLength": 7}}]))
+        .replace(": 7", ": 1e999999999")
+        .encode(),
+        "more than 10000 digits",
+    ),
+    "a number that no computer holds": (b'{"a": 1e9999999999999999999}', "is not JSON: a number has an exponent"),
+    **{
+        f"a reference to a path that is none: {next(iter(wrong))}": (
+            {**minimal(paths={"/a": {"$ref": "#/x-a"}}), "x-a": {"get": wrong}},
+            f"refers at /a to what is no PathItem: get.*{next(iter(wrong))}",
+        )
+        for wrong in NO_OPERATIONS
+    },
+    "a reference to a parameter that is none": (
+        {**operation(parameters=[{"$ref": "#/x-a"}]), "x-a": {"name": "q", "in": "query", "content": [1]}},
+        "refers at GET /a to what is no Parameter: content",
+    ),
+    "a reference to a body that is none": (
+        {**operation(requestBody={"$ref": "#/x-a"}), "x-a": {"content": {"text/plain": 5}}},
+        "refers at GET /a to what is no RequestBody: content",
     ),
     "a character that PostgreSQL does not take": (operation(description="a\0b"), "U[+]0000"),
     "a title without letters": (minimal(info={"title": "ペット", "version": "1"}), "slug: must be given"),

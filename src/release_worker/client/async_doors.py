@@ -28,6 +28,7 @@ def is_async_psycopg(session: object) -> "TypeGuard[psycopg.AsyncConnection[Any]
 
 async def ask_on(connection: "psycopg.AsyncConnection[Any]", client: ReleaseClient, request: "Request") -> Handle:
     """Make the request in the connection's transaction. Raises InvalidRequest for one that cannot be joined."""
+    from psycopg import AsyncCursor
     from psycopg.rows import scalar_row
 
     from release_worker.client.doors import for_driver, refuse_autocommit
@@ -38,7 +39,7 @@ async def ask_on(connection: "psycopg.AsyncConnection[Any]", client: ReleaseClie
     tracing = tracing_of_caller()
     with tracing.span(f"ask {request.kind}", role="producer", request_id=request_id, kind=request.kind):
         parameters = asking(request, request_id=request_id, announced=True, traceparent=tracing.traceparent())
-        async with connection.cursor(row_factory=scalar_row) as cursor:
+        async with AsyncCursor(connection, row_factory=scalar_row) as cursor:
             await cursor.execute(for_driver(ACCEPT, client.schema), parameters)
             [answer] = await cursor.fetchall()
     return client.handle_of(accepted(answer, request, request_id))

@@ -111,17 +111,20 @@ class BulkRequests(Asking):
                 return self._each_in(self._door(session), asked)
             kept = twice(lambda: self._each_by_itself(asked))
             handles = [self.handle_of(one) for one in kept]
-            for one, handle in zip(kept, handles, strict=True):
-                if not one.record.finished:
-                    self._publish(handle, message_of_accepted(one), kept=True)
+            self._publish_each(kept, handles)
             return handles
+
+    def _publish_each(self, kept: "Sequence[Accepted]", handles: "Sequence[RequestHandle[Any]]") -> None:
+        """Raises BrokerUnavailable for the first that cannot be published; the others are not tried."""
+        for one, handle in zip(kept, handles, strict=True):
+            if not one.record.finished:
+                self._publish(handle, message_of_accepted(one), kept=True)
 
     def _each_in(self, door: "Door", asked: "Mapping[str, Request]") -> "list[RequestHandle[CreateReleaseResult]]":
         kept = _accepted_each(door, asked)
         handles = [self.handle_of(one, made_in=door.transaction()) for one in kept]
-        for one, handle in zip(kept, handles, strict=True):
-            if not one.record.finished and not door.announced:
-                door.after_commit(partial(self._publish, handle, message_of_accepted(one), kept=True))
+        if not door.announced:
+            door.after_commit(partial(self._publish_each, kept, handles))
         return handles
 
     def _each_by_itself(self, asked: "Mapping[str, Request]") -> "list[Accepted]":

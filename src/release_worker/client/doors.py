@@ -10,7 +10,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -39,7 +39,7 @@ class OpenTransaction(Protocol):
 class Door(ABC):
     """A caller's transaction."""
 
-    announced: ClassVar[bool] = True  # nobody says here when it has committed, so PostgreSQL tells the workers
+    announced: bool = True  # nobody says here when it has committed, so PostgreSQL tells the workers
 
     @abstractmethod
     def answers(self, statement: str, parameters: Mapping[str, Any]) -> list[str]:
@@ -162,7 +162,8 @@ class PsycopgDoor(Door):
         self._schema = schema
 
     def answers(self, statement: str, parameters: Mapping[str, Any]) -> list[str]:
-        with self._connection.cursor(row_factory=scalar_row) as cursor:
+        # (the caller's own class of cursors may take other places for parameters)
+        with psycopg.Cursor(self._connection, row_factory=scalar_row) as cursor:
             return list(cursor.execute(for_driver(statement, self._schema), parameters))
 
     def transaction(self) -> OpenTransaction:

@@ -14,7 +14,7 @@ A digest is the lower-case hex SHA-256 of that text in UTF-8. RFC 8785 would not
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from io import StringIO
 from typing import Any
 
@@ -38,6 +38,8 @@ def loads(text: str | bytes) -> Any:
         return json.loads(text, parse_float=Decimal, parse_int=_integer, parse_constant=_refuse_constant)
     except RecursionError:
         raise UnsupportedContent(reason="nested too deeply") from None
+    except InvalidOperation:
+        raise ValueError("a number has an exponent of too many digits") from None
 
 
 def dumps(value: Any) -> str:

@@ -31,12 +31,12 @@ def billing(engine: Engine) -> Toolset:
     return a_full_toolset(engine)
 
 
-def write(engine: Engine, billing: Toolset, request_id: str = "by-hand", **columns: Any) -> str:
+def write(engine: Engine, billing: Toolset | None, request_id: str = "by-hand", **columns: Any) -> str:
     """Insert a row with the columns that an app may write."""
     row = {
         "id": request_id,
         "kind": "create_release",
-        "toolset_id": billing.id,
+        "toolset_id": None if billing is None else billing.id,
         "idempotency_key": None,
         "payload": json.dumps(MINIMAL),
         "requested_by": "an app",
@@ -82,6 +82,12 @@ NO_REQUESTS: dict[str, dict[str, Any]] = {
 def test_a_row_that_cannot_be_a_request_is_refused_by_the_database(engine: Engine, billing: Toolset, name: str) -> None:
     with pytest.raises(IntegrityError, match=r"release_requests_\w+_check"):
         write(engine, billing, **NO_REQUESTS[name])
+
+
+@pytest.mark.parametrize("name", NO_REQUESTS)
+def test_nor_is_it_taken_for_no_toolset_where_it_would_have_ended_at_once(engine: Engine, name: str) -> None:
+    with pytest.raises(IntegrityError, match="the row has not the form of a request"):
+        write(engine, None, **NO_REQUESTS[name])
 
 
 WRONG: dict[str, dict[str, Any]] = {

@@ -255,6 +255,14 @@ class TestABoundCaller:
         releases = user.execute("SELECT toolset_id, release_number, current FROM toolset_releases_of_caller").fetchall()
         assert releases == [(ours.id, 1, True)]
 
+    def test_it_writes_nothing_that_would_stop_whoever_lists_requests(self, user: Any, ours: Toolset) -> None:
+        deep = '{"toolset": "no/such/one", "labels": ' + '{"a": ' * 6000 + "1" + "}" * 6000 + "}"
+        with pytest.raises(psycopg.errors.CheckViolation, match="the row has not the form of a request"):
+            user.execute(
+                "SELECT release_worker_accept('id', 'status', 'no/such/one', NULL, 'a', %s, NULL, NULL, 9, true, NULL)",
+                (deep,),
+            )
+
     @pytest.mark.parametrize("relation", ["release_requests", "toolset_releases", "toolsets", "release_callers"])
     def test_it_reads_no_table(self, user: Any, ours: Toolset, relation: str) -> None:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -63,9 +63,13 @@ def _check_numbers(value: Any) -> None:
             for inner in value:
                 _check_numbers(inner)
         case Decimal() if value.is_finite():
-            exponent = value.as_tuple().exponent
-            if max(value.adjusted(), -int(exponent)) > MOST_DIGITS:
+            if too_many_digits(value):
                 raise ValueError(f"must not have numbers of more than {MOST_DIGITS} digits")
+
+
+def too_many_digits(number: Decimal) -> bool:
+    """Whether a finite number, written out, has more than MOST_DIGITS on one side of its point."""
+    return max(number.adjusted(), -int(number.as_tuple().exponent)) > MOST_DIGITS
 
 
 def _one_word(text: str) -> str:

@@ -1,10 +1,11 @@
 """Whether a value is a document of OpenAPI, by the models of the specification."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from openapi_pydantic.v3 import v3_0, v3_1
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from release_worker.domain.openapi.reading import unreadable
 from release_worker.domain.text import printable
@@ -28,6 +29,22 @@ def check_document(value: Any) -> None:
             return
     said = "says no version" if version is None else f"says {printable(str(version), 20)}"
     raise unreadable(f"is no document of OpenAPI 3.0 or 3.1: it {said}")
+
+
+Part = Literal["PathItem", "Parameter", "RequestBody"]
+_PARTS: Mapping[str, Mapping[Part, type[BaseModel]]] = {
+    "3.0": {"PathItem": v3_0.PathItem, "Parameter": v3_0.Parameter, "RequestBody": v3_0.RequestBody},
+    "3.1": {"PathItem": v3_1.PathItem, "Parameter": v3_1.Parameter, "RequestBody": v3_1.RequestBody},
+}
+
+
+def check_part(document: Mapping[str, Any], part: Part, value: Any, place: str) -> None:
+    """A reference may lead to where the model of the document has not looked. Raises InvalidRequest for what is no such
+    part of one."""
+    try:
+        _PARTS[document["openapi"][:3]][part].model_validate(value)
+    except ValidationError as error:
+        raise unreadable(f"refers at {place} to what is no {part}: {_first(error)}") from None
 
 
 def _first(error: ValidationError) -> str:

@@ -9,6 +9,7 @@ import yaml
 
 from release_worker.domain import canonical_json
 from release_worker.domain.editing.contents import refused
+from release_worker.domain.editing.names import MOST_DIGITS, too_many_digits
 from release_worker.domain.text import printable
 from release_worker.errors import InvalidRequest, UnsupportedContent
 
@@ -90,7 +91,8 @@ def _too_deep() -> InvalidRequest:
 
 
 def _check_size(document: Any) -> None:
-    """What an alias of YAML repeats is counted as often as it stands there: so it would be written down."""
+    """What an alias of YAML repeats is counted as often as it stands there: so it would be written down. And so would a
+    number be, by a model that takes `1e999999999` for an integer."""
     waiting, values = [(document, 0)], 0
     while waiting:
         value, depth = waiting.pop()
@@ -103,6 +105,8 @@ def _check_size(document: Any) -> None:
             waiting.extend((inner, depth + 1) for inner in value.values())
         elif isinstance(value, list):
             waiting.extend((inner, depth + 1) for inner in value)
+        elif isinstance(value, Decimal) and too_many_digits(value):
+            raise unreadable(f"has numbers of more than {MOST_DIGITS} digits")
 
 
 _TAG = "tag:yaml.org,2002:"

@@ -1,5 +1,6 @@
 """References within a document: followed, and gathered into the `$defs` of a schema that stands alone."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -14,14 +15,14 @@ class References:
     a document may have: references can unfold to far more than is written down."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
-        self._document = document
+        self.document = document
         self._values = 0
 
     def followed(self, value: Any) -> Any:
         """The value, or what it refers to. Raises InvalidRequest for a reference that leads out of the document, to
         nothing, or back to itself."""
         for _ in range(LONGEST_CHAIN):
-            if not _is_reference(value):
+            if not is_reference(value):
                 return value
             value = self._target(value["$ref"])
         raise unreadable("has references that lead to each other and to nothing else")
@@ -29,16 +30,16 @@ class References:
     def standing_alone(self, schemas: Mapping[str, Any]) -> dict[str, Any]:
         """`{"properties": schemas}` with every schema that they refer to in `$defs`, however often and in whatever
         circles. Raises InvalidRequest as `followed`, and for what unfolds to too much."""
-        names: dict[str, str] = {}
+        names = _Names()
         definitions: dict[str, Any] = {}
         properties = self._copied(schemas, names)
-        while len(definitions) < len(names):
-            for pointer, name in list(names.items())[len(definitions) :]:
-                self.followed({"$ref": pointer})  # refuses circles of nothing but references
-                definitions[name] = self._copied(self._target(pointer), names)
+        while names.waiting:
+            pointer = names.waiting.popleft()
+            self.followed({"$ref": pointer})  # refuses circles of nothing but references
+            definitions[names.of(pointer)] = self._copied(self._target(pointer), names)
         return {"properties": properties, **({"$defs": definitions} if definitions else {})}
 
-    def _copied(self, value: Any, names: dict[str, str]) -> Any:
+    def _copied(self, value: Any, names: "_Names") -> Any:
         """With references to `$defs`; names each that is met."""
         self._values += 1
         if self._values > MOST_VALUES:
@@ -48,15 +49,15 @@ class References:
         if not isinstance(value, dict):
             return value
         copy = {key: self._copied(inner, names) for key, inner in value.items()}
-        if _is_reference(value):
-            copy["$ref"] = f"#/$defs/{_name_of(value['$ref'], names)}"
+        if is_reference(value):
+            copy["$ref"] = f"#/$defs/{names.of(value['$ref'])}"
         return copy
 
     def _target(self, pointer: str) -> Any:
         """What `#/components/schemas/Pet` means (RFC 6901)."""
         if not pointer.startswith("#/"):
             raise unreadable(f"refers to {pointer}, which is not in it: bundle all of it into one document first")
-        found: Any = self._document
+        found: Any = self.document
         for part in pointer[2:].split("/"):
             step = unquote(part).replace("~1", "/").replace("~0", "~")
             if isinstance(found, dict) and step in found:
@@ -68,17 +69,35 @@ class References:
         return found
 
 
-def _is_reference(value: Any) -> bool:
+def is_reference(value: Any) -> bool:
+    """Whether a value only says where another one is."""
     return isinstance(value, dict) and isinstance(value.get("$ref"), str)
 
 
-def _name_of(pointer: str, names: dict[str, str]) -> str:
-    """The name under which the target of a pointer stands in `$defs`: its last part, with a number if that is taken."""
-    if pointer not in names:
-        last = unquote(pointer.rpartition("/")[2]).replace("~1", "_").replace("~0", "_").replace("/", "_")
-        taken, name, number = set(names.values()), last, 1
-        while name in taken:
-            number += 1
-            name = f"{last}_{number}"
-        names[pointer] = name
-    return names[pointer]
+class _Names:
+    """The names under which the targets of pointers stand in `$defs`. `waiting`: pointers that were named, in order."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[str] = deque()
+        self._known: dict[str, str] = {}
+        self._taken: set[str] = set()
+        self._numbers: dict[str, int] = {}  # the last of each name; lower ones are taken
+
+    def of(self, pointer: str) -> str:
+        """The last part of the pointer, with a number if that is taken."""
+        if pointer not in self._known:
+            self._known[pointer] = self._free(_last_part(pointer))
+            self.waiting.append(pointer)
+        return self._known[pointer]
+
+    def _free(self, last: str) -> str:
+        name = last
+        while name in self._taken:
+            self._numbers[last] = self._numbers.get(last, 1) + 1
+            name = f"{last}_{self._numbers[last]}"
+        self._taken.add(name)
+        return name
+
+
+def _last_part(pointer: str) -> str:
+    return unquote(pointer.rpartition("/")[2]).replace("~1", "_").replace("~0", "_").replace("/", "_")

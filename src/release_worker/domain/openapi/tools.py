@@ -9,9 +9,9 @@ from typing import Any
 from release_worker.domain.editing.catalogue import Asset, Catalogue
 from release_worker.domain.editing.contents import refused
 from release_worker.domain.editing.names import LONGEST_SLUG, Asked, Slug
-from release_worker.domain.openapi.checking import check_document
+from release_worker.domain.openapi.checking import Part, check_document, check_part
 from release_worker.domain.openapi.reading import read_value, unreadable
-from release_worker.domain.openapi.references import References
+from release_worker.domain.openapi.references import References, is_reference
 from release_worker.domain.requests.kinds import validated
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
@@ -113,7 +113,7 @@ def _operations(document: Mapping[str, Any]) -> Iterator[_Operation]:
     references = References(document)
     seen: dict[str, str] = {}
     for path, given in (document.get("paths") or {}).items():
-        item = references.followed(given)
+        item = _followed(references, given, "PathItem", path)
         for method in METHODS if isinstance(item, dict) else ():
             if isinstance(item.get(method), dict):
                 operation = _Operation(method, path, item[method], (item, document), references)
@@ -162,8 +162,7 @@ def _parameters(operation: _Operation) -> dict[str, Mapping[str, Any]]:
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
     for given in (operation.inherited[0], operation.fields):
         for one in given.get("parameters") or ():
-            parameter = operation.references.followed(one)
-            _require(operation, parameter, "name", "in")
+            parameter = _followed(operation.references, one, "Parameter", operation.place)
             found[parameter["name"], parameter["in"]] = parameter
     described = {key: one for key, one in found.items() if key[1] != "header" or key[0].lower() not in _NOT_PARAMETERS}
     names = [name for name, _ in described]
@@ -171,7 +170,7 @@ def _parameters(operation: _Operation) -> dict[str, Mapping[str, Any]]:
 
 
 def _body(operation: _Operation) -> dict[str, Any] | None:
-    given = operation.references.followed(operation.fields.get("requestBody"))
+    given = _followed(operation.references, operation.fields.get("requestBody"), "RequestBody", operation.place)
     content = given.get("content") if isinstance(given, dict) else None
     if not isinstance(content, dict) or not content:
         return None
@@ -225,10 +224,12 @@ def _description(fields: Mapping[str, Any]) -> str | None:
     return "\n\n".join(dict.fromkeys(text.strip() for text in texts if text and text.strip())) or None
 
 
-def _require(operation: _Operation, value: Any, *names: str) -> None:
-    """A reference may lead to anything. Raises InvalidRequest for a value that lacks one of these texts."""
-    if not isinstance(value, dict) or not all(isinstance(value.get(name), str) for name in names):
-        raise unreadable(f"has a parameter of {operation.place} without {' and '.join(names)}")
+def _followed(references: References, value: Any, part: Part, place: str) -> Any:
+    """The value, or what it refers to, which must be such a part of a document. Raises InvalidRequest."""
+    found = references.followed(value)
+    if is_reference(value):
+        check_part(references.document, part, found, place)
+    return found
 
 
 def _word(text: str) -> str:
