@@ -22,16 +22,11 @@ def shared(servers: Servers) -> Iterator[Shared]:
         yield made
 
 
-def test_a_worker_and_every_command_find_it(
-    servers: Servers, shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RELEASE_WORKER_SCHEMA", SCHEMA)
-    monkeypatch.setenv("RELEASE_WORKER_HEALTH_DIRECTORY", str(tmp_path))
-    with serving(shared.database.url, servers.broker(4)) as served:
+def test_a_worker_and_every_command_find_it(servers: Servers, shared: Shared, tmp_path: Path) -> None:
+    more = {"schema": SCHEMA, "health_directory": str(tmp_path)}
+    with serving(shared.database.url, servers.broker(4), more) as served:
         urls = {"database_url": served.database_url, "broker_url": served.broker_url}
-        run = CommandLine(
-            settings(**urls, result_backend=served.broker_url, schema=SCHEMA, health_directory=str(tmp_path))
-        )
+        run = CommandLine(settings(**urls, **more, result_backend=served.broker_url))
         in_public = CommandLine(settings(**urls))
         assert run("db", "upgrade", "--grants").status == run("db", "check").status == 0
         assert "Set RELEASE_WORKER_SCHEMA to a schema that has none of these names." in in_public("db", "upgrade").err
