@@ -1,6 +1,7 @@
 """Servers once a session, a database of its own for each test. Nothing needs Docker or an installed server."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -31,7 +32,12 @@ def renew(request: pytest.FixtureRequest) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Embedded servers start once in each process of tests; of those of somebody else, our tests use many databases."""
+    """Embedded servers start once in each process of tests; of those of somebody else, our tests use many databases.
+
+    A shell has what it starts in the background ignore Ctrl-C, and so would the programs that tests interrupt.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     elsewhere.establish(config.getini("release_worker_schema"))
     processes = config.getoption("numprocesses", default=None) or 1
     if processes > 1 and any(config.getoption(f"--release-worker-{one}-url") for one in ("postgres", "broker")):
