@@ -81,10 +81,14 @@ def _add_toolset(connection: Connection, _scene: Scene) -> Added:
     return add_toolset(connection, NewToolset(path="acme/shop/four"), uuid7(), if_missing=False)
 
 
-def _rename_owners(connection: Connection, _scene: Scene) -> Edited:
-    organization, project = OwnerName(organization="acme"), OwnerName(project="acme/shop")
-    edit_organization(connection, built_in_components(), organization, OrganizationEdit(name="Ajax"))
-    return edit_project(connection, built_in_components(), project, ProjectEdit(slug="store", name="Store"))
+def _rename_organization(connection: Connection, _scene: Scene) -> Edited:
+    name = OwnerName(organization="acme")
+    return edit_organization(connection, built_in_components(), name, OrganizationEdit(slug="ajax", name="Ajax"))
+
+
+def _rename_project(connection: Connection, _scene: Scene) -> Edited:
+    name = OwnerName(project="acme/shop")
+    return edit_project(connection, built_in_components(), name, ProjectEdit(slug="store", name="Store"))
 
 
 def _import(connection: Connection, scene: Scene) -> Edited:
@@ -119,5 +123,6 @@ OWN_EDITS = (
     ),
     OwnEdit("import ourselves", "project", (), frozenset(), make=_import),
     OwnEdit("add a toolset ourselves", "project", (), frozenset(), make=_add_toolset),
-    OwnEdit("rename owners ourselves", "organization", (), frozenset(), make=_rename_owners),
+    OwnEdit("rename the project ourselves", "project", (), frozenset(), make=_rename_project),
+    OwnEdit("rename the organization ourselves", "organization", (), frozenset(), make=_rename_organization),
 )

@@ -16,15 +16,23 @@ if TYPE_CHECKING:
     from tests.interleavings.prediction import SceneModel
 
 IMPORTED = read_openapi(written(minimal()))
-# What is refused if the toolset `one` is gone or frozen: all but these.
-_OF_OTHERS = ("add a toolset ourselves", "rename owners ourselves")
+# What names owners, and which; all else names the toolset `one` by its id.
+_NAMED = {
+    "add a toolset ourselves": {"project", "organization"},
+    "rename the project ourselves": {"project", "organization"},
+    "rename the organization ourselves": {"organization"},
+}
+# The freeze of the scene is of the project.
+_NEVER_FROZEN = ("add a toolset ourselves", "rename the organization ourselves")
 
 
 def effect_of_own(name: str, model: "SceneModel") -> str | None:
     """Change the model as this edit does; its error, None for success."""
-    if name not in _OF_OTHERS and "one" in model.deleted:
+    if name not in _NAMED and "one" in model.deleted:
         return "ToolsetNotFound"
-    if "one" in model.frozen and name != "add a toolset ourselves":
+    if _NAMED.get(name, set()) & model.renamed:
+        return "OwnerNotFound"
+    if "one" in model.frozen and name not in _NEVER_FROZEN:
         return "Frozen"
     _EFFECTS[name](model)
     return None
@@ -110,8 +118,12 @@ def _add_toolset(model: "SceneModel") -> None:
     )
 
 
-def _rename_owners(_model: "SceneModel") -> None:
-    """No state of a release."""
+def _rename_project(model: "SceneModel") -> None:
+    model.renamed.add("project")
+
+
+def _rename_organization(model: "SceneModel") -> None:
+    model.renamed.add("organization")
 
 
 _EFFECTS: dict[str, Callable[["SceneModel"], None]] = {
@@ -124,5 +136,6 @@ _EFFECTS: dict[str, Callable[["SceneModel"], None]] = {
     "edit everything ourselves": _everything,
     "import ourselves": _import,
     "add a toolset ourselves": _add_toolset,
-    "rename owners ourselves": _rename_owners,
+    "rename the project ourselves": _rename_project,
+    "rename the organization ourselves": _rename_organization,
 }

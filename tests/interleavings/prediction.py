@@ -36,6 +36,7 @@ class SceneModel(ProjectModel):
     copies: dict[str, str] = field(default_factory=dict)  # the living copy of a toolset
     bad: dict[str, set[int]] = field(default_factory=dict)
     frozen: set[str] = field(default_factory=set)
+    renamed: set[str] = field(default_factory=set)  # of `project` and `organization`
     planned: dict[str, "Basis"] = field(default_factory=dict)
 
     def live(self, slug: str) -> LiveState:

@@ -8,7 +8,7 @@ from release_worker.domain.editing.owners import Added, Kind, NewOrganization, N
 from release_worker.domain.owner_name import OwnerName
 from release_worker.errors import NameTaken, OwnerNotFound
 from release_worker.store.owners import adding
-from release_worker.store.owners.holding import hold_project_for_editing
+from release_worker.store.owners.holding import hold_owner_for_editing
 from release_worker.store.owners.listing import find_owner_ids
 
 
@@ -26,9 +26,8 @@ def add_project(connection: Connection, new: NewProject, new_id: UUID, *, if_mis
 def add_toolset(connection: Connection, new: NewToolset, new_id: UUID, *, if_missing: bool) -> Added:
     """Write a toolset down, with the project held: who is rolled back looks at what all its toolsets serve. Raises
     NameTaken likewise, and OwnerNotFound."""
-    organization_id, project_id = find_owner_ids(connection, new.project)
+    organization_id, project_id = hold_owner_for_editing(connection, new.project)
     assert project_id is not None, "the name of a project was looked up"
-    hold_project_for_editing(connection, organization_id, project_id)
     made = adding.add_toolset(connection, new, (organization_id, project_id), new_id)
     return _accepted("toolset", made, if_missing=if_missing)
 

@@ -15,10 +15,8 @@ from release_worker.store.freezes import freeze_at
 from release_worker.store.owners import renaming
 from release_worker.store.owners.holding import (
     hold_all_for_editing,
-    hold_organization_for_editing,
-    hold_project_for_editing,
+    hold_owner_for_editing,
 )
-from release_worker.store.owners.listing import find_owner_ids
 from release_worker.store.owners.staging import is_copy
 
 # In place of the ids of owners that an edit has none of: no row has it.
@@ -49,9 +47,8 @@ def edit_toolset(
 
 def edit_project(connection: Connection, registry: Registry, project: OwnerName, edit: ProjectEdit) -> Edited:
     """Edit a project, and what its toolsets share. Raises OwnerNotFound, and the others as `edit_toolset`."""
-    organization_id, project_id = find_owner_ids(connection, project)
+    organization_id, project_id = hold_owner_for_editing(connection, project)
     assert project_id is not None, "the name of a project was looked up"
-    hold_project_for_editing(connection, organization_id, project_id)
     freeze = freeze_at(connection, organization_id=organization_id, project_id=project_id)
     check_not_frozen(freeze, edit.override_freeze)
     subject = Subject(NOBODY, project_id, organization_id, path=project.project or "")
@@ -64,8 +61,7 @@ def edit_organization(
     connection: Connection, registry: Registry, organization: OwnerName, edit: OrganizationEdit
 ) -> Edited:
     """Edit an organization, and the variations of all its toolsets; otherwise as `edit_project`."""
-    organization_id, _ = find_owner_ids(connection, organization)
-    hold_organization_for_editing(connection, organization_id)
+    organization_id, _ = hold_owner_for_editing(connection, organization)
     freeze = freeze_at(connection, organization_id=organization_id, project_id=None)
     check_not_frozen(freeze, edit.override_freeze)
     subject = Subject(NOBODY, NOBODY, organization_id, path=organization.organization or "")

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row
 
+from release_worker.domain.owner_name import OwnerName
 from release_worker.domain.subject import Scope, Subject
-from release_worker.errors import OwnerNotFound, VersionConflict
+from release_worker.errors import VersionConflict
 from release_worker.store.conflicts import translated
+from release_worker.store.owners.listing import find_owner_ids
 from release_worker.store.owners.naming import find_toolset, naming, toolset_of_id
 from release_worker.store.owners.relations import (
     ACTIVE_DEPLOYMENT,
@@ -169,23 +171,23 @@ def _editing(scopes: Collection[Scope]) -> str:
 _ALIASES: Mapping[Scope, str] = {"toolset": "t", "project": "p", "organization": "o"}  # the lowest first
 
 
-def hold_project_for_editing(connection: Connection, organization_id: UUID, project_id: UUID) -> None:
-    """As `hold_for_editing` in scope project, of a project by its id. Raises OwnerNotFound if it is gone."""
-    query = f"""
-        SELECT FROM ours.projects p JOIN ours.organizations o ON o.id = p.organization_id
-        WHERE p.id = :project_id AND o.id = :organization_id
-        {_editing({"project"})}
-    """
-    parameters = {"organization_id": organization_id, "project_id": project_id}
-    if connection.execute(parsed(query), parameters).one_or_none() is None:
-        raise OwnerNotFound(scope="project", name=str(project_id))
-
-
-def hold_organization_for_editing(connection: Connection, organization_id: UUID) -> None:
-    """As `hold_for_editing` in scope organization, by its id. Raises OwnerNotFound if it is gone."""
-    query = "SELECT FROM ours.organizations o WHERE o.id = :organization_id FOR UPDATE OF o"
-    if connection.execute(parsed(query), {"organization_id": organization_id}).one_or_none() is None:
-        raise OwnerNotFound(scope="organization", name=str(organization_id))
+def hold_owner_for_editing(connection: Connection, owner: OwnerName) -> tuple[UUID, UUID | None]:
+    """As `hold_for_editing`, of a project or an organization by its name; the ids of the organization, and of the
+    project if one is meant. Raises OwnerNotFound, and VersionConflict if the name has changed hands meanwhile."""
+    ids = find_owner_ids(connection, owner)
+    organization_id, project_id = ids
+    if project_id is None:
+        query = "SELECT FROM ours.organizations o WHERE o.id = :organization_id FOR UPDATE OF o"
+    else:
+        query = f"""
+            SELECT FROM ours.projects p JOIN ours.organizations o ON o.id = p.organization_id
+            WHERE p.id = :project_id AND o.id = :organization_id
+            {_editing({"project"})}
+        """
+    connection.execute(parsed(query), {"organization_id": organization_id, "project_id": project_id})
+    if find_owner_ids(connection, owner) != ids:
+        raise VersionConflict(reason="the name changed hands meanwhile")
+    return ids
 
 
 def wait_for_owners(connection: Connection, toolset_id: UUID, *, longest: str) -> None:
