@@ -32,6 +32,8 @@ def effect_of_own(name: str, model: "SceneModel") -> str | None:
         return "ToolsetNotFound"
     if _NAMED.get(name, set()) & model.renamed:
         return "OwnerNotFound"
+    if name == "add a toolset ourselves" and "four" in model.toolsets:
+        return "NameTaken"
     if "one" in model.frozen and name not in _NEVER_FROZEN:
         return "Frozen"
     _EFFECTS[name](model)

@@ -21,7 +21,7 @@ HELD_OFF = ("create_release", "rollback", "apply_plan", "repair", "publish", "im
 OWN = ("tools", "resources", "settings", "toolset_variations")
 
 
-Basis = tuple[LiveState, int | None, dict[str, list[str]], bool]
+Basis = tuple[LiveState, int | None, dict[str, list[str]], set[str], bool]
 
 
 @dataclass
@@ -113,7 +113,8 @@ def _basis(model: SceneModel, plan: Planned) -> Basis:
     expected = model.expect(plan.toolset, plan.fields["release_number"], COMPONENTS, "fail")
     current = model.toolsets[plan.toolset].current
     refused = plan.fields["release_number"] in model.bad.get(plan.toolset, ())
-    return model.live(plan.toolset), current, expected.impact, refused
+    renamed = set(model.renamed) if expected.impact else set()  # a plan names whom it affects by their paths
+    return model.live(plan.toolset), current, expected.impact, renamed, refused
 
 
 def _has_moved(model: SceneModel, plan: Planned) -> bool:
