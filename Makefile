@@ -23,8 +23,9 @@ SERVERS := postgresql redis-server pgbouncer
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # What starts a deployment of its own, with workers, beats, receivers or probes, and takes minutes: run by `make deployed`.
-DEPLOYED := $(addprefix tests/acceptance/, test_command_line_dev.py test_connections.py test_demo.py test_deployment.py \
-	test_events.py test_healthcheck.py test_pytest_plugin.py test_queues_of_workers.py test_schedules.py test_shards.py test_task_events.py test_traces.py) \
+DEPLOYED := $(addprefix tests/acceptance/, test_client_calls.py test_command_line_dev.py test_connections.py test_demo.py test_deployment.py test_doors.py \
+	test_events.py test_healthcheck.py test_odd_connections.py test_own_schema.py test_pytest_plugin.py \
+	test_worker_flood.py test_worker_start.py test_queues_of_workers.py test_schedules.py test_shards.py test_task_events.py test_traces.py) \
 	$(addprefix tests/faults/, test_broker_restart.py test_killed_worker.py test_metrics_of_a_worker.py test_shutdown.py \
 	test_signs_of_life.py test_stopped_worker.py) tests/integration/doctor
 
