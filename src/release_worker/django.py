@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from django.conf import settings
 from django.db import connections, transaction
+from psycopg.pq import Conninfo
 from sqlalchemy import URL
 
 from release_worker.client.asking import Handle
@@ -29,10 +30,12 @@ from release_worker.errors import NotConfigured
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from sqlalchemy import Engine
 
     from release_worker.client.transactions import CallersTransaction
     from release_worker.domain.requests.create_release import CreateReleaseResult
 
+_LIBPQ = {option.keyword.decode() for option in Conninfo.get_defaults()}
 _ARGUMENTS = ("broker_url", "result_backend", "database_url", "prepared_statements", "schema")
 
 
@@ -44,7 +47,8 @@ class DjangoReleaseClient(ReleaseClient):
     wait for a result use connections of the client's own, outside of that transaction.
     """
 
-    using: str
+    using: str = "default"
+    _taken_over: str | None = None  # the URL that Django's settings meant when they were last looked at
 
     @classmethod
     def from_settings(cls, *, using: str = "default") -> Self:
@@ -59,9 +63,20 @@ class DjangoReleaseClient(ReleaseClient):
         if not given.get("BROKER_URL"):
             raise NotConfigured("RELEASE_WORKER['BROKER_URL'] is not set", setting="RELEASE_WORKER")
         arguments = {name: given[name.upper()] for name in _ARGUMENTS if name.upper() in given}
-        client = cls(**{"database_url": _url_of(settings.DATABASES[using]), **arguments})
+        taken_over = _url_of(settings.DATABASES[using])
+        client = cls(**{"database_url": taken_over, **arguments})
         client.using = using
+        client._taken_over = None if "database_url" in arguments else taken_over
         return client
+
+    def _engine(self) -> "Engine":
+        """Test runners give Django another database after a client was made."""
+        if self._taken_over is not None:
+            url = _url_of(connections[self.using].settings_dict)
+            if url != self._taken_over:
+                self._taken_over = url
+                self._use_database(url)
+        return super()._engine()
 
     def _submit(self, kind: str, fields: Mapping[str, Any], session: "CallersTransaction | None") -> Handle:
         return super()._submit(kind, fields, self._own_door() if session is None else session)
@@ -76,15 +91,11 @@ class DjangoReleaseClient(ReleaseClient):
         """As that of `ReleaseClient`, in the transaction that is open: all requests are part of it, or none."""
         if session is not None:
             return super().create_releases(releases, session=session, **options)
-        with transaction.atomic(using=self._alias):
+        with transaction.atomic(using=self.using):
             return super().create_releases(releases, session=self._own_door(), **options)
 
-    @property
-    def _alias(self) -> str:
-        return getattr(self, "using", "default")
-
     def _own_door(self) -> "DjangoDoor":
-        return DjangoDoor(connections[self._alias], self.schema)
+        return DjangoDoor(connections[self.using], self._schema)
 
 
 class DjangoDoor(Door):
@@ -133,7 +144,9 @@ def _url_of(database: Mapping[str, Any]) -> str | None:
     if not str(database.get("ENGINE", "")).endswith(("postgresql", "postgis", "postgresql_psycopg2")):
         return None
     host, port = database.get("HOST") or None, database.get("PORT") or None
-    query = {"host": str(host)} if host and str(host).startswith("/") else {}
+    # Of its options, those are Django's own that libpq does not know.
+    options = {name: str(value) for name, value in database.get("OPTIONS", {}).items() if name in _LIBPQ}
+    query = {**options, "host": str(host)} if host and str(host).startswith("/") else options
     url = URL.create(
         "postgresql+psycopg",
         username=database.get("USER") or None,

@@ -113,12 +113,14 @@ def test_every_toolset_of_an_organization_is_released_and_no_other(
 def test_an_owner_that_is_not_there_is_one_clear_error(run: CommandLine, options: list[str]) -> None:
     refused = run("release", *options)
     scope = options[0].removeprefix("--")
-    assert (refused.status, refused.out, refused.err) == (1, "", f"error: there is no {scope} {options[1]}\n")
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.err.startswith(f"error: there is no {scope} {options[1]}\n")
 
 
 def test_a_project_of_another_organization_is_as_good_as_not_there(run: CommandLine, project: Project) -> None:
     refused = run("release", "--project", owner(project), "--organization", "nobody")
-    assert (refused.status, refused.err) == (1, f"error: there is no project {owner(project)}\n")
+    assert refused.status == 1
+    assert refused.err.startswith(f"error: there is no project {owner(project)}\n")
 
 
 def test_a_project_without_toolsets_is_done_at_once(run: CommandLine, project: Project) -> None:

@@ -5,12 +5,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from kombu import Connection
 from sqlalchemy import Engine
 
 from release_worker import ReleaseClient
 from release_worker.broker.address import Broker
-from release_worker.domain.limits import DEFAULTS
+from release_worker.broker.emptying import empty_queues
 from release_worker.embedded import EmbeddedServers
 from release_worker.settings import given_settings
 from tests.brokers.sites import SITES, ShopAtSite, Site
@@ -62,10 +61,4 @@ def shop(
 
 
 def _empty(site: Site) -> None:
-    broker = Broker.of(given_settings(**site.settings))
-    ours = broker.settings(DEFAULTS)
-    with Connection(broker.url, transport_options=ours["broker_transport_options"]) as connection:
-        for queue in ours["task_queues"]:
-            bound = queue(connection.default_channel)
-            bound.declare()
-            bound.purge()
+    empty_queues(Broker.of(given_settings(**site.settings)))

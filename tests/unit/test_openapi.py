@@ -303,3 +303,27 @@ def test_a_schema_may_be_as_recursive_as_people_write_them() -> None:
     node = {"type": "object", "properties": {"left": {"$ref": "#/components/schemas/Node"}}}
     document["components"] = {"schemas": {"Node": node}}
     assert definition_of(document)["input_schema"]["$defs"]["Node"]["properties"]["left"] == {"$ref": "#/$defs/Node"}
+
+
+def test_what_looks_like_a_reference_in_an_example_is_data_and_a_property_may_be_called_so() -> None:
+    link = {"$ref": "https://pets.example/1"}
+    schema = {
+        "example": link,
+        "default": [link],
+        "enum": [link],
+        "properties": {"example": {"$ref": "#/components/schemas/Pet"}},
+    }
+    body = {"content": {"application/json": {"schema": schema}}}
+    pet = {"type": "object", "example": link}
+    document = {**operation(requestBody=body), "components": {"schemas": {"Pet": pet}}}
+    inputs = definition_of(document)["input_schema"]
+    assert inputs["properties"]["body"] == {**schema, "properties": {"example": {"$ref": "#/$defs/Pet"}}}
+    assert inputs["$defs"] == {"Pet": pet}
+
+
+def test_examples_count_as_often_as_they_unfold() -> None:
+    pet = {"example": [1] * 2_000}
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Pet"}}}}
+    paths = {f"/pets/{number}": {"post": {"requestBody": body, "responses": {}}} for number in range(600)}
+    with pytest.raises(InvalidRequest, match="unfolds to more than"):
+        tools_of(minimal(paths=paths, components={"schemas": {"Pet": pet}}))

@@ -122,6 +122,7 @@ def _given_servers(home: Path, schema: str) -> Iterator[Servers]:
 
     given = read_settings()
     settings = {name: given.require(name) for name in ("database_url", "broker_url")} | {"schema": schema}
+    say("Using the servers of RELEASE_WORKER_DATABASE_URL and RELEASE_WORKER_BROKER_URL. Unset both to start own ones.")
     with kept_home(home, unprivileged_identity()) as directory:
         yield Servers(directory, settings, own=False)
 

@@ -16,6 +16,8 @@ _GZIP = b"\x1f\x8b"
 def read_document(file: Path, option: str) -> bytes:
     """The bytes of a file, or those that are packed in it by gzip. Raises typer.BadParameter if it cannot be read, or
     is larger than 32 MiB."""
+    if str(file).startswith(("http:/", "https:/")):
+        raise typer.BadParameter(f"{_name(file)} is an address: fetch the document first", param_hint=option)
     try:
         with file.open("rb") as opened:
             packed = opened.read(len(_GZIP)) == _GZIP

@@ -132,6 +132,9 @@ def advice(error: errors.ReleaseWorkerError) -> list[str]:
             return [f"Its releases: {command_line('list', str(details.get('toolset')))}"]
         case errors.ToolsetNotFound() | errors.ScheduleNotFound() | errors.FreezeNotFound():
             return [f"Those that are there: {command_line(*_LISTED_BY[type(error)])}"]
+        case errors.OwnerNotFound():
+            kind = str(details.get("scope"))
+            return [f"Those that are there: {command_line(kind, 'list')}"]
         case _ if _is_of_many(error):
             return [*_progress(details), _all_kept(str(details["idempotency_key"]))]
         case _ if _is_kept(error):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from release_worker.client.doors import Door, OpenTransaction
-    from release_worker.client.transactions import CallersTransaction
+    from release_worker.client.transactions import CallersTransaction, SqlAlchemyTransaction
     from release_worker.domain.request_record import Status
     from release_worker.domain.requests.request import Request, Result
     from release_worker.store.accepting import Accepted
@@ -74,6 +74,12 @@ class Asking:
             sentinel=settings.sentinel,
             schema=settings.database_schema,
         )
+
+    def _use_database(self, url: str | None) -> None:
+        """From now on, another database."""
+        self.close()
+        self._settings = self._settings.model_copy(update={"database_url": url})
+        self._connections = ConnectionsByProcess(self._settings)
 
     def close(self) -> None:
         """Close the connections that this process has opened."""
@@ -138,7 +144,7 @@ class Asking:
             )
             return handle
         accepted = twice(lambda: self._write_down(request, request_id))  # what did arrive is found under its id
-        handle = self.handle_of(accepted)
+        handle = self._handle_of(accepted)
         if not accepted.record.finished:
             self._publish(handle, message_of_accepted(accepted), kept=True)
         return handle
@@ -159,17 +165,22 @@ class Asking:
         parameters = asking(request, request_id=request_id, announced=door.announced, traceparent=trace)
         [answer] = door.answers(ACCEPT, parameters)
         kept = accepted(answer, request, request_id)
-        handle = self.handle_of(kept, made_in=door.transaction())
+        handle = self._handle_of(kept, made_in=door.transaction())
         if not kept.record.finished and not door.announced:
             door.after_commit(lambda: self._publish(handle, message_of_accepted(kept), kept=True))
         return handle
 
     @property
-    def schema(self) -> str:
+    def _look(self) -> float:
+        """Seconds that a wait has to last, to find a result that is there: Celery waits for messages of the backend."""
+        return 0.0 if self._settings.database_url is not None else 0.05
+
+    @property
+    def _schema(self) -> str:
         """Where the worker's tables are in the database."""
         return self._settings.database_schema
 
-    def handle_of(self, accepted: "Accepted", made_in: "OpenTransaction | None" = None) -> Handle:
+    def _handle_of(self, accepted: "Accepted", made_in: "OpenTransaction | None" = None) -> Handle:
         """The handle of what was written down. Raises ToolsetNotFound if it was for none."""
         if accepted.record.toolset_id is None:
             raise accepted.record.stored_error()
@@ -180,7 +191,7 @@ class Asking:
         publish(self._connections.own().app, message, kept=kept)
         handle.published = True
 
-    def wait_for(
+    def _wait_for(
         self, request_id: str, kind: str, timeout: float | None, made_in: "OpenTransaction | None" = None
     ) -> "Result":
         """What `RequestHandle.result` returns and raises; the request was `made_in` that transaction."""
@@ -191,7 +202,7 @@ class Asking:
         fields = answer_of(self._asked_for(request_id), request_id, timeout)
         return KINDS[kind].result.model_validate(fields)
 
-    def status_of(self, request_id: str) -> "Status":
+    def _status_of(self, request_id: str) -> "Status":
         """What `RequestHandle.status` returns and raises."""
         if self._settings.database_url is not None:
             from release_worker.client.writing_down import status_in_ledger
@@ -207,7 +218,7 @@ class Asking:
             )
         return self._connections.own().app.AsyncResult(request_id)
 
-    def _at_once(self, work: "Callable[[Connection], T]", session: "CallersTransaction | None") -> T:
+    def _at_once(self, work: "Callable[[Connection], T]", session: "SqlAlchemyTransaction | None") -> T:
         """Do what needs no worker: in the session's transaction, or in one of its own."""
         if session is not None:
             return work(self._joined(session))
@@ -224,12 +235,12 @@ class Asking:
         require("database", "a session")
         from release_worker.client.doors import door_of
 
-        return door_of(session, self.schema)
+        return door_of(session, self._schema)
 
-    def _joined(self, session: "CallersTransaction") -> "Connection":
+    def _joined(self, session: "SqlAlchemyTransaction") -> "Connection":
         from release_worker.client.doors import joined
 
-        return joined(session, self.schema)
+        return joined(session, self._schema)
 
     def _engine(self) -> "Engine":
         return self._connections.own().engine()

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
-from release_worker.client.async_doors import ask_on, ends_of, is_async_psycopg
+from uuid_utils import uuid7
+
+from release_worker.client.async_doors import ask_each_on, ask_on, ends_of, is_async_psycopg
 from release_worker.client.async_handle import AsyncRequestHandle
-from release_worker.client.bulk_requests import ended_as
+from release_worker.client.bulk_requests import ReleaseOptions, ended_as, requests_for
 from release_worker.client.drafting import Draft, DraftingClient
 from release_worker.client.release_client import ReleaseClient
 from release_worker.client.request_handle import RequestHandle
@@ -16,6 +18,8 @@ from release_worker.domain.server_urls import Sentinel
 from release_worker.errors import ReleaseWorkerError
 
 if TYPE_CHECKING:
+    from release_worker.client.transactions import CallersTransaction
+    from release_worker.domain.requests.create_release import CreateReleaseResult
     from release_worker.domain.requests.request import Result
 
 P = ParamSpec("P")
@@ -30,7 +34,7 @@ def _asked(
     """The method of a client that asks, to be awaited."""
 
     async def ask(self: "AsyncReleaseClient", /, *args: P.args, **kwargs: P.kwargs) -> AsyncRequestHandle[R]:
-        return AsyncRequestHandle(await self._ask(method, args, kwargs))
+        return self._to_await(await self._ask(method, args, kwargs))
 
     return _called_as(method, ask)
 
@@ -42,18 +46,7 @@ def _asked_of_many(
 
     async def ask(self: "AsyncReleaseClient", /, *args: P.args, **kwargs: P.kwargs) -> dict[str, AsyncRequestHandle[R]]:
         handles = await self._call(method, args, kwargs)
-        return {toolset: AsyncRequestHandle(handle) for toolset, handle in handles.items()}
-
-    return _called_as(method, ask)
-
-
-def _asked_in_order(
-    method: Callable[Concatenate[Any, P], list[RequestHandle[R]]],
-) -> "Callable[Concatenate[AsyncReleaseClient, P], Awaitable[list[AsyncRequestHandle[R]]]]":
-    """The method of a client that makes many requests in an order, to be awaited."""
-
-    async def ask(self: "AsyncReleaseClient", /, *args: P.args, **kwargs: P.kwargs) -> list[AsyncRequestHandle[R]]:
-        return [AsyncRequestHandle(handle) for handle in await self._call(method, args, kwargs)]
+        return {toolset: self._to_await(handle) for toolset, handle in handles.items()}
 
     return _called_as(method, ask)
 
@@ -140,7 +133,6 @@ class AsyncReleaseClient:
     set_mode = _asked(ReleaseClient.set_mode)
     import_bundle = _asked(ReleaseClient.import_bundle)
 
-    create_releases = _asked_in_order(ReleaseClient.create_releases)
     release_all = _asked_of_many(ReleaseClient.release_all)
     run_schedule_now = _asked_of_many(ReleaseClient.run_schedule_now)
 
@@ -195,6 +187,25 @@ class AsyncReleaseClient:
         by_id = {handle.id: handle for handle in handles}
         async for record in ends_of(self._client, list(by_id), timeout):
             yield by_id[record.id], ended_as(record)
+
+    async def create_releases(
+        self,
+        releases: Iterable[str | Mapping[str, Any]],
+        *,
+        session: "CallersTransaction | None" = None,
+        **options: Unpack[ReleaseOptions],
+    ) -> "list[AsyncRequestHandle[CreateReleaseResult]]":
+        if is_async_psycopg(session):
+            asked = {str(uuid7()): request for request in requests_for(releases, options)}
+            handles = await ask_each_on(session, self._client, asked)
+        else:
+            handles = await self._call(ReleaseClient.create_releases, (releases,), {**options, "session": session})
+        return [self._to_await(handle) for handle in handles]
+
+    update_wrapper(create_releases, ReleaseClient.create_releases)
+
+    def _to_await(self, handle: RequestHandle[R]) -> AsyncRequestHandle[R]:
+        return AsyncRequestHandle(handle, self._client._look)
 
     async def _ask(
         self, method: Callable[..., RequestHandle[R]], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -4,19 +4,19 @@ import asyncio
 import time
 from typing import Generic
 
+from release_worker.client.pauses import pauses
 from release_worker.client.request_handle import R, RequestHandle
 from release_worker.domain.request_record import Status
 from release_worker.errors import ResultTimeout
-
-LOOK = 0.05  # seconds that a thread waits for an answer of the result backend; the ledger is only looked at
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks
 
 
 class AsyncRequestHandle(Generic[R]):
     """As `RequestHandle`, with methods to be awaited."""
 
-    def __init__(self, handle: RequestHandle[R]) -> None:
+    def __init__(self, handle: RequestHandle[R], look: float) -> None:
+        """`look`: seconds that a thread has to wait for a result that is there."""
         self._handle = handle
+        self._look = look
 
     def __repr__(self) -> str:
         return f"AsyncRequestHandle(kind={self.kind!r}, id={self.id!r}, published={self.published!r})"
@@ -40,15 +40,14 @@ class AsyncRequestHandle(Generic[R]):
         """Wait `timeout` seconds at most (None: for ever) and return the result. Raises what `RequestHandle.result`
         raises. No thread is kept while it waits; a task that is cancelled stops to wait, and the request goes on."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        pause = FIRST_PAUSE
+        waits = pauses()
         while True:
             try:
-                return await asyncio.to_thread(self._handle.result, LOOK)
+                return await asyncio.to_thread(self._handle.result, self._look)
             except ResultTimeout as error:
                 if deadline is not None and time.monotonic() >= deadline:
                     raise ResultTimeout(**{**error.details, "timeout": timeout}) from None
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.3, LONGEST_PAUSE)
+            await asyncio.sleep(next(waits))
 
     async def status(self) -> Status:
         """How far the request is, as `RequestHandle.status`."""

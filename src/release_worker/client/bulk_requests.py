@@ -102,15 +102,14 @@ class BulkRequests(Asking):
         All requests are accepted, or none; in a `session`, those before a refused one are part of its transaction.
         Raises ToolsetNotFound, and what `create_release` raises; after BrokerUnavailable, all requests are kept.
         """
-        given = [{"toolset": one} if isinstance(one, str) else dict(one) for one in releases]
-        asked = {str(uuid7()): validate_request("create_release", {**options, **fields}) for fields in given}
+        asked = {str(uuid7()): request for request in requests_for(releases, options)}
         if not asked:
             return []
         with tracing_of_caller().span("ask create_release", role="producer", kind="create_release", count=len(asked)):
             if session is not None:
                 return self._each_in(self._door(session), asked)
             kept = twice(lambda: self._each_by_itself(asked))
-            handles = [self.handle_of(one) for one in kept]
+            handles = [self._handle_of(one) for one in kept]
             self._publish_each(kept, handles)
             return handles
 
@@ -122,7 +121,7 @@ class BulkRequests(Asking):
 
     def _each_in(self, door: "Door", asked: "Mapping[str, Request]") -> "list[RequestHandle[CreateReleaseResult]]":
         kept = _accepted_each(door, asked)
-        handles = [self.handle_of(one, made_in=door.transaction()) for one in kept]
+        handles = [self._handle_of(one, made_in=door.transaction()) for one in kept]
         if not door.announced:
             door.after_commit(partial(self._publish_each, kept, handles))
         return handles
@@ -135,7 +134,7 @@ class BulkRequests(Asking):
         with ledger_transaction(self._engine()) as connection:
             kept = _accepted_each(ConnectionDoor(connection), asked, announced=False, lock_timeout=KEY_WAIT)
             for one in kept:
-                self.handle_of(one)  # raises ToolsetNotFound, and then none of them is kept
+                self._handle_of(one)  # raises ToolsetNotFound, and then none of them is kept
         return kept
 
     def wait(
@@ -152,7 +151,7 @@ class BulkRequests(Asking):
         for record in in_the_order_of_their_ends(self._engine(), list(by_id), timeout):
             yield by_id[record.id], ended_as(record)
 
-    def ended_of(self, request_ids: Sequence[str]) -> "list[RequestRecord]":
+    def _ended_of(self, request_ids: Sequence[str]) -> "list[RequestRecord]":
         """Those of these requests that have ended. Raises RequestNotFound and ResultUnavailable."""
         from release_worker.client.writing_down import ended_of
 
@@ -186,6 +185,12 @@ class BulkRequests(Asking):
         }
 
 
+def requests_for(releases: Iterable[str | Mapping[str, Any]], options: Mapping[str, Any]) -> "list[Request]":
+    """The requests that `create_releases` is asked for. Raises InvalidRequest."""
+    given = [{"toolset": one} if isinstance(one, str) else one for one in releases]
+    return [validate_request("create_release", {**options, **fields}) for fields in given]
+
+
 def ended_as(record: "RequestRecord") -> Any:
     """The result of a request that has ended, or its error."""
     return record.stored_error() if record.status == "failed" else record.answer()
@@ -194,14 +199,9 @@ def ended_as(record: "RequestRecord") -> Any:
 def _accepted_each(
     door: "Door", asked: "Mapping[str, Request]", *, announced: bool | None = None, lock_timeout: str | None = None
 ) -> "list[Accepted]":
-    from release_worker.store.accepting import ACCEPT_EACH, accepted, asking_each
+    from release_worker.store.accepting import ACCEPT_EACH, accepted_each, asking_each
 
     trace = tracing_of_caller().traceparent()
     told = door.announced if announced is None else announced
-    answers = door.answers(
-        ACCEPT_EACH, asking_each(asked, announced=told, lock_timeout=lock_timeout, traceparent=trace)
-    )
-    return [
-        accepted(answer, request, request_id)
-        for answer, (request_id, request) in zip(answers, asked.items(), strict=True)
-    ]
+    parameters = asking_each(asked, announced=told, lock_timeout=lock_timeout, traceparent=trace)
+    return accepted_each(door.answers(ACCEPT_EACH, parameters), asked)

@@ -63,7 +63,10 @@ def door_of(session: object, schema: str) -> Door:
         return PsycopgDoor(session, schema)
     session = session() if isinstance(session, scoped_session) else session
     connection = joined(session, schema)
-    return SessionDoor(session, connection) if isinstance(session, Session) else ConnectionDoor(connection)
+    if isinstance(session, Session) and not isinstance(session.get_bind(), Connection):
+        return SessionDoor(session, connection)
+    # A session on a connection of its caller's may commit before that does, and not tell of the latter.
+    return ConnectionDoor(connection)
 
 
 def joined(session: object, schema: str) -> Connection:

@@ -12,7 +12,7 @@ from release_worker.errors import FreezeNotFound
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from release_worker.client.transactions import CallersTransaction
+    from release_worker.client.transactions import SqlAlchemyTransaction
     from release_worker.domain.freeze import Freeze
     from release_worker.domain.owner_name import OwnerName
 
@@ -32,7 +32,7 @@ class Freezing(Asking):
         ends_at: datetime,
         reason: str,
         actor: str,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Freeze":
         """Freeze all toolsets of a project (`organization/project`) or an organization (a slug or an id) from
         `starts_at`, by default now, until `ends_at`; both with their time zone.
@@ -59,7 +59,7 @@ class Freezing(Asking):
         project: str | None = None,
         organization: str | None = None,
         past: bool = False,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Sequence[Freeze]":
         """The freezes that are in force or to come, in the order in which they start; with `past`, also those that are
         over. Those that hold for a project, those of an organization and its projects, or all.
@@ -72,7 +72,7 @@ class Freezing(Asking):
         return self._at_once(lambda connection: freezes(connection, owner, past=past), session)
 
     def remove_freeze(
-        self, freeze_id: UUID | str, *, organization: str | None = None, session: "CallersTransaction | None" = None
+        self, freeze_id: UUID | str, *, organization: str | None = None, session: "SqlAlchemyTransaction | None" = None
     ) -> "Freeze":
         """Take a freeze back, and return what it was. Raises FreezeNotFound, also for one of another organization than
         `organization`, if given."""

@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 from release_worker.client.toolset_edits import ToolsetEdits
 
 if TYPE_CHECKING:
-    from release_worker.client.transactions import CallersTransaction
+    from release_worker.client.transactions import SqlAlchemyTransaction
     from release_worker.domain.editing.edits import Edited
 
 
@@ -24,7 +24,7 @@ class OpenApiImports(ToolsetEdits):
         create: bool = False,
         override_freeze: str | None = None,
         organization: str | None = None,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Edited":
         """Make a tool of each operation of an OpenAPI document, 3.0 or 3.1, in JSON or YAML, and list them in the
         toolset; with `create`, also make what of its path is not there.

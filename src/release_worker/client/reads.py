@@ -8,7 +8,7 @@ from release_worker.client.asking import Asking
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from release_worker.client.transactions import CallersTransaction
+    from release_worker.client.transactions import SqlAlchemyTransaction
     from release_worker.domain.request_record import RequestRecord, Status
     from release_worker.queries.history import ReleaseDescription
     from release_worker.queries.timeline import ListedRelease
@@ -28,7 +28,7 @@ class Reads(Asking):
         limit: int = 50,
         before: int | None = None,
         organization: str | None = None,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Sequence[ListedRelease]":
         """The newest releases first: `limit` of them, made before the release of the number `before`. Raises
         ToolsetNotFound."""
@@ -48,7 +48,7 @@ class Reads(Asking):
         release_number: int,
         *,
         organization: str | None = None,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "ReleaseDescription":
         """Everything about one release. Raises ToolsetNotFound and ReleaseNotFound."""
         from release_worker.queries.history import describe_release
@@ -64,7 +64,7 @@ class Reads(Asking):
         statuses: "Sequence[Status]" = (),
         limit: int = 50,
         organization: str | None = None,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Sequence[RequestRecord]":
         """The newest requests first: of one toolset, in these statuses, of one organization, if given. Raises
         ToolsetNotFound."""
@@ -81,7 +81,7 @@ class Reads(Asking):
         return self._at_once(read, session)
 
     def request(
-        self, request_id: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
+        self, request_id: str, *, organization: str | None = None, session: "SqlAlchemyTransaction | None" = None
     ) -> "RequestRecord":
         """One request, with its payload, its result or its error. Raises RequestNotFound."""
         from release_worker.queries.find_request import find_request

@@ -17,7 +17,7 @@ from release_worker.client.toolsets import Toolsets
 from release_worker.domain.limits import DEFAULTS
 
 if TYPE_CHECKING:
-    from release_worker.client.transactions import CallersTransaction
+    from release_worker.client.transactions import SqlAlchemyTransaction
     from release_worker.domain.subject import Scope, Subject
     from release_worker.operations.sweep import Swept
 
@@ -60,7 +60,7 @@ class ReleaseClient(
 
     def editing(
         self,
-        session: "CallersTransaction",
+        session: "SqlAlchemyTransaction",
         toolset: str,
         *,
         scope: "Scope" = "toolset",

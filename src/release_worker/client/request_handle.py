@@ -13,12 +13,12 @@ R = TypeVar("R", bound="Result")
 class Answering(Protocol):
     """What a handle needs of the client that made it."""
 
-    def wait_for(
+    def _wait_for(
         self, request_id: str, kind: str, timeout: float | None, made_in: "OpenTransaction | None"
     ) -> "Result":
         """The result of a request, waited for `timeout` seconds at most (None: for ever)."""
 
-    def status_of(self, request_id: str) -> "Status":
+    def _status_of(self, request_id: str) -> "Status":
         """How far a request is."""
 
     def cancel(self, request_id: str, *, actor: str, reason: str | None = None) -> None:
@@ -56,7 +56,7 @@ class RequestHandle(Generic[R]):
         - InvalidRequest if this very thread has to end that transaction first: the wait would never end.
         Without a database, a request that does not exist is waited for like any other.
         """
-        return cast(R, self._client.wait_for(self.id, self.kind, timeout, self._made_in))
+        return cast(R, self._client._wait_for(self.id, self.kind, timeout, self._made_in))
 
     def status(self) -> "Status":
         """How far the request is: `queued`, `running`, `succeeded` or `failed`.
@@ -64,7 +64,7 @@ class RequestHandle(Generic[R]):
         Without a database, a request that does not exist counts as queued. Raises RequestNotFound, also for one whose
         transaction has not been committed, and ResultUnavailable.
         """
-        return self._client.status_of(self.id)
+        return self._client._status_of(self.id)
 
     def cancel(self, *, actor: str, reason: str | None = None) -> None:
         """Let the request fail with RequestCancelled, before a worker begins it. Needs a database. Raises

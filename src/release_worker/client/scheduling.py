@@ -13,7 +13,7 @@ from release_worker.domain.requests.kinds import validated
 
 if TYPE_CHECKING:
     from release_worker.client.doors import OpenTransaction
-    from release_worker.client.transactions import CallersTransaction
+    from release_worker.client.transactions import SqlAlchemyTransaction
     from release_worker.domain.schedules.made import ScheduledRequest
     from release_worker.domain.schedules.misfires import Misfire
     from release_worker.domain.schedules.schedule import Overlap, Schedule
@@ -41,7 +41,7 @@ class Scheduling(Asking):
         catch_up_seconds: int = 3_600,
         overlap: "Overlap | None" = None,
         actor: str,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Schedule":
         """Ask for the same again and again, or at one instant: of one toolset, or of all that a project
         (`organization/project`) or an organization (a slug or an id) has when it fires.
@@ -82,7 +82,7 @@ class Scheduling(Asking):
         return self._at_once(lambda connection: add_schedule(connection, new, schedule_id), session)
 
     def schedules(
-        self, *, organization: str | None = None, session: "CallersTransaction | None" = None
+        self, *, organization: str | None = None, session: "SqlAlchemyTransaction | None" = None
     ) -> "Sequence[Schedule]":
         """All schedules, or those of one organization, in the order of their names."""
         from release_worker.queries.schedules import schedules
@@ -90,7 +90,7 @@ class Scheduling(Asking):
         return self._at_once(lambda connection: schedules(connection, organization=organization), session)
 
     def schedule(
-        self, name: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
+        self, name: str, *, organization: str | None = None, session: "SqlAlchemyTransaction | None" = None
     ) -> "Schedule":
         """The schedule of this name. Raises ScheduleNotFound, and InvalidRequest if several organizations have one of
         that name and none is named."""
@@ -99,7 +99,7 @@ class Scheduling(Asking):
         return self._at_once(partial(find_schedule, name=name, organization=organization), session)
 
     def pause_schedule(
-        self, name: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
+        self, name: str, *, organization: str | None = None, session: "SqlAlchemyTransaction | None" = None
     ) -> "Schedule":
         """Let a schedule fire no more until it is resumed; otherwise as `schedule`."""
         from release_worker.operations.schedules.managing import pause_schedule
@@ -107,7 +107,7 @@ class Scheduling(Asking):
         return self._at_once(partial(pause_schedule, name=name, organization=organization), session)
 
     def resume_schedule(
-        self, name: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
+        self, name: str, *, organization: str | None = None, session: "SqlAlchemyTransaction | None" = None
     ) -> "Schedule":
         """Let a schedule that was paused or suspended fire again from now on; what it has not done is not caught up.
         Otherwise as `schedule`, and raises InvalidRequest if it has no instant left."""
@@ -116,7 +116,7 @@ class Scheduling(Asking):
         return self._at_once(partial(resume_schedule, name=name, organization=organization), session)
 
     def remove_schedule(
-        self, name: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
+        self, name: str, *, organization: str | None = None, session: "SqlAlchemyTransaction | None" = None
     ) -> "Schedule":
         """Remove a schedule, and return what it was; the requests that it has made stay. Otherwise as `schedule`."""
         from release_worker.operations.schedules.managing import remove_schedule
@@ -129,7 +129,7 @@ class Scheduling(Asking):
         *,
         organization: str | None = None,
         override_freeze: str | None = None,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> dict[str, Handle]:
         """Make the requests of a schedule once, now, paused and suspended or not; when it fires next stays as it is.
         Returns their handles by the toolsets as the requests name them. During a freeze they end as Frozen, unless
@@ -155,7 +155,7 @@ class Scheduling(Asking):
         made = run_now(connection, name, organization=organization, override_freeze=override_freeze)
         handles = self._handles_of(made, made_in=door.transaction())
         if door.announced:
-            announce(connection, [one.id for one in made], schema=self.schema)
+            announce(connection, [one.id for one in made], schema=self._schema)
             return handles
         for one in made:
             door.after_commit(

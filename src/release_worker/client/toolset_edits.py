@@ -10,7 +10,7 @@ from release_worker.client.patience import patiently
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from release_worker.client.transactions import CallersTransaction
+    from release_worker.client.transactions import SqlAlchemyTransaction
     from release_worker.domain.editing.edits import Edited
     from release_worker.state.registry import Registry
 
@@ -52,7 +52,7 @@ class ToolsetEdits(Asking):
         remove_global_variations: Sequence[str] = (),
         override_freeze: str | None = None,
         organization: str | None = None,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Edited":
         """Edit a toolset's own state: its slug, name, description (an empty text removes it), settings by key, lists by
         URN, and variations by URN; and what it shares: the project's prompts by name, configuration by key and
@@ -118,7 +118,7 @@ class ToolsetEdits(Asking):
         deploy: CatalogueFields | None = None,
         override_freeze: str | None = None,
         organization: str | None = None,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Edited":
         """Edit a project (`organization/project`) and what its toolsets share; otherwise as `edit_toolset`. Raises
         OwnerNotFound in place of ToolsetNotFound."""
@@ -150,7 +150,7 @@ class ToolsetEdits(Asking):
         set_variations: Mapping[str, Any] | None = None,
         remove_variations: Sequence[str] = (),
         override_freeze: str | None = None,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Edited":
         """Edit an organization (a slug or an id) and the variations of all its toolsets; otherwise as
         `edit_project`."""
@@ -176,7 +176,7 @@ class ToolsetEdits(Asking):
 
         return replace(built_in_components(), secrets=self._settings.secrets)
 
-    def _edited(self, work: "Callable[[Connection], T]", session: "CallersTransaction | None") -> T:
+    def _edited(self, work: "Callable[[Connection], T]", session: "SqlAlchemyTransaction | None") -> T:
         """As `_at_once`, with the errors of ours on a caller's session, too; without one also again, for a while, if
         others hold what it needs."""
         if session is None:

@@ -10,7 +10,7 @@ from release_worker.client.openapi_imports import OpenApiImports
 from release_worker.domain.requests.kinds import validated
 
 if TYPE_CHECKING:
-    from release_worker.client.transactions import CallersTransaction
+    from release_worker.client.transactions import SqlAlchemyTransaction
     from release_worker.domain.editing.owners import (
         Added,
         ListedOrganization,
@@ -32,7 +32,7 @@ class Toolsets(OpenApiImports):
         *,
         name: str | None = None,
         if_missing: bool = False,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Added":
         """Add an organization, by default called as its slug.
 
@@ -54,7 +54,7 @@ class Toolsets(OpenApiImports):
         name: str | None = None,
         if_missing: bool = False,
         organization: str | None = None,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Added":
         """Add a project, `organization/project`; otherwise as `add_organization`. Raises OwnerNotFound, also if the
         path is in another organization than `organization`, if given."""
@@ -74,7 +74,7 @@ class Toolsets(OpenApiImports):
         settings: Mapping[str, Any] | None = None,
         if_missing: bool = False,
         organization: str | None = None,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Added":
         """Add a toolset, `organization/project/toolset`, that lists nothing yet; otherwise as `add_project`."""
         from release_worker.domain.editing.owners import NewToolset
@@ -90,14 +90,14 @@ class Toolsets(OpenApiImports):
         new, new_id = validated(NewToolset, asked), uuid7()
         return self._edited(lambda connection: add_toolset(connection, new, new_id, if_missing=if_missing), session)
 
-    def organizations(self, *, session: "CallersTransaction | None" = None) -> "Sequence[ListedOrganization]":
+    def organizations(self, *, session: "SqlAlchemyTransaction | None" = None) -> "Sequence[ListedOrganization]":
         """All organizations, by slug."""
         from release_worker.queries.owners import list_organizations
 
         return self._at_once(list_organizations, session)
 
     def projects(
-        self, *, organization: str | None = None, session: "CallersTransaction | None" = None
+        self, *, organization: str | None = None, session: "SqlAlchemyTransaction | None" = None
     ) -> "Sequence[ListedProject]":
         """All projects, or those of an organization (a slug or an id), by path. Raises OwnerNotFound."""
         from release_worker.queries.owners import list_projects
@@ -109,7 +109,7 @@ class Toolsets(OpenApiImports):
         *,
         organization: str | None = None,
         project: str | None = None,
-        session: "CallersTransaction | None" = None,
+        session: "SqlAlchemyTransaction | None" = None,
     ) -> "Sequence[ListedToolset]":
         """All live toolsets, those of an organization (a slug or an id), or of a project (`organization/project`), by
         path, each with its current release and what is known of drift. Raises OwnerNotFound and InvalidRequest."""
@@ -118,7 +118,7 @@ class Toolsets(OpenApiImports):
         return self._at_once(partial(list_toolsets, organization=organization, project=project), session)
 
     def show_organization(
-        self, organization: str, *, session: "CallersTransaction | None" = None
+        self, organization: str, *, session: "SqlAlchemyTransaction | None" = None
     ) -> "ShownOrganization":
         """An organization (a slug or an id), its projects, and the variations of all its toolsets; values under keys
         that look secret are hidden. Raises OwnerNotFound."""
@@ -128,7 +128,7 @@ class Toolsets(OpenApiImports):
         return self._at_once(lambda connection: show_organization(connection, organization, secrets), session)
 
     def show_project(
-        self, project: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
+        self, project: str, *, organization: str | None = None, session: "SqlAlchemyTransaction | None" = None
     ) -> "ShownProject":
         """A project (`organization/project`), its deployment, prompts and configuration, with secrets hidden. Raises
         OwnerNotFound, also for one of another organization than `organization`, if given."""
@@ -138,7 +138,7 @@ class Toolsets(OpenApiImports):
         return self._at_once(look, session)
 
     def show_toolset(
-        self, toolset: str, *, organization: str | None = None, session: "CallersTransaction | None" = None
+        self, toolset: str, *, organization: str | None = None, session: "SqlAlchemyTransaction | None" = None
     ) -> "ShownToolset":
         """A toolset's lists, settings and variations as they are live, with secrets hidden. Raises ToolsetNotFound,
         also for one of another organization than `organization`, if given."""

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from release_worker.client.connections import twice
 from release_worker.client.doors import OpenTransaction, joined
+from release_worker.client.pauses import Turns, pauses
 from release_worker.domain.request_record import RequestRecord, Status
 from release_worker.domain.requests.kinds import validate_request
 from release_worker.domain.requests.request import Result
@@ -25,8 +26,6 @@ from release_worker.store.owners.holding import hold_for_editing
 from release_worker.store.requests import ended_requests, get_request
 
 T = TypeVar("T")
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25  # seconds between looks at the ledger
 
 
 def hold_what_is_edited(
@@ -47,7 +46,7 @@ def wait_for_ledger(
     database is away, and RequestNotFound if there is no such request. It may yet come while the transaction that it was
     `made_in` is open, but not if this thread has to commit that: InvalidRequest."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    pause = FIRST_PAUSE
+    waits = pauses()
     while True:
         may_come = made_in is not None and made_in.is_open()  # asked first: what was decided by then can be seen
         record = _looked_up(engine, request_id, lambda connection: get_request(connection, request_id))
@@ -59,8 +58,7 @@ def wait_for_ledger(
             return record.answer()
         if deadline is not None and time.monotonic() >= deadline:
             raise ResultTimeout(request_id=request_id, timeout=timeout, **_progress(record))
-        time.sleep(pause)
-        pause = min(pause * 1.3, LONGEST_PAUSE)
+        time.sleep(next(waits))
 
 
 def status_in_ledger(engine: Engine, request_id: str) -> Status:
@@ -81,26 +79,11 @@ def in_the_order_of_their_ends(
 ) -> Iterator[RequestRecord]:
     """Each of these requests as soon as it has ended. Raises ResultTimeout if none of them ends for so many seconds,
     ResultUnavailable, and RequestNotFound."""
-    waiting = dict.fromkeys(request_ids)
-    since, pause = time.monotonic(), FIRST_PAUSE
-    while waiting:
-        ended = ended_of(engine, list(waiting))
-        for record in ended:
-            del waiting[record.id]
-            yield record
-        if ended:
-            since, pause = time.monotonic(), FIRST_PAUSE
-            continue
-        if timeout is not None and time.monotonic() >= since + timeout:
-            raise none_ends(list(waiting), len(request_ids), timeout)
-        time.sleep(pause)
-        pause = min(pause * 1.3, LONGEST_PAUSE)
-
-
-def none_ends(waiting: Sequence[str], of_all: int, timeout: float) -> ResultTimeout:
-    """The error for so many that have not ended."""
-    message = f"{len(waiting)} of {of_all} requests have not finished, and none did for {timeout} s"
-    return ResultTimeout(message, request_id=waiting[0], timeout=timeout, status="queued or running")
+    turns = Turns(request_ids, timeout)
+    while turns.waiting:
+        ended = ended_of(engine, turns.waiting)
+        yield from ended
+        time.sleep(turns.pause_after([record.id for record in ended]))
 
 
 def _looked_up(engine: Engine, request_id: str, query: Callable[[Connection], T]) -> T:

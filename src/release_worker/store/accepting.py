@@ -3,7 +3,7 @@
 Here the name of a toolset is resolved, once: the row holds the toolset's id, and from then on only that counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from datetime import datetime
@@ -135,6 +135,14 @@ def accepted(answer: str, request: Request, request_id: str) -> Accepted:
     if "named" in told:  # the row of this id belongs to its toolset also if the name means another one by now
         return Accepted(_if_same(record, request, request_id, named=told["named"]))
     return Accepted(record, told["behind_others"], told["path"])
+
+
+def accepted_each(answers: Iterable[str], requests: Mapping[str, Request]) -> list[Accepted]:
+    """What `ACCEPT_EACH` answered. Raises IdempotencyConflict, as `accepted`."""
+    return [
+        accepted(answer, request, request_id)
+        for answer, (request_id, request) in zip(answers, requests.items(), strict=True)
+    ]
 
 
 def _record_of(row: Mapping[str, Any]) -> RequestRecord:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from uuid_utils import uuid7
 
 from release_worker.client.asking import Handle
-from release_worker.client.bulk_requests import ReleaseOptions
+from release_worker.client.bulk_requests import ReleaseOptions, requests_for
 from release_worker.client.release_client import ReleaseClient
 from release_worker.domain.requests.kinds import KINDS, validate_request
 from release_worker.domain.requests.request import Request, Result
@@ -104,7 +104,10 @@ class FakeReleaseClient(ReleaseClient):
         return Handle(self, found.id, found.kind, published=True)
 
     def _submit(self, kind: str, fields: Mapping[str, Any], session: "CallersTransaction | None") -> Handle:
-        request = validate_request(kind, fields)
+        return self._accept_once(validate_request(kind, fields), session)
+
+    def _accept_once(self, request: Request, session: "CallersTransaction | None") -> Handle:
+        kind = request.kind
         if self._known is not None and request.toolset not in self._known:
             raise ToolsetNotFound(toolset=request.toolset)
         refused = self._refused.get((kind, request.toolset), self._refused.get((kind, None)))
@@ -136,8 +139,7 @@ class FakeReleaseClient(ReleaseClient):
         **options: Unpack[ReleaseOptions],
     ) -> "list[RequestHandle[CreateReleaseResult]]":
         """As that of the real client."""
-        given = [{"toolset": one} if isinstance(one, str) else dict(one) for one in releases]
-        return [self._submit("create_release", {**options, **fields}, session) for fields in given]
+        return [self._accept_once(request, session) for request in requests_for(releases, options)]
 
     def _earlier(self, request: Request) -> FakeRequest | None:
         key = request.idempotency_key
@@ -157,12 +159,12 @@ class FakeReleaseClient(ReleaseClient):
             said if isinstance(said, ReleaseWorkerError) else {**self._toolsets.answer(request), **said}
         )
 
-    def status_of(self, request_id: str) -> "Status":
+    def _status_of(self, request_id: str) -> "Status":
         """How the request has ended, or `queued` while its session has not committed."""
         ended = self._ended.get(request_id)
         return "queued" if ended is None else "failed" if isinstance(ended, ReleaseWorkerError) else "succeeded"
 
-    def wait_for(
+    def _wait_for(
         self, request_id: str, kind: str, timeout: float | None, made_in: "OpenTransaction | None" = None
     ) -> Result:
         """What the test has set, or what a worker would answer."""

@@ -229,7 +229,10 @@ def test_the_commands_say_in_one_line_what_is_wrong(run: CommandLine) -> None:
     assert run("organization", "add", "a b").status == 2
     assert run("project", "add", "payments").status == 2
     assert run("project", "add", "nobody/payments").status == 1
-    assert run("project", "show", "nobody/payments").err == "error: there is no project nobody/payments\n"
+    headline, hint = run("project", "show", "nobody/payments").err.splitlines()
+    assert headline == "error: there is no project nobody/payments"
+    assert hint.endswith("release-worker project list")
+    assert "is an address" in run("toolset", "import", "https://pets.example/openapi.json", "--into", "a/b/c").err
     assert "is not JSON" in run("toolset", "add", "acme/a/b", "--set-setting", "a=b").err
     assert run("toolset", "add", "acme/a/b", "--set-setting", "a=@/nowhere").err.count("\n") == 1
 

@@ -55,6 +55,10 @@ def refused(caller: psycopg.Connection[Any], *arguments: Any, **keywords: Any) -
     return raised.value.sqlstate, str(raised.value.diag.message_primary)
 
 
+def nested(levels: int) -> Any:
+    return {"a": nested(levels - 1)} if levels else 1
+
+
 def test_it_knows_the_kinds_of_request_and_their_fields(caller: psycopg.Connection[Any]) -> None:
     row = caller.execute(
         "SELECT jsonb_object_agg(kind, release_worker_form(kind)) FROM unnest(%s::text[]) kind", [list(KINDS)]
@@ -176,6 +180,7 @@ def test_callers_of_one_key_at_the_same_time_get_one_request(engine: Engine, dat
         ({"kind": "rollback", "actors": 1}, "rollback does not take these arguments: actors"),
         ({"kind": "pin"}, "pin needs these arguments: release_number"),
         ({"notes": "x" * 1_000_000}, "arguments are too long"),
+        ({"labels": nested(300)}, "arguments are nested too deeply"),
     ],
 )
 def test_bad_input_is_one_clear_error(

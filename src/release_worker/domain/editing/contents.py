@@ -43,8 +43,9 @@ class ListChange:
         for urn in self.removed:
             if places.pop(urn, None) is None:
                 warnings.append(f"{self.what} {urn} was not listed")
-        for urn in self.added:
-            places.setdefault(urn, max(places.values(), default=-1) + 1)
+        last = max(places.values(), default=-1)
+        new = [urn for urn in self.added if urn not in places]
+        places |= {urn: place for place, urn in enumerate(new, start=last + 1)}
         if self.order is not None or max(places.values(), default=0) > LARGEST_POSITION:
             places = {urn: place for place, urn in enumerate(self._ordered(places))}
         return {"urns": list(places), "positions": list(places.values())}

@@ -8,6 +8,9 @@ from urllib.parse import unquote
 from release_worker.domain.openapi.reading import MOST_VALUES, unreadable
 
 LONGEST_CHAIN = 100  # of references that lead to references
+# Members of a schema that hold values and no schemas; and those in which any name may stand for a schema.
+_DATA = ("const", "default", "enum", "example", "examples")
+_SCHEMAS_BY_NAME = ("$defs", "definitions", "dependentSchemas", "patternProperties", "properties")
 
 
 class References:
@@ -32,7 +35,7 @@ class References:
         circles. Raises InvalidRequest as `followed`, and for what unfolds to too much."""
         names = _Names()
         definitions: dict[str, Any] = {}
-        properties = self._copied(schemas, names)
+        properties = {name: self._copied(schema, names) for name, schema in schemas.items()}
         while names.waiting:
             pointer = names.waiting.popleft()
             self.followed({"$ref": pointer})  # refuses circles of nothing but references
@@ -41,17 +44,34 @@ class References:
 
     def _copied(self, value: Any, names: "_Names") -> Any:
         """With references to `$defs`; names each that is met."""
-        self._values += 1
-        if self._values > MOST_VALUES:
-            raise unreadable(f"unfolds to more than {MOST_VALUES:,} values")
+        self._count()
         if isinstance(value, list):
             return [self._copied(inner, names) for inner in value]
         if not isinstance(value, dict):
             return value
-        copy = {key: self._copied(inner, names) for key, inner in value.items()}
+        copy = {key: self._member(key, inner, names) for key, inner in value.items()}
         if is_reference(value):
             copy["$ref"] = f"#/$defs/{names.of(value['$ref'])}"
         return copy
+
+    def _member(self, key: str, value: Any, names: "_Names") -> Any:
+        """A member of a schema: what is data there refers to nothing, whatever it looks like."""
+        if key in _DATA:
+            return self._data(value)
+        if key in _SCHEMAS_BY_NAME and isinstance(value, dict):
+            return {name: self._copied(inner, names) for name, inner in value.items()}
+        return self._copied(value, names)
+
+    def _data(self, value: Any) -> Any:
+        self._count()
+        if isinstance(value, list):
+            return [self._data(inner) for inner in value]
+        return {key: self._data(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+
+    def _count(self) -> None:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise unreadable(f"unfolds to more than {MOST_VALUES:,} values")
 
     def _target(self, pointer: str) -> Any:
         """What `#/components/schemas/Pet` means (RFC 6901)."""

@@ -132,10 +132,9 @@ DECLARE
     later text[] := ARRAY(SELECT jsonb_array_elements_text(form -> 'later'));
     needed text[] := ARRAY(SELECT jsonb_array_elements_text(form -> 'needed'));
     wrong text[];
-    meant uuid;
     payload jsonb;
     made text := {schema}.release_worker_uuid7()::text;
-    earlier record;
+    accepted jsonb;
 BEGIN
     IF form IS NULL THEN
         RAISE EXCEPTION 'there is no kind of request %', coalesce(quote_literal(left(kind, 100)), 'NULL')
@@ -148,6 +147,8 @@ BEGIN
         RAISE EXCEPTION 'arguments must be a JSON object' USING ERRCODE = 'RW001';
     ELSIF octet_length(arguments::text) > 900000 THEN
         RAISE EXCEPTION 'arguments are too long' USING ERRCODE = 'RW001';
+    ELSIF jsonb_path_exists(arguments, 'strict $.**{{251}}') THEN
+        RAISE EXCEPTION 'arguments are nested too deeply' USING ERRCODE = 'RW001';
     END IF;
 
     wrong := ARRAY(SELECT name FROM jsonb_object_keys(arguments) AS name
@@ -163,29 +164,23 @@ BEGIN
         RAISE EXCEPTION '% needs these arguments: %', kind, array_to_string(wrong, ', ') USING ERRCODE = 'RW001';
     END IF;
 
-    meant := {schema}.release_worker_toolset_named(toolset, arguments ->> 'organization');
-    IF meant IS NULL THEN
+    IF {schema}.release_worker_toolset_named(toolset, arguments ->> 'organization') IS NULL THEN
         RAISE EXCEPTION 'there is no toolset %', left(toolset, 600) USING ERRCODE = 'RW002';
     END IF;
 
     payload := (others - later) || arguments || jsonb_build_object('toolset', toolset, 'actor', actor);
     payload := payload - ARRAY(SELECT name FROM unnest(later) AS name WHERE payload -> name = others -> name);
-    INSERT INTO {schema}.release_requests (id, kind, toolset_id, idempotency_key, payload, requested_by)
-    VALUES (made, kind, meant, idempotency_key, payload, actor)
-    ON CONFLICT DO NOTHING;
-    IF FOUND THEN
-        PERFORM pg_notify('{channel}', made);
-        RETURN made;
-    END IF;
-
-    SELECT r.id, r.kind, (others || r.payload) - ARRAY['toolset', 'organization'] AS asked INTO earlier
-    FROM {schema}.release_requests r
-    WHERE r.toolset_id = meant AND r.idempotency_key = release_worker_request.idempotency_key;
-    IF earlier.kind = kind AND earlier.asked = (others || payload) - ARRAY['toolset', 'organization'] THEN
-        RETURN earlier.id;
+    accepted := {schema}.release_worker_accept(
+        made, kind, toolset, arguments ->> 'organization', actor, payload::text, idempotency_key, NULL, 1, true, NULL
+    )::jsonb -> 'request';
+    IF accepted ->> 'id' = made
+        OR accepted ->> 'kind' = kind
+        AND (others || (accepted -> 'payload')) - ARRAY['toolset', 'organization']
+            = (others || payload) - ARRAY['toolset', 'organization'] THEN
+        RETURN accepted ->> 'id';
     END IF;
     RAISE EXCEPTION 'idempotency key % was used for another request', idempotency_key
-        USING ERRCODE = 'RW003', DETAIL = coalesce(format('It is that of request %s.', earlier.id), '');
+        USING ERRCODE = 'RW003', DETAIL = format('It is that of request %s.', accepted ->> 'id');
 END
 $$
 """
@@ -275,7 +270,7 @@ def upgrade() -> None:
     op.execute(FORM.format(forms=json.dumps(FORMS)))
     op.execute(IS_OPEN.format(schema=schema))
     op.execute(NAMED.format(schema=schema, uuid=UUID))
-    op.execute(REQUEST.format(schema=schema, channel=channel))
+    op.execute(REQUEST.format(schema=schema))
     op.execute(ACCEPT.format(schema=schema, channel=channel))
     op.execute("REVOKE EXECUTE ON FUNCTION release_worker_is_open(uuid) FROM PUBLIC")
     op.execute("REVOKE EXECUTE ON FUNCTION release_worker_toolset_named(text, text) FROM PUBLIC")
