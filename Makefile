@@ -27,7 +27,10 @@ DEPLOYED := $(addprefix tests/acceptance/, test_client_calls.py test_command_lin
 	test_events.py test_healthcheck.py test_odd_connections.py test_own_schema.py test_pytest_plugin.py \
 	test_worker_flood.py test_worker_start.py test_queues_of_workers.py test_schedules.py test_shards.py test_task_events.py test_traces.py) \
 	$(addprefix tests/faults/, test_broker_restart.py test_killed_worker.py test_metrics_of_a_worker.py test_shutdown.py \
-	test_signs_of_life.py test_stopped_worker.py) tests/integration/doctor
+	test_signs_of_life.py test_stopped_worker.py) tests/integration/doctor tests/integration/embedded
+
+# Each command as people type it: a program that starts for each of them. Run by `make commands`.
+COMMANDS := $(filter-out $(DEPLOYED), $(wildcard tests/acceptance/test_command_line*.py)) tests/acceptance/test_reading_commands.py
 
 MUTANTS_VENV  := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready
@@ -39,7 +42,7 @@ DOCS_VENV  := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help servers demo unit integration schema test browser interleavings kills deployed faults brokers callers examples bench mutants docs check dev clean
+.PHONY: help servers demo unit integration schema test browser interleavings kills commands deployed faults brokers callers examples bench mutants docs check dev clean
 
 help:  ## these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -69,7 +72,7 @@ schema: $(READY)  ## the integration tests again, with all that is ours in a sch
 		$(addprefix --ignore=tests/integration/, test_kill_points.py embedded broker) $(TESTS)
 
 test: $(READY)  ## all tests but those that the targets below name
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) $(DEPLOYED) tests/interleavings tests/pages tests/browser tests/brokers tests/callers tests/examples)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) $(DEPLOYED) $(COMMANDS) tests/interleavings tests/pages tests/browser tests/brokers tests/callers tests/examples)
 
 browser: $(READY)  ## what Flower shows, in a real browser; installs Debian's chromium if it may, and is skipped without one
 	-tests/browser/install
@@ -82,6 +85,9 @@ interleavings: $(READY)  ## each pair of operations and edits, stopped at each s
 
 kills: $(READY)  ## each kind of request, its worker killed at each statement; workers of the release before during an upgrade
 	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal $(KILLS)
+
+commands: $(READY)  ## the command line as people type it: output, errors, exit statuses
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(COMMANDS)
 
 deployed: $(READY)  ## workers, beats, probes, receivers and collectors together, as operators have them
 	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal $(DEPLOYED)
