@@ -118,7 +118,9 @@ def test_the_urls_are_understood_by_their_clients(running: EmbeddedServers) -> N
     with kombu.Connection(running.broker_url) as connection:
         connection.ensure_connection(max_retries=1)
 
-    assert words(running) == (["here"], ["here"])
+    in_postgresql, in_valkey = words(running)  # with those of other tests, which may have come first
+    assert "here" in in_postgresql
+    assert "here" in in_valkey
 
 
 def test_postgresql_keeps_its_defaults_for_durability_and_has_no_locale(running: EmbeddedServers) -> None:
