@@ -9,7 +9,8 @@
         client.create_release("acme/payments/billing", actor=request.user.username)
 
 `settings.RELEASE_WORKER` holds the arguments of the client by their names in capitals: `BROKER_URL`, `RESULT_BACKEND`,
-`DATABASE_URL`, `PREPARED_STATEMENTS`, `SCHEMA`. The database is by default that of `settings.DATABASES`.
+`DATABASE_URL`, `PREPARED_STATEMENTS`, `SCHEMA`, `SECRET_KEYS`; and `SENTINEL_MASTER` and `SENTINEL_PASSWORD`, which are
+its `sentinel`. The database is by default that of `settings.DATABASES`.
 """
 
 import threading
@@ -26,6 +27,7 @@ from release_worker.client.bulk_requests import ReleaseOptions
 from release_worker.client.doors import Door, OpenTransaction, for_driver, refused, say_that_it_must_commit
 from release_worker.client.release_client import ReleaseClient
 from release_worker.client.request_handle import RequestHandle
+from release_worker.domain.server_urls import Sentinel
 from release_worker.errors import NotConfigured
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from release_worker.domain.requests.create_release import CreateReleaseResult
 
 _LIBPQ = {option.keyword.decode() for option in Conninfo.get_defaults()}
-_ARGUMENTS = ("broker_url", "result_backend", "database_url", "prepared_statements", "schema")
+_ARGUMENTS = ("broker_url", "result_backend", "database_url", "prepared_statements", "schema", "secret_keys")
+_OF_SENTINEL = ("sentinel_master", "sentinel_password")
 
 
 class DjangoReleaseClient(ReleaseClient):
@@ -55,7 +58,7 @@ class DjangoReleaseClient(ReleaseClient):
         """A client for the addresses in `settings.RELEASE_WORKER`, on the database of this alias. Raises
         NotConfigured."""
         given: Mapping[str, Any] = getattr(settings, "RELEASE_WORKER", {})
-        unknown = given.keys() - {name.upper() for name in _ARGUMENTS}
+        unknown = given.keys() - {name.upper() for name in (*_ARGUMENTS, *_OF_SENTINEL)}
         if unknown:
             raise NotConfigured(
                 f"RELEASE_WORKER has unknown settings: {', '.join(sorted(unknown))}", setting="RELEASE_WORKER"
@@ -64,7 +67,7 @@ class DjangoReleaseClient(ReleaseClient):
             raise NotConfigured("RELEASE_WORKER['BROKER_URL'] is not set", setting="RELEASE_WORKER")
         arguments = {name: given[name.upper()] for name in _ARGUMENTS if name.upper() in given}
         taken_over = _url_of(settings.DATABASES[using])
-        client = cls(**{"database_url": taken_over, **arguments})
+        client = cls(**{"database_url": taken_over, "sentinel": _sentinel_of(given), **arguments})
         client.using = using
         client._taken_over = None if "database_url" in arguments else taken_over
         return client
@@ -137,6 +140,12 @@ class _Atomic:
     def refuse_to_wait_for_it(self) -> None:
         if self._thread == threading.get_ident():
             say_that_it_must_commit()
+
+
+def _sentinel_of(given: Mapping[str, Any]) -> Sentinel | None:
+    """How `sentinel://` addresses are to be read."""
+    master = given.get("SENTINEL_MASTER")
+    return None if master is None else Sentinel(master, given.get("SENTINEL_PASSWORD"))
 
 
 def _url_of(database: Mapping[str, Any]) -> str | None:

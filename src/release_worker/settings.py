@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from release_worker.domain.database import Database
 from release_worker.domain.limits import Limits, broken_rules, limits_for
@@ -178,16 +179,30 @@ class Settings(ServerSettings):
         return replace(limits, drift_interval=self.drift_interval)
 
 
+class _Given(Settings):
+    """Settings of which the environment says nothing."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
 def read_settings() -> Settings:
     """The settings of this process's environment. Raises NotConfigured for a value that cannot be one."""
     return _readable(Settings)
 
 
 def given_settings(**values: str | bool | int | None) -> Settings:
-    """Settings with these values. Raises NotConfigured for one that cannot be one."""
+    """Settings with these values, and defaults for the others. Raises NotConfigured for one that cannot be one."""
     aliases = {name: field.validation_alias for name, field in Settings.model_fields.items()}
     given = {aliases.get(name) or name: value for name, value in values.items()}
-    return _readable(lambda: Settings.model_validate(given))
+    return _readable(lambda: _Given.model_validate(given))
 
 
 def _readable(make: Callable[[], Settings]) -> Settings:

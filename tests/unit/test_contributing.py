@@ -43,6 +43,7 @@ def test_make_targets_that_are_named_exist() -> None:
         "command",
         "migration",
         "setting",
+        "setting of a client",
         "chore",
         "type of event",
         "metric",

@@ -17,10 +17,6 @@ def database_client() -> Iterator["ReleaseClient"]:
     from release_worker.settings import read_settings
 
     settings = read_settings()
-    with ReleaseClient(
-        broker_url=_NO_BROKER,
-        database_url=settings.require("database_url"),
-        prepared_statements=settings.prepared_statements,
-        schema=settings.database_schema,
-    ) as client:
+    settings.require("database_url")
+    with ReleaseClient._of(settings.model_copy(update={"broker_url": _NO_BROKER})) as client:
         yield client

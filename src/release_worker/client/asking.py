@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from release_worker.client.transactions import CallersTransaction, SqlAlchemyTransaction
     from release_worker.domain.request_record import Status
     from release_worker.domain.requests.request import Request, Result
+    from release_worker.settings import Settings
     from release_worker.store.accepting import Accepted
 
 T = TypeVar("T")
@@ -43,10 +44,12 @@ class Asking:
         prepared_statements: bool = True,
         sentinel: Sentinel | None = None,
         schema: str = PUBLIC,
+        secret_keys: str | None = None,
     ) -> None:
         """Some poolers need `prepared_statements=False`, and a `sentinel://` address needs `sentinel`. `schema` is
-        that of the worker's tables in the database. Raises NotConfigured for an address or a name that cannot be one.
-        """
+        that of the worker's tables in the database, and `secret_keys` are patterns of keys whose values are not shown,
+        separated by commas. No variable of the environment counts. Raises NotConfigured for an address or a name that
+        cannot be one."""
         from release_worker.settings import given_settings  # brings pydantic, which a mere import does not need
 
         self._settings = given_settings(
@@ -57,6 +60,7 @@ class Asking:
             sentinel_master=sentinel.master if sentinel else None,
             sentinel_password=sentinel.password if sentinel else None,
             database_schema=schema,
+            secret_keys=secret_keys,
         )
         self._connections = ConnectionsByProcess(self._settings)
 
@@ -65,7 +69,11 @@ class Asking:
         """A client for the addresses in `RELEASE_WORKER_…`. Raises NotConfigured if the broker is not set."""
         from release_worker.settings import read_settings
 
-        settings = read_settings()
+        return cls._of(read_settings())
+
+    @classmethod
+    def _of(cls, settings: "Settings") -> Self:
+        """A client for what these settings say of clients. Raises NotConfigured if the broker is not set."""
         return cls(
             broker_url=settings.require("broker_url"),
             result_backend=settings.result_backend,
@@ -73,6 +81,7 @@ class Asking:
             prepared_statements=settings.prepared_statements,
             sentinel=settings.sentinel,
             schema=settings.database_schema,
+            secret_keys=settings.secret_keys,
         )
 
     def _use_database(self, url: str | None) -> None:

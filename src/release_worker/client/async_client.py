@@ -85,6 +85,7 @@ class AsyncReleaseClient:
         prepared_statements: bool = True,
         sentinel: Sentinel | None = None,
         schema: str = PUBLIC,
+        secret_keys: str | None = None,
     ) -> None:
         """As `ReleaseClient`. Raises NotConfigured."""
         self._client = ReleaseClient(
@@ -94,6 +95,7 @@ class AsyncReleaseClient:
             prepared_statements=prepared_statements,
             sentinel=sentinel,
             schema=schema,
+            secret_keys=secret_keys,
         )
 
     @classmethod
