@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient
 from release_worker.domain.requests.kinds import KINDS
+from release_worker.domain.requests.rollback import Destination
 from release_worker.errors import (
     BrokerUnavailable,
     IdempotencyConflict,
@@ -35,6 +36,46 @@ def test_releases_are_numbered_for_each_toolset_and_rollbacks_move_what_is_curre
     done = client.rollback(TOOLSET, 1, actor="oncall").result()
     assert (done.from_release_number, done.to_release_number, done.current_release_number) == (2, 1, 1)
     assert client.status(TOOLSET).result().current_release_number == 1
+
+
+@pytest.mark.parametrize(("to", "number"), [("current", 3), ("previous", 2), ("last_good", 1), ("undo", 1)])
+def test_a_rollback_to_what_a_worker_would_look_up_goes_there(to: Any, number: int) -> None:
+    client = FakeReleaseClient()
+    for _ in range(2):
+        client.create_release(TOOLSET, actor="ci")
+    client.rollback(TOOLSET, 1, actor="oncall")
+    client.rollback(TOOLSET, 2, actor="oncall")  # which leaves 1
+    client.create_release(TOOLSET, actor="ci")
+    client.mark(TOOLSET, 2, "bad", actor="ci")
+    planned = client.rollback(TOOLSET, to=to, dry_run=True, actor="oncall").result()
+    assert (planned.to_release_number, planned.current_release_number) == (number, 3)
+    done = client.rollback(TOOLSET, to=to, actor="oncall").result()
+    assert (done.from_release_number, done.to_release_number, done.current_release_number) == (3, number, number)
+    assert done.noop == (to == "current")
+
+
+def test_what_was_rolled_back_to_has_its_own_release_before_it_and_an_undo_can_be_undone() -> None:
+    client = FakeReleaseClient()
+    client.create_release(TOOLSET, actor="ci")
+    client.create_release(TOOLSET, actor="ci")
+    client.rollback(TOOLSET, 1, actor="oncall")
+    client.create_release(TOOLSET, actor="ci")
+    destinations: list[Destination] = ["previous", "undo", "undo"]
+    went = [client.rollback(TOOLSET, to=to, actor="x").result() for to in destinations]
+    assert [one.current_release_number for one in went] == [1, 3, 1]
+
+
+@pytest.mark.parametrize("to", ["current", "previous", "last_good", "undo"])
+def test_a_rollback_to_what_is_not_there_fails_unless_the_test_says_what_comes_of_it(to: Any) -> None:
+    client = FakeReleaseClient()
+    handle = client.rollback(TOOLSET, to=to, actor="oncall")
+    with pytest.raises(ReleaseNotFound) as raised:
+        handle.result()
+    assert raised.value.details == {"toolset": TOOLSET, "to": to}
+    assert handle.status() == "failed"
+    client.will_return("rollback", to_release_number=7)
+    done = client.rollback(TOOLSET, to=to, actor="oncall").result()
+    assert (done.to_release_number, done.current_release_number) == (7, 7)
 
 
 def test_it_keeps_what_was_asked_in_its_order() -> None:
@@ -182,6 +223,43 @@ def test_many_releases_are_each_asked_for() -> None:
     handles = client.create_releases(["a/b/c", {"toolset": "a/b/d", "notes": "mine"}], actor="app", notes="ours")
     assert [handle.result().release_number for handle in handles] == [1, 1]
     assert [one.request.model_dump()["notes"] for one in client.seen] == ["ours", "mine"]
+
+
+MANY: list[Any] = [
+    pytest.param({"toolset": "a/b/unknown"}, ToolsetNotFound, id="an unknown toolset"),
+    pytest.param({"toolset": "a/b/refused"}, BrokerUnavailable, id="what a test refuses"),
+    pytest.param({"toolset": "a/b/c", "idempotency_key": "k"}, IdempotencyConflict, id="a key of an earlier one"),
+    pytest.param({"toolset": "a/b/d", "idempotency_key": "m"}, IdempotencyConflict, id="a key of its neighbour"),
+]
+
+
+def many(wrong: dict[str, Any]) -> tuple[FakeReleaseClient, list[Any]]:
+    client = FakeReleaseClient(toolsets={"a/b/c", "a/b/d", "a/b/refused"})
+    client.will_refuse("create_release", BrokerUnavailable(reason="away"), toolset="a/b/refused")
+    client.create_release("a/b/c", actor="app", idempotency_key="k", notes="other")
+    return client, [{"toolset": "a/b/d", "idempotency_key": "m", "notes": "first"}, wrong]
+
+
+@pytest.mark.parametrize(("wrong", "error"), MANY)
+def test_of_many_releases_all_are_accepted_or_none(
+    session: Session, wrong: dict[str, Any], error: type[Exception]
+) -> None:
+    client, releases = many(wrong)
+    for within in (None, session):
+        with pytest.raises(error):
+            client.create_releases(releases, session=within, actor="app")
+        session.commit()
+        assert len(client.seen) == 1
+
+
+def test_many_releases_with_the_same_key_are_one(session: Session) -> None:
+    client = FakeReleaseClient()
+    for within in (None, session):
+        handles = client.create_releases([TOOLSET, TOOLSET], session=within, actor="app", idempotency_key="k")
+        session.commit()
+        assert {handle.id for handle in handles} == {one.id for one in client.seen}
+        assert len(client.seen) == 1
+        client = FakeReleaseClient()
 
 
 def test_a_handle_tells_how_its_request_ended() -> None:

@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
-from uuid_utils import uuid7
-
-from release_worker.client.async_doors import ask_each_on, ask_on, ends_of, is_async_psycopg
+from release_worker.client.async_doors import ends_of, is_async_psycopg
 from release_worker.client.async_handle import AsyncRequestHandle
 from release_worker.client.bulk_requests import ReleaseOptions, ended_as, requests_for
 from release_worker.client.drafting import Draft, DraftingClient
@@ -198,8 +196,7 @@ class AsyncReleaseClient:
         **options: Unpack[ReleaseOptions],
     ) -> "list[AsyncRequestHandle[CreateReleaseResult]]":
         if is_async_psycopg(session):
-            asked = {str(uuid7()): request for request in requests_for(releases, options)}
-            handles = await ask_each_on(session, self._client, asked)
+            handles = await self._client._submit_each_on(session, requests_for(releases, options))
         else:
             handles = await self._call(ReleaseClient.create_releases, (releases,), {**options, "session": session})
         return [self._to_await(handle) for handle in handles]
@@ -217,7 +214,7 @@ class AsyncReleaseClient:
             return await self._call(method, args, kwargs)
         draft = method(DraftingClient(), *args, **kwargs)
         assert isinstance(draft, Draft)
-        return await ask_on(session, self._client, draft.request)
+        return await self._client._submit_on(session, draft.request)
 
     async def _call(self, method: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
         session = next((given for given in (*args, kwargs.get("session")) if hasattr(given, "run_sync")), None)

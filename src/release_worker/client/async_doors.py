@@ -9,12 +9,12 @@ from uuid_utils import uuid7
 
 from release_worker.client.asking import Handle
 from release_worker.client.pauses import Turns
-from release_worker.client.release_client import ReleaseClient
 from release_worker.tracing.choosing import tracing_of_caller
 
 if TYPE_CHECKING:
     import psycopg
 
+    from release_worker.client.release_client import ReleaseClient
     from release_worker.domain.request_record import RequestRecord
     from release_worker.domain.requests.request import Request
 
@@ -41,7 +41,7 @@ async def answers_on(
         return await cursor.fetchall()
 
 
-async def ask_on(connection: "psycopg.AsyncConnection[Any]", client: ReleaseClient, request: "Request") -> Handle:
+async def ask_on(connection: "psycopg.AsyncConnection[Any]", client: "ReleaseClient", request: "Request") -> Handle:
     """Make the request in the connection's transaction. Raises InvalidRequest for one that cannot be joined."""
     from release_worker.store.accepting import ACCEPT, accepted, asking
 
@@ -54,13 +54,14 @@ async def ask_on(connection: "psycopg.AsyncConnection[Any]", client: ReleaseClie
 
 
 async def ask_each_on(
-    connection: "psycopg.AsyncConnection[Any]", client: ReleaseClient, asked: "Mapping[str, Request]"
+    connection: "psycopg.AsyncConnection[Any]", client: "ReleaseClient", requests: "Sequence[Request]"
 ) -> list[Handle]:
-    """Make these requests, by their ids, in the connection's transaction."""
+    """Make these requests in the connection's transaction."""
     from release_worker.store.accepting import ACCEPT_EACH, accepted_each, asking_each
 
-    if not asked:
+    if not requests:
         return []
+    asked = {str(uuid7()): request for request in requests}
     tracing = tracing_of_caller()
     with tracing.span("ask create_release", role="producer", kind="create_release", count=len(asked)):
         parameters = asking_each(asked, announced=True, traceparent=tracing.traceparent())
@@ -69,7 +70,7 @@ async def ask_each_on(
 
 
 async def ends_of(
-    client: ReleaseClient, request_ids: Sequence[str], timeout: float | None
+    client: "ReleaseClient", request_ids: Sequence[str], timeout: float | None
 ) -> "AsyncIterator[RequestRecord]":
     """Each of these requests as soon as it has ended; as `in_the_order_of_their_ends`, without keeping a thread."""
     turns = Turns(request_ids, timeout)

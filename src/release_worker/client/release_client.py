@@ -1,9 +1,11 @@
 """Asks a release worker, through its broker."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from release_worker.broker.publishing import message_of, publisher_again
 from release_worker.client.asking import Handle
+from release_worker.client.async_doors import ask_each_on, ask_on
 from release_worker.client.bulk_requests import BulkRequests
 from release_worker.client.bundle_requests import BundleRequests
 from release_worker.client.event_requests import EventRequests
@@ -17,7 +19,10 @@ from release_worker.client.toolsets import Toolsets
 from release_worker.domain.limits import DEFAULTS
 
 if TYPE_CHECKING:
+    import psycopg
+
     from release_worker.client.transactions import SqlAlchemyTransaction
+    from release_worker.domain.requests.request import Request
     from release_worker.domain.subject import Scope, Subject
     from release_worker.operations.sweep import Swept
 
@@ -36,6 +41,16 @@ class ReleaseClient(
 ):
     """Asks a release worker, through its broker. Thread-safe; opens connections when they are first needed, and new
     ones in a process that was forked meanwhile."""
+
+    async def _submit_on(self, connection: "psycopg.AsyncConnection[Any]", request: "Request") -> Handle:
+        """Make the request in the transaction of a connection that only a coroutine can use."""
+        return await ask_on(connection, self, request)
+
+    async def _submit_each_on(
+        self, connection: "psycopg.AsyncConnection[Any]", requests: "Sequence[Request]"
+    ) -> list[Handle]:
+        """The same for many requests of one kind."""
+        return await ask_each_on(connection, self, requests)
 
     def retry(self, request_id: str, *, organization: str | None = None) -> Handle:
         """Bring a failed request back, with all its attempts. Needs a database.

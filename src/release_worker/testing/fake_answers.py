@@ -7,6 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from release_worker.domain import canonical_json
 from release_worker.domain.requests.request import Request
+from release_worker.domain.requests.rollback import Destination, Rollback, no_release
 
 Answer = dict[str, Any]
 
@@ -16,7 +17,22 @@ class _Toolset:
     id: UUID
     releases: int = 0
     current: int | None = None
+    before: dict[int, int | None] = field(default_factory=dict)  # which release was current when a release was made
+    left: int | None = None  # the release that the last rollback has left
+    marks: dict[int, str] = field(default_factory=dict)
     mode: str = "iteration"
+
+    def number_of(self, destination: Destination) -> int | None:
+        """The release that a rollback goes to that names none; None if there is none."""
+        if destination == "undo":
+            return self.left
+        number = self.current
+        if destination == "current" or number is None:
+            return number
+        number = self.before.get(number)
+        while destination == "last_good" and number is not None and self.marks.get(number) == "bad":
+            number = self.before.get(number)
+        return number
 
 
 @dataclass
@@ -25,10 +41,16 @@ class FakeToolsets:
 
     _by_name: dict[str, _Toolset] = field(default_factory=dict)
 
-    def answer(self, request: Request) -> Answer:
-        """The result of a request of any kind."""
+    def answer(self, request: Request, said: Mapping[str, Any]) -> Answer:
+        """The result of a request of any kind, with the fields that the test has `said`. Raises ReleaseNotFound for a
+        rollback to what is not there, unless the test has said what comes of it."""
         toolset = self._by_name.setdefault(request.toolset, _Toolset(_id_of(request.toolset)))
-        return {"toolset_id": toolset.id, **_ANSWERS[request.kind](toolset, request)}
+        if isinstance(request, Rollback) and request.to is not None:
+            number = said.get("to_release_number", toolset.number_of(request.to))
+            if number is None and not said:
+                raise no_release(request.to, request.toolset)
+            request = request.at(number or toolset.current or 1)
+        return {"toolset_id": toolset.id, **_ANSWERS[request.kind](toolset, request), **said}
 
 
 def _id_of(name: str) -> UUID:
@@ -40,6 +62,7 @@ def _id_of(name: str) -> UUID:
 
 def _release(toolset: _Toolset, _request: Request) -> Answer:
     toolset.releases += 1
+    toolset.before[toolset.releases] = toolset.current
     toolset.current = toolset.releases
     return {
         "release_id": uuid5(toolset.id, str(toolset.releases)),
@@ -54,8 +77,8 @@ def _rollback(toolset: _Toolset, request: Request) -> Answer:
     asked = getattr(request, "release_number", None)
     before, dry_run = toolset.current, bool(getattr(request, "dry_run", False))
     target = asked or before or 1
-    if not dry_run:
-        toolset.current = target
+    if not dry_run and before != target:
+        toolset.current, toolset.left = target, before
     plan = {"plan_id": str(uuid5(toolset.id, "plan")), "missing": {"tools": (), "resources": ()}}
     return {
         "rollback_id": None if dry_run else uuid5(toolset.id, f"rollback to {target}"),
@@ -93,6 +116,12 @@ def _set_mode(toolset: _Toolset, request: Request) -> Answer:
     return {"mode": toolset.mode}
 
 
+def _mark(toolset: _Toolset, request: Request) -> Answer:
+    said = request.model_dump()
+    toolset.marks[said["release_number"]] = said["mark"]
+    return {"release_number": said["release_number"], "mark": said["mark"]}
+
+
 def _given(*names: str) -> Callable[[_Toolset, Request], Answer]:
     """Fields that the answer has from the request."""
     return lambda _toolset, request: {name: getattr(request, name) for name in names}
@@ -113,7 +142,7 @@ _ANSWERS: Mapping[str, Callable[[_Toolset, Any], Answer]] = {
     },
     "pin": _given("release_number", "pinned"),
     "prune": lambda toolset, _: {"pruned": (), "kept": toolset.releases},
-    "mark": _given("release_number", "mark"),
+    "mark": _mark,
     "status": _status,
     "verify": lambda toolset, _: {"releases": toolset.releases, "parts": 0, "mismatches": (), "warnings": ()},
     "stage": lambda toolset, request: {

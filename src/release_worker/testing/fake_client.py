@@ -1,6 +1,6 @@
 """A client for the tests of apps: it needs no server, and answers at once as a worker would."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -22,9 +22,10 @@ from release_worker.errors import (
 from release_worker.testing.fake_answers import FakeToolsets
 
 if TYPE_CHECKING:
+    import psycopg
     from sqlalchemy import Engine
 
-    from release_worker.client.doors import OpenTransaction
+    from release_worker.client.doors import Door, OpenTransaction
     from release_worker.client.request_handle import RequestHandle
     from release_worker.client.transactions import CallersTransaction
     from release_worker.domain.request_record import Status
@@ -50,11 +51,11 @@ class FakeReleaseClient(ReleaseClient):
     """Has the methods of `ReleaseClient` that ask, and keeps what was asked in `seen`, in its order.
 
     Each request succeeds at once: releases are numbered 1, 2, 3, … for each toolset, and each rollback ends where it
-    was to. `will_return` and `will_raise` say what is to come of the requests of a kind instead, and `will_refuse` that
-    they cannot be asked for; the last of these calls counts. Arguments are checked as the real client checks them, and
-    idempotency keys mean what they mean in the ledger. With `session=`, a request counts once that session has
-    committed; with a plain connection, which does not tell that, at once. With `toolsets`, their names, all others are
-    not there.
+    was to; but one `to` a release that is not among these fails with ReleaseNotFound. `will_return` and `will_raise`
+    say what is to come of the requests of a kind instead, and `will_refuse` that they cannot be asked for; the last of
+    these calls counts. Arguments are checked as the real client checks them, and idempotency keys mean what they mean
+    in the ledger. With `session=`, a request counts once that session has committed; with a plain connection, which
+    does not tell that, at once. With `toolsets`, their names, all others are not there.
 
     What needs a database (`release_all`, `wait`, `retry`, `cancel`, `editing`, bundles, freezes, schedules) raises
     NotConfigured. So do the methods that add, show and edit toolsets, after they have checked their arguments.
@@ -104,26 +105,46 @@ class FakeReleaseClient(ReleaseClient):
         return Handle(self, found.id, found.kind, published=True)
 
     def _submit(self, kind: str, fields: Mapping[str, Any], session: "CallersTransaction | None") -> Handle:
-        return self._accept_once(validate_request(kind, fields), session)
+        request = validate_request(kind, fields)
+        [handle] = self._accept_all([request], None if session is None else self._door(session))
+        return handle
 
-    def _accept_once(self, request: Request, session: "CallersTransaction | None") -> Handle:
-        kind = request.kind
+    async def _submit_on(self, connection: "psycopg.AsyncConnection[Any]", request: Request) -> Handle:
+        [handle] = await self._submit_each_on(connection, [request])
+        return handle
+
+    async def _submit_each_on(
+        self, connection: "psycopg.AsyncConnection[Any]", requests: Sequence[Request]
+    ) -> list[Handle]:
+        from release_worker.client.doors import refuse_autocommit
+
+        refuse_autocommit(connection)
+        return self._accept_all(requests, None)
+
+    def _accept_all(self, requests: Sequence[Request], door: "Door | None") -> list[Handle]:
+        """Accept all of them, or none."""
+        made: list[FakeRequest] = []
+        for request in requests:
+            self._refuse(request)
+            made.append(self._earlier(request, made) or FakeRequest(str(uuid7()), request))
+        return [self._handle_of_one(one, door) for one in made]
+
+    def _refuse(self, request: Request) -> None:
         if self._known is not None and request.toolset not in self._known:
             raise ToolsetNotFound(toolset=request.toolset)
-        refused = self._refused.get((kind, request.toolset), self._refused.get((kind, None)))
+        refused = self._refused.get((request.kind, request.toolset), self._refused.get((request.kind, None)))
         if refused is not None:
             raise refused
-        earlier = self._earlier(request)
-        if earlier is not None:
-            return Handle(self, earlier.id, kind, published=earlier in self.seen)
-        made = FakeRequest(str(uuid7()), request)
-        handle = Handle(self, made.id, kind)
+
+    def _handle_of_one(self, made: FakeRequest, door: "Door | None") -> Handle:
+        handle = Handle(self, made.id, made.kind, published=made in self.seen)
+        if handle.published or made in (one for one, _ in self._open):
+            return handle
 
         def accept() -> None:
             self._accept(made)
             handle.published = True
 
-        door = None if session is None else self._door(session)
         if door is None or door.announced:
             accept()
         else:
@@ -138,13 +159,14 @@ class FakeReleaseClient(ReleaseClient):
         session: "CallersTransaction | None" = None,
         **options: Unpack[ReleaseOptions],
     ) -> "list[RequestHandle[CreateReleaseResult]]":
-        """As that of the real client."""
-        return [self._accept_once(request, session) for request in requests_for(releases, options)]
+        """As that of the real client; also in a session, all requests are accepted, or none."""
+        requests = requests_for(releases, options)
+        return self._accept_all(requests, None if session is None else self._door(session))
 
-    def _earlier(self, request: Request) -> FakeRequest | None:
+    def _earlier(self, request: Request, beside: Sequence[FakeRequest]) -> FakeRequest | None:
         key = request.idempotency_key
         self._open = [(one, transaction) for one, transaction in self._open if transaction.is_open()]
-        known = (*self.seen, *(one for one, _ in self._open))
+        known = (*self.seen, *(one for one, _ in self._open), *beside)
         same = (one for one in known if (one.request.toolset, one.request.idempotency_key) == (request.toolset, key))
         earlier = None if key is None else next(same, None)
         if earlier is not None and (differing := earlier.request.differing(request)):
@@ -155,9 +177,13 @@ class FakeReleaseClient(ReleaseClient):
         request = made.request
         self.seen.append(made)
         said = self._set.get((request.kind, request.toolset), self._set.get((request.kind, None), {}))
-        self._ended[made.id] = (
-            said if isinstance(said, ReleaseWorkerError) else {**self._toolsets.answer(request), **said}
-        )
+        self._ended[made.id] = said if isinstance(said, ReleaseWorkerError) else self._answer(request, said)
+
+    def _answer(self, request: Request, said: Mapping[str, Any]) -> Answer:
+        try:
+            return self._toolsets.answer(request, said)
+        except ReleaseWorkerError as error:
+            return error
 
     def _status_of(self, request_id: str) -> "Status":
         """How the request has ended, or `queued` while its session has not committed."""

@@ -10,12 +10,19 @@ from release_worker.domain.changes import ComponentChanges
 from release_worker.domain.requests.fields import ComponentNames, ExpectedRelease, Reason, ReleaseNumber, Text
 from release_worker.domain.requests.request import Request, Result
 from release_worker.domain.text import printable
-from release_worker.errors import InvalidRequest
+from release_worker.errors import InvalidRequest, ReleaseNotFound
 
 OnMissing = Literal["fail", "skip", "recreate"]
 # Releases that are looked up when the rollback is carried out: the current release; the one that was current before it;
 # the one that holds what was live before the last rollback; the nearest one before the current that is not marked bad.
 Destination = Literal["current", "previous", "undo", "last_good"]
+
+_NONE: Mapping[Destination, str] = {
+    "current": "toolset {toolset} has no current release",
+    "previous": "toolset {toolset} has no release before its current one",
+    "undo": "toolset {toolset} has no rollback that could be undone",
+    "last_good": "toolset {toolset} has no release before its current one that is not marked bad",
+}
 
 
 class RollbackResult(Result):
@@ -107,6 +114,11 @@ class Rollback(Request):
         """The number of the release, once it is known."""
         assert self.release_number is not None, "a rollback to a release that was looked up"
         return self.release_number
+
+
+def no_release(destination: Destination, toolset: str) -> ReleaseNotFound:
+    """The error for a rollback to what is not there."""
+    return ReleaseNotFound(_NONE[destination].format(toolset=toolset), toolset=toolset, to=destination)
 
 
 def check_component_names(names: Sequence[str] | None, known: Sequence[str]) -> None:

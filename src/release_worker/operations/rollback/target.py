@@ -4,17 +4,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from release_worker.domain.requests.rollback import Destination, Rollback
-from release_worker.errors import ReleaseNotFound
+from release_worker.domain.requests.rollback import Destination, Rollback, no_release
 from release_worker.state.work import Work
 from release_worker.store.targets import number_of, released_since_the_last_rollback
-
-_NONE = {
-    "current": "toolset {toolset} has no current release",
-    "previous": "toolset {toolset} has no release before its current one",
-    "undo": "toolset {toolset} has no rollback that could be undone",
-    "last_good": "toolset {toolset} has no release before its current one that is not marked bad",
-}
 
 
 def with_its_number(connection: Connection, toolset_id: UUID, request: Rollback) -> Rollback:
@@ -36,5 +28,5 @@ def beyond_the_rollback(work: Work, request: Rollback) -> str | None:
 def _number(connection: Connection, toolset_id: UUID, destination: Destination, toolset: str) -> int:
     number = number_of(connection, toolset_id, destination)
     if number is None:
-        raise ReleaseNotFound(_NONE[destination].format(toolset=toolset), toolset=toolset, to=destination)
+        raise no_release(destination, toolset)
     return number
