@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.repository import ROOT, in_code_style, make_calls, make_targets, read
 
-# A checklist about the package, or about its integration tests, names files from there.
-PLACES = (ROOT, ROOT / "src/release_worker", ROOT / "tests/integration", ROOT / "tests/acceptance")
+# A checklist about the package, or about a directory of tests, names files from there.
+PLACES = (ROOT, ROOT / "src/release_worker", ROOT / "tests/integration", ROOT / "tests/acceptance", ROOT / "tests/unit")
 PATTERN = "migrations/versions/YYYY_MM_DD_NN_what.py"
 NAMED = in_code_style(read("CONTRIBUTING.md"))
 FILES = sorted(
@@ -52,3 +52,7 @@ def test_make_targets_that_are_named_exist() -> None:
 )
 def test_there_is_a_checklist(checklist: str) -> None:
     assert f"\n## Adding a {checklist}\n" in read("CONTRIBUTING.md")
+
+
+def test_there_is_a_checklist_of_an_argument() -> None:
+    assert "\n## Adding an argument to a kind\n" in read("CONTRIBUTING.md")

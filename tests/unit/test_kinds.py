@@ -16,6 +16,7 @@ from release_worker.domain.requests.request import Request
 from release_worker.operations.performing import OPERATIONS
 from release_worker.queries.log import READING
 from tests.support.kinds import VALID
+from tests.support.released_fields import released_fields
 from tests.support.repository import ROOT
 
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
@@ -53,10 +54,31 @@ def test_a_kind_has_a_task_and_a_queue(kind: type[Request]) -> None:
 @every_kind
 def test_a_kind_has_a_method_of_the_client_that_takes_its_fields(kind: type[Request]) -> None:
     method = getattr(ReleaseClient, kind.kind, None)
-    assert method is not None, f"client/release_client.py has no method {kind.kind}"
+    assert method is not None, f"client/release_requests.py, or a file beside it, has no method {kind.kind}"
     parameters = inspect.signature(method).parameters.keys() - {"self", "session"}
-    assert parameters - kind.model_fields.keys() == set()
-    assert kind.model_fields.keys() - parameters <= {"idempotency_key"}
+    unknown, missing = parameters - kind.model_fields.keys(), kind.model_fields.keys() - parameters
+    where = f"{method.__module__}: the method {kind.kind}"
+    assert not unknown, f"{where} takes {sorted(unknown)}, which the request has no field for"
+    assert missing <= {"idempotency_key"}, f"{where} does not take {sorted(missing)}, which the request has fields for"
+
+
+@every_kind
+def test_a_field_that_came_after_the_last_release_is_later(kind: type[Request]) -> None:
+    released = {*released_fields().get(kind.kind, kind.model_fields)}
+    gone = released - kind.model_fields.keys()
+    assert not gone, f"{kind.kind} has lost {sorted(gone)}: callers of the last release still name it"
+    forgotten = kind.model_fields.keys() - released - {*kind.later}
+    assert not forgotten, (
+        f"add {sorted(forgotten)} to `later` of {kind.__name__}: workers of the last release refuse a request with a "
+        "field that they do not know"
+    )
+
+
+@every_kind
+def test_a_later_field_has_a_default_and_is_not_positional(kind: type[Request]) -> None:
+    for name in kind.later:
+        assert not kind.model_fields[name].is_required(), name
+        assert name not in kind.positional, f"{name}: callers that name nothing were there before it"
 
 
 @every_kind

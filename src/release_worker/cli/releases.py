@@ -1,6 +1,7 @@
 """`release`."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -28,6 +29,10 @@ Labels = Annotated[
 OnlyIfChanged = Annotated[
     bool, typer.Option("--only-if-changed", help="Make none if nothing differs from the current release.")
 ]
+
+# Of these options, those that can be meant for every toolset of a project. Others are refused with `--project`.
+_OF_ALL = ("actor", "notes", "labels", "override_freeze", "idempotency_key", "organization")
+_MEANT_BY_ALL = ("only_if_changed",)
 
 
 def release(
@@ -60,33 +65,32 @@ def release(
     from release_worker.cli.bulk import release_all
     from release_worker.cli.outcomes import show_new_release
 
-    labels = parsed_labels(label)
+    asked: dict[str, Any] = {
+        "actor": actor,
+        "notes": notes,
+        "labels": parsed_labels(label),
+        "only_if_changed": only_if_changed,
+        "expected_current_release": expected_current_release,
+        "override_freeze": override_freeze,
+        "idempotency_key": idempotency_key,
+        "organization": organization,
+    }
     if toolset is None or project is not None:
-        _check_all_can_be_meant(toolset, project or organization, expected_current_release)
-        asked = {"project": project, "organization": organization, "actor": actor, "notes": notes, "labels": labels}
-        asked |= {"override_freeze": override_freeze, "idempotency_key": idempotency_key}
-        release_all(asked, timeout=timeout, no_wait=no_wait, as_json=as_json)
+        _check_all_can_be_meant(toolset, project or organization, asked)
+        of_all = {"project": project, **{name: asked[name] for name in _OF_ALL}}
+        release_all(of_all, timeout=timeout, no_wait=no_wait, as_json=as_json)
         return
     with client_from_environment(waits=not no_wait) as client:
-        handle = client.create_release(
-            toolset,
-            actor=actor,
-            notes=notes,
-            labels=labels,
-            only_if_changed=only_if_changed,
-            expected_current_release=expected_current_release,
-            override_freeze=override_freeze,
-            idempotency_key=idempotency_key,
-            organization=organization,
-        )
+        handle = client.create_release(toolset, **asked)
         result = answer_to(handle, no_wait=no_wait, timeout=timeout, as_json=as_json)
     print_json(result) if as_json else show_new_release(toolset, result)
 
 
-def _check_all_can_be_meant(toolset: str | None, owner: str | None, expected_release: int | None) -> None:
+def _check_all_can_be_meant(toolset: str | None, owner: str | None, asked: Mapping[str, object]) -> None:
     if toolset is not None:
         raise typer.BadParameter("a toolset and --project exclude each other")
     if owner is None:
         raise typer.BadParameter("TOOLSET, --project or --organization must be given")
-    if expected_release is not None:
-        raise typer.BadParameter("--expected-current-release needs a TOOLSET")
+    for name in asked.keys() - {*_OF_ALL, *_MEANT_BY_ALL}:
+        if asked[name] not in (None, False):
+            raise typer.BadParameter(f"--{name.replace('_', '-')} needs a TOOLSET")

@@ -36,7 +36,8 @@ class Request(BaseModel):
     kind: ClassVar[str]
     queue: ClassVar[Queue]
     result: ClassVar[type[Result]]
-    # The order in which a task reads positional arguments: that of the public signature.
+    # The order in which a task reads positional arguments: that of the public signature when the kind came. A later
+    # field does not join them: it is given by its name.
     positional: ClassVar[tuple[str, ...]]
     # Fields that hold the number of a release, which must not be pruned while the request waits.
     names_releases: ClassVar[tuple[str, ...]] = ()
