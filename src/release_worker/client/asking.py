@@ -191,8 +191,7 @@ class Asking:
 
     def _handle_of(self, accepted: "Accepted", made_in: "OpenTransaction | None" = None) -> Handle:
         """The handle of what was written down. Raises ToolsetNotFound if it was for none."""
-        if accepted.record.toolset_id is None:
-            raise accepted.record.stored_error()
+        refuse_what_is_for_no_toolset(accepted)
         record = accepted.record
         return Handle(self, record.id, record.kind, published=record.finished, made_in=made_in)
 
@@ -253,6 +252,12 @@ class Asking:
 
     def _engine(self) -> "Engine":
         return self._connections.own().engine()
+
+
+def refuse_what_is_for_no_toolset(accepted: "Accepted") -> None:
+    """Raises ToolsetNotFound, with which such a request was written down."""
+    if accepted.record.toolset_id is None:
+        raise accepted.record.stored_error()
 
 
 def message_of_accepted(accepted: "Accepted") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 from uuid_utils import uuid7
 
 from release_worker.broker.publishing import message_of
-from release_worker.client.asking import Asking, message_of_accepted
+from release_worker.client.asking import Asking, message_of_accepted, refuse_what_is_for_no_toolset
 from release_worker.client.connections import twice
 from release_worker.client.request_handle import RequestHandle
 from release_worker.domain.requests.kinds import validate_request, validated
@@ -134,7 +134,7 @@ class BulkRequests(Asking):
         with ledger_transaction(self._engine()) as connection:
             kept = _accepted_each(ConnectionDoor(connection), asked, announced=False, lock_timeout=KEY_WAIT)
             for one in kept:
-                self._handle_of(one)  # raises ToolsetNotFound, and then none of them is kept
+                refuse_what_is_for_no_toolset(one)  # and then none of them is kept
         return kept
 
     def wait(

@@ -9,6 +9,7 @@ from sqlalchemy import exc
 from release_worker.domain.canonical_json import DEEPEST
 from release_worker.errors import (
     DatabaseUnavailable,
+    IdempotencyConflict,
     OperationTimeout,
     ReleaseWorkerError,
     UnsupportedContent,
@@ -29,6 +30,9 @@ _BUSY = "55P03"  # lock_not_available
 _NAMED = re.compile(r'["„“«](\w+)["“”»]')
 # Our own, raised by the functions of migration 0010 with the place as its detail.
 _TOO_DEEP = "RW001"
+# Our own, raised by the door for an id that a request has which its caller may not know of.
+_USED = "RW003"
+_USED_ID = re.compile(r"request id (.+) is used already", re.DOTALL)
 # The connection or the server is going away, or is not there yet, or not ready for us: an operator is at work.
 _UNAVAILABLE_CLASSES = ("08", "28", "3D", "53", "57", "58")
 # A prepared statement is not there, or was there already; the next connection knows none.
@@ -52,7 +56,7 @@ _EXEMPT = "it would hide rows, so give the worker's role BYPASSRLS, or the table
 
 @contextmanager
 def translated(role: str | None = None) -> Iterator[None]:
-    """Turn SQLAlchemy's errors into VersionConflict and DatabaseUnavailable; others are bugs and pass unchanged.
+    """Turn SQLAlchemy's errors into ours, as `translate` does; others are bugs and pass unchanged.
 
     `role` is the database role of the connection, to be named if it lacks a privilege.
     """
@@ -77,6 +81,8 @@ def translate(error: exc.DBAPIError, role: str | None = None) -> ReleaseWorkerEr
     if state == _TOO_DEEP:
         place: str = getattr(getattr(error.orig, "diag", None), "message_detail", None) or "a part of it"
         return UnsupportedContent(reason=f"{place} is nested more than {DEEPEST} levels deep", place=place)
+    if state == _USED:
+        return _used_already(error)
     if state == "54001":
         return UnsupportedContent(reason="nested too deeply")
     if state == "57014":  # its statement_timeout, or somebody cancelled it
@@ -102,6 +108,14 @@ def _unavailable(error: exc.DBAPIError, state: str | None, role: str | None) -> 
     if broken or error.connection_invalidated or (state or "")[:2] in _UNAVAILABLE_CLASSES:
         return DatabaseUnavailable(reason=first_line(error), sqlstate=state)
     return None
+
+
+def _used_already(error: exc.DBAPIError) -> IdempotencyConflict:
+    """What the other request asks for, and of whose toolset, is not told."""
+    message: str = getattr(getattr(error.orig, "diag", None), "message_primary", None) or first_line(error)
+    found = _USED_ID.fullmatch(message)
+    used = None if found is None else found[1]
+    return IdempotencyConflict(message, idempotency_key=used, request_id=used, differing=["toolset"])
 
 
 def _held_by_another(error: exc.DBAPIError) -> VersionConflict:

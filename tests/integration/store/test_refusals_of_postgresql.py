@@ -2,17 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from uuid import uuid4
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, make_url, text
 
-from release_worker.errors import DatabaseUnavailable, VersionConflict
+from release_worker import migrations
+from release_worker.domain.requests.kinds import validate_request
+from release_worker.errors import DatabaseUnavailable, IdempotencyConflict, VersionConflict
+from release_worker.store.accepting import accept_request
 from release_worker.store.engine import ledger_transaction, locking_transaction, make_engine
 from release_worker.store.owners.holding import hold_owners, hold_toolset
 from tests.support.billing import a_full_toolset
 from tests.support.elsewhere import skip_elsewhere
+from tests.support.ledger import ask
 from tests.support.operations import release, roll_back
-from tests.support.world import Toolset
+from tests.support.world import Toolset, World
 
 
 @pytest.fixture
@@ -90,3 +96,37 @@ def test_a_database_that_does_not_exist_is_said_not_to(database_url: str) -> Non
     nowhere.dispose()
     assert str(refused.value) == "the database nowhere does not exist"
     assert refused.value.details["sqlstate"] == "3D000"
+
+
+@skip_elsewhere("who may not use a schema does not find its functions")
+def test_the_id_of_a_request_that_its_caller_may_not_know_of_is_used_already(engine: Engine, billing: Toolset) -> None:
+    theirs = ask(engine, World(engine).organization("other").project("p").toolset("t"))
+    request = validate_request("create_release", {"toolset": billing.path, "actor": "app"})
+    with (
+        bound_to("acme", engine) as caller,
+        pytest.raises(IdempotencyConflict) as conflict,
+        ledger_transaction(caller) as connection,
+    ):
+        accept_request(connection, request, request_id=theirs)
+    assert str(conflict.value) == f"request id {theirs} is used already"
+    assert conflict.value.details == {"idempotency_key": theirs, "request_id": theirs, "differing": ["toolset"]}
+
+
+@contextmanager
+def bound_to(organization: str, engine: Engine) -> Iterator[Engine]:
+    """As a user who may only ask, and only for this organization."""
+    name = f"user_{uuid4().hex[:12]}"
+    own = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(own, autocommit=True) as owner:
+        owner.execute(migrations.grants())
+        owner.execute(f"CREATE ROLE {name} LOGIN IN ROLE release_worker_caller")
+        listed = "INSERT INTO release_callers SELECT %s, id FROM organizations WHERE slug = %s"
+        owner.execute(listed, (name, organization))
+        caller = make_engine(engine.url.set(username=name).render_as_string(hide_password=False))
+        try:
+            yield caller
+        finally:
+            caller.dispose()
+            owner.execute(f"DROP ROLE {name}")
+            roles = ", ".join(f"release_worker_{role}" for role in ("app", "worker", "reader", "caller"))
+            owner.execute(f"DROP OWNED BY {roles}")
