@@ -42,6 +42,8 @@ class Operation:
     fields: Mapping[str, Any] = field(default_factory=dict)
     # The release, by toolset and number, whose bundle is imported.
     bundle_of: tuple[str, int] | None = None
+    # Its message is delivered for the first time.
+    first: bool = False
     player = "worker"
 
     def decided(self, _engine: Engine, _scene: Scene) -> "Operation":
@@ -59,10 +61,12 @@ class Operation:
         def perform(own_engine: Engine, put_off: Callable[[], None]) -> Answer:
             worker = mailbox(own_engine, worker=f"worker {request_id}", retry=PERSISTENT)
             give_up = time.monotonic() + LONGEST
+            first = self.first
             while True:
                 try:
-                    return _answer(worker.work_until_done(request_id))
+                    return _answer(worker.work_until_done(request_id, first=first))
                 except TransientError:
+                    first = False
                     put_off()
                     if time.monotonic() > give_up:
                         raise

@@ -40,6 +40,8 @@ OPERATIONS = (
     Planned("apply one's plan", "one", "apply_plan", {"release_number": 1, **ALLOWED}),
     Operation("roll two back", "two", "rollback", {"release_number": 1}),
     Operation("roll far back", "far", "rollback", {"release_number": 1}),
+    Operation("release one at once", "one", "create_release", first=True),
+    Operation("release two at once", "two", "create_release", first=True),
 )
 
 _ACTIVE = "(SELECT active_deployment_id FROM projects WHERE id = :shop)"
@@ -224,6 +226,18 @@ def every_pair() -> list[Pair]:
 
 # Those that found something once, and one of each kind besides.
 _CHOSEN = (
+    ("release one at once", "roll one back"),
+    ("roll one back", "release one at once"),
+    ("release one at once", "edit everything ourselves"),
+    ("edit everything ourselves", "release one at once"),
+    ("release one at once", "rewrite the list unheld"),
+    ("deploy unheld", "release one at once"),
+    ("release one at once", "roll far back"),
+    ("release two at once", "roll one's deployment back"),
+    ("prune one", "release one at once"),
+    ("release one at once", "release two at once"),
+    ("freeze the project unheld", "release one at once"),
+    ("delete the toolset unheld", "release one at once"),
     ("roll one's lists back", "roll two back"),
     ("roll two back", "roll one's lists back"),
     ("roll one back", "rewrite the list"),

@@ -35,19 +35,20 @@ def ask(engine: Engine, toolset: Toolset | str, kind: str = "create_release", **
         return accept_request(connection, request, request_id=str(uuid4())).record.id
 
 
-def ticket(engine: Engine, request_id: str, **said: Any) -> Ticket:
-    """What the request's sender says of its row; `said` is what it says otherwise than it is."""
+def ticket(engine: Engine, request_id: str, *, first: bool = False, **said: Any) -> Ticket:
+    """What the request's sender says of its row; `said` is what it says otherwise than it is. `first`: it is the first
+    delivery of the message."""
     row = record(engine, request_id)
     true = {"id": row.id, "toolset_id": row.toolset_id, "kind": row.kind, "payload": row.payload, **said}
-    return Ticket(true["id"], true["toolset_id"], (true["kind"], true["payload"]))
+    return Ticket(true["id"], true["toolset_id"], (true["kind"], true["payload"]), first)
 
 
 class WorkedMailbox(Mailbox):
     """A mailbox, asked by the ids of requests that are in the ledger."""
 
-    def work_until_done(self, request_id: str) -> RequestRecord:
+    def work_until_done(self, request_id: str, *, first: bool = False) -> RequestRecord:
         """As `work`; returns the row as it is afterwards."""
-        self.work(self._row(request_id))
+        self.work(self._row(request_id), first=first)
         return self._row(request_id)
 
     def _row(self, request_id: str) -> RequestRecord:

@@ -59,10 +59,10 @@ CHANGES: list[tuple[str, float, str]] = [
     ("restore_interval", 241, "another visibility timeout"),
     ("restore_mutex", 296, "another visibility timeout"),
 ]
-# They depend on no other limit: a handful of tries within milliseconds, what is only for who watches, and what nobody
-# waits for.
+# They depend on no other limit: a handful of tries within milliseconds, what is work of milliseconds, what is only for
+# who watches, and what nobody waits for.
 FREE = {
-    *("crowd", "immediate_tries", "immediate_delay"),
+    *("crowd", "immediate_tries", "immediate_delay", "at_once_entries", "at_once_bytes"),
     *("fold_interval", "progress_interval", "tidy_interval", "drift_interval"),
 }
 

@@ -56,6 +56,10 @@ class Limits:
     patience: float = 15.0  # for which a request may wait before its message counts as lost
     sweep_interval: float = 5.0
 
+    # A release without a claim, if the current one holds at most so much: then a capture is a matter of milliseconds.
+    at_once_entries: int = 2_000  # listed tools and resources
+    at_once_bytes: int = 1_000_000  # as stored, of the project's deployment and configuration
+
     # Watching: after which an operation says which step it is at, and then at each step that lasts as long.
     progress_interval: float = 1.0
 

@@ -1,7 +1,7 @@
 """A request as the ledger holds it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
@@ -72,6 +72,10 @@ class RequestRecord:
         assert self.toolset_id is not None, "a request without a toolset has failed"
         return Ticket(self.id, self.toolset_id)
 
+    def ticket_of(self, *, first: bool) -> "Ticket":
+        """As `ticket`, with what the row asks for; `first`: of a message that was delivered for the first time."""
+        return replace(self.ticket, said=(self.kind, self.payload), first=first)
+
     def stored_error(self) -> ReleaseWorkerError:
         """The last error; of a queued request, the one that it waits to be tried again after."""
         return from_record(self.error or {"type": "ReleaseWorkerError", "message": "the request failed"})
@@ -82,11 +86,18 @@ class Ticket:
     """Which request is to be worked, and in which toolset's mailbox it lies.
 
     `said` is what its message says that the row asks for: its kind and its payload. None if the row has been looked at.
+    `first`: its message was delivered for the first time, so no worker can have died of it.
     """
 
     id: str
     toolset_id: UUID
     said: tuple[str, Mapping[str, Any]] | None = None
+    first: bool = False
+
+    def request(self) -> "Request | None":
+        """What the row asks for by what its message says, with defaults filled in; None if it says nothing. Raises
+        InvalidRequest if that is no request."""
+        return None if self.said is None else _checked(*self.said)
 
 
 @dataclass(frozen=True, slots=True)

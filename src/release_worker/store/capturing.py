@@ -89,21 +89,27 @@ def capture_release(
 def capture_statement(contents: Contents, plug_ins: Sequence[ComponentState]) -> str:
     """SQL: the whole of it, one row: the freeze in force, and the release that was written, if one was. `contents` are
     SQL expressions by component name."""
-    steps = [
-        *_state(contents, plug_ins),
-        *(step for part in BUILT_IN_PARTS for step in part.steps()),
-        *_release(),
-        *(step for plug_in in plug_ins for step in plug_in.steps()),
-    ]
     return f"""
-        WITH {", ".join(steps)}
+        WITH {", ".join(capture_steps(contents, plug_ins))}
         SELECT {FREEZE_IN_FORCE} AS freeze, written.*
         FROM (VALUES (1)) AS always LEFT JOIN ({_WRITTEN}) AS written ON true
     """
 
 
-def _state(contents: Contents, plug_ins: Sequence[ComponentState]) -> Iterator[str]:
+def capture_steps(contents: Contents, plug_ins: Sequence[ComponentState], *, only_if: str | None = None) -> list[str]:
+    """SQL: the steps that write a release down, of which `release` has its row, if one was written, and
+    `toolset_version` the version that it refers to. Nothing is written without the condition `only_if`."""
+    return [
+        *_state(contents, plug_ins, only_if),
+        *(step for part in BUILT_IN_PARTS for step in part.steps()),
+        *_release(),
+        *(step for plug_in in plug_ins for step in plug_in.steps()),
+    ]
+
+
+def _state(contents: Contents, plug_ins: Sequence[ComponentState], only_if: str | None) -> Iterator[str]:
     """The contents, their digests, and those of the parts; `wanted` is empty if nothing is to be written."""
+    condition = "" if only_if is None else f" AND {only_if}"
     live = (f'{content} AS "{name}"' for name, content in contents.items())
     digests = (f'ours.release_worker_digest("{name}") AS "{name}"' for name in contents)
     parts = (f"{part.digest_in_sql()} AS {part.name}" for part in BUILT_IN_PARTS)
@@ -122,7 +128,7 @@ def _state(contents: Contents, plug_ins: Sequence[ComponentState]) -> Iterator[s
                     || CASE plug_ins WHEN '{{}}' THEN '{{}}' ELSE jsonb_build_object('components', plug_ins) END
                 ) AS digest
                 FROM parts) AS whole
-            WHERE digest IS DISTINCT FROM CAST(:unless AS text))
+            WHERE digest IS DISTINCT FROM CAST(:unless AS text){condition})
     """
 
 

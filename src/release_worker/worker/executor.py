@@ -6,13 +6,22 @@ from typing import assert_never
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from release_worker.domain.outcomes import ClaimLost, Failed, Outcome, Postponed, Succeeded
-from release_worker.domain.request_record import Claim
+from release_worker.domain.request_record import Claim, Ticket
 from release_worker.domain.tellable import tellable, words_of
-from release_worker.errors import OperationTimeout, PermanentError, TransientError, UnexpectedFailure
+from release_worker.errors import (
+    OperationTimeout,
+    PermanentError,
+    ReleaseWorkerError,
+    TransientError,
+    UnexpectedFailure,
+)
 from release_worker.operations.execute import execute
+from release_worker.operations.release_at_once import release_at_once, request_at_once
 from release_worker.state.registry import Registry
+from release_worker.store.at_once import Trial
 from release_worker.store.conflicts import without_values
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.requests import fail, postpone, renew_lease
@@ -65,6 +74,34 @@ class Executor:
             outcome = self._written_down(claim, self._carried_out(claim, lock))
             self.watching.ended(outcome)
             tell(outcome, request_id=claim.id, **_about(claim), duration=round(time.monotonic() - begun, 3))
+        return outcome
+
+    def at_once(self, ticket: Ticket, *, worker: str, lock_wait: float) -> Succeeded | None:
+        """Carry a request out that nobody has claimed while its lock is held; None if it must be claimed for that.
+
+        Whatever goes wrong, goes wrong again with a claim, and there is told. Raises OperationTimeout if the task's
+        time is up.
+        """
+        request = request_at_once(ticket, self._registry)
+        if request is None:
+            return None
+        begun = time.monotonic()
+        with self.watching.span("at once", request_id=ticket.id, toolset_id=str(ticket.toolset_id)):
+            try:
+                trial = Trial(ticket, request, worker, lock_wait)
+                result = release_at_once(self._engine, self._registry, trial)
+            except SoftTimeLimitExceeded:
+                raise OperationTimeout from None
+            except (ReleaseWorkerError, SQLAlchemyError) as error:
+                shown = without_values(error)
+                logger.info("request_not_at_once", request_id=ticket.id, reason=f"{type(shown).__name__}: {shown}")
+                return None
+            if result is None:
+                return None
+            outcome = Succeeded(result)
+            about = {"attempt": 1, "toolset_id": str(ticket.toolset_id)}
+            about |= about_request(request.kind, {"toolset": request.toolset, "actor": request.actor})
+            tell(outcome, request_id=ticket.id, **about, duration=round(time.monotonic() - begun, 3))
         return outcome
 
     def _carried_out(self, claim: Claim, lock: ToolsetLock) -> Succeeded | Failed | Postponed:

@@ -25,7 +25,8 @@ from release_worker.worker.telling import about_request, tell
 @dataclass(frozen=True, slots=True)
 class Message:
     """A task as it arrived. `in_ledger`: its sender wrote the row first, so without the row it stands for nothing;
-    `toolset`: and says whose mailbox it lies in. `traceparent`: in whose trace it was sent."""
+    `toolset`: and says whose mailbox it lies in. `traceparent`: in whose trace it was sent. `first`: it was not
+    delivered before, nor has its task been tried."""
 
     id: str
     positional: Sequence[Any]
@@ -33,6 +34,7 @@ class Message:
     in_ledger: bool
     toolset: object = None
     traceparent: str | None = None
+    first: bool = False
 
 
 class Inbox:
@@ -48,7 +50,7 @@ class Inbox:
             return None
         try:
             request = parse_request(kind, message.positional, message.keywords)
-            return Ticket(message.id, UUID(message.toolset), (kind, request.payload()))
+            return Ticket(message.id, UUID(message.toolset), (kind, request.payload()), message.first)
         except (InvalidRequest, ValueError):
             return None
 

@@ -31,8 +31,9 @@ class Mailbox:
         self._leases = leases
         self._span = executor.watching.span
 
-    def work(self, record: RequestRecord) -> Succeeded | Failed:
+    def work(self, record: RequestRecord, *, first: bool = False) -> Succeeded | Failed:
         """Work the requests of this one's toolset in `seq` order until it is done, by this worker or another.
+        `first`: its message was delivered for the first time.
 
         Raises a TransientError if it has to be tried again later: the toolset is busy, this worker's turn is over, or
         the attempt failed.
@@ -44,6 +45,9 @@ class Mailbox:
         with ExitStack() as stack:
             lock = self._locked(stack, ticket, wait=self._leases.lock_wait)
             turn.has_lock()
+            done = self._at_once(record.ticket_of(first=first), turn)
+            if done is not None:
+                return done
             claim = self._claim(ticket)
             return self._look(ticket).outcome if claim is None else self._work_on(claim, ticket, lock, turn)
 
@@ -57,6 +61,9 @@ class Mailbox:
             except LockUnavailable:
                 return None
             turn.has_lock()
+            done = self._at_once(ticket, turn)
+            if done is not None:
+                return done
             claim = self._claim_next(ticket)
             return None if claim is None else self._work_on(claim, ticket, lock, turn)
 
@@ -79,6 +86,10 @@ class Mailbox:
                 raise LockUnavailable(f"requests before {ticket.id} took this worker's turn", request_id=ticket.id)
             following = self._claim(ticket)
         return self._look(ticket).outcome
+
+    def _at_once(self, ticket: Ticket, turn: Turn) -> Succeeded | None:
+        """None if the ticket's request is to be claimed."""
+        return self._executor.at_once(ticket, worker=self._worker, lock_wait=turn.waited)
 
     def _final(self, ticket: Ticket, outcome: Outcome) -> Succeeded | Failed:
         """What an attempt at the ticket's own request means for its task."""

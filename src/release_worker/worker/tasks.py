@@ -59,7 +59,8 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
         headers = task.request.headers or {}
         in_ledger, toolset = bool(headers.get(IN_LEDGER)), headers.get(TOOLSET)
         trace = traceparent_in(headers.get(TRACEPARENT))
-        message = Message(request_id, positional, keywords, in_ledger, toolset, trace)
+        first = not (task.request.retries or (task.request.delivery_info or {}).get("redelivered"))
+        message = Message(request_id, positional, keywords, in_ledger, toolset, trace, first)
         try:
             outcome = _work(runtime, kind, message)
         except TransientError as error:
@@ -83,7 +84,7 @@ def _work(runtime: Runtime, kind: str, message: Message) -> Succeeded | Failed:
         if outcome is None:
             with watching.span("accept"):
                 record = runtime.inbox.accept(kind, message)
-            outcome = runtime.mailbox.work(record)
+            outcome = runtime.mailbox.work(record, first=message.first)
         watching.ended(outcome)
         return outcome
 

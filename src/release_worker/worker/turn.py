@@ -25,6 +25,11 @@ class Turn:
         self._waited = self._held_since - self._asked_at
         self._ends = self._held_since + self._longest
 
+    @property
+    def waited(self) -> float:
+        """Seconds for which the lock was waited for."""
+        return self._held_since - self._asked_at
+
     def measures(self, claim: Claim) -> None:
         """An attempt begins. The first one had to wait for the lock; each keeps it from the end of the one before."""
         if self._waited is not None:

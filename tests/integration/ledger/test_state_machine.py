@@ -14,7 +14,7 @@ from release_worker.operations.sweep import sweep
 from release_worker.store.engine import ledger_transaction
 from release_worker.worker.inbox import Inbox, Message
 from tests.support.billing import a_full_toolset
-from tests.support.ledger import LATER, ask, claim, end_leases, mailbox
+from tests.support.ledger import LATER, ask, claim, end_leases, mailbox, ticket
 from tests.support.plug_ins import interrupted_by, raising
 from tests.support.state_machine import Transition, transitions_of_the_page
 from tests.support.world import Toolset
@@ -23,7 +23,7 @@ TABLE = transitions_of_the_page()
 
 
 def test_the_page_names_every_transition_between_the_four_states() -> None:
-    assert len(TABLE) == 11
+    assert len(TABLE) == 12
     assert {state for transition in TABLE.values() for state in transition} == {
         None,
         "queued",
@@ -92,6 +92,11 @@ def drive_succeed(engine: Engine, billing: Toolset) -> None:
     mailbox(engine).work_until_done(ask(engine, billing))
 
 
+def drive_succeed_at_once(engine: Engine, billing: Toolset) -> None:
+    drive_succeed(engine, billing)
+    assert mailbox(engine).work_unseen(ticket(engine, ask(engine, billing), first=True)) is not None
+
+
 def drive_postpone(engine: Engine, billing: Toolset) -> None:
     troubled = mailbox(engine, retry=LATER, registry=interrupted_by(raising(DatabaseUnavailable(reason="gone"))))
     with pytest.raises(DatabaseUnavailable), capture_logs():
@@ -132,6 +137,7 @@ DRIVERS: Mapping[str, tuple[Callable[[Engine, Toolset], None], list[str]]] = {
     "claim": (drive_claim, ["accept"]),
     "claim again": (drive_claim_again, ["accept", "claim"]),
     "succeed": (drive_succeed, ["accept", "claim"]),
+    "succeed at once": (drive_succeed_at_once, ["accept", "claim", "succeed", "accept"]),
     "postpone": (drive_postpone, ["accept", "claim"]),
     "fail": (drive_fail, ["accept", "claim"]),
     "exhaust": (drive_exhaust, ["accept", "claim"]),

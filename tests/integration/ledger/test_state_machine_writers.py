@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Engine, Row, text
 from release_worker.domain.request_record import Claim, RequestRecord
 from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.errors import LockUnavailable, WorkerLost
-from release_worker.store import accepting, accepting_together, requests, sweeping
+from release_worker.state.registry import built_in_components
+from release_worker.store import accepting, accepting_together, at_once, requests, sweeping
 from release_worker.store.requests import record_of
 from tests.support.state_machine import transitions_of_the_page
 
@@ -52,6 +53,7 @@ SITUATIONS = [
 REQUEST = CreateRelease(toolset="acme/payments/billing", actor="x")
 ERROR = LockUnavailable(toolset_id="x")
 TOOLSET_ID = UUID(int=1)
+AT_ONCE = at_once.at_once_statement({component.name: component.capture() for component in built_in_components()})
 CLAIM = Claim("id", "create_release", 2, REQUEST.payload(), TOOLSET_ID)
 
 Call = Callable[[Connection, RequestRecord], object]
@@ -88,6 +90,13 @@ WRITERS: Mapping[str, tuple[Call, Outcome, list[str], set[str]]] = {
         lambda row: row.ours,
         [],
         {"lease_until"},
+    ),
+    # Nothing, where there is no release yet; test_at_once.py has the others.
+    "write_release_at_once": (
+        lambda c, r: at_once.write_release_at_once(c, AT_ONCE, at_once.Trial(r.ticket_of(first=True), REQUEST, "w")),
+        lambda _: False,
+        [],
+        set(),
     ),
     "succeed": (lambda c, _: requests.succeed(c, CLAIM, {}), lambda row: row.ours, ["succeed"], set()),
     "fail": (lambda c, _: requests.fail(c, CLAIM, ERROR), lambda row: row.ours, ["fail"], set()),
@@ -133,14 +142,17 @@ def writers_in(module: ModuleType) -> set[str]:
     writing = {
         name
         for name, source in sources.items()
-        if re.search("UPDATE ours.release_requests|INSERT INTO|parsed.ACCEPT", source)
+        if re.search("UPDATE ours.release_requests|INSERT INTO|parsed.ACCEPT|parsed.statement", source)
     }
     through = {name for name, source in sources.items() if any(f"{private}(" in source for private in writing)}
     return {name for name in writing | through if not name.startswith("_")}
 
 
+WRITING = (accepting, accepting_together, at_once, requests, sweeping)
+
+
 def test_every_function_that_writes_to_the_ledger_is_tried_here() -> None:
-    found = {name for module in (accepting, accepting_together, requests, sweeping) for name in writers_in(module)}
+    found = {name for module in WRITING for name in writers_in(module)}
     assert found == WRITERS.keys()
 
 

@@ -120,6 +120,14 @@ def test_an_operation_waits_for_postgresql_as_often_as_was_decided(
     assert waited.number == EXPECTED[name]
 
 
+def test_a_release_at_once_waits_three_times(engine: Engine, engine_of_worker: Engine, billing: Toolset) -> None:
+    """Begin, the statement, commit."""
+    asked = ticket(engine, ask(engine, billing), first=True)
+    with round_trips(engine_of_worker) as waited:
+        assert isinstance(mailbox(engine_of_worker).work_unseen(asked), Succeeded)
+    assert waited.number == 3
+
+
 def test_asking_waits_once(engine_of_worker: Engine, billing: Toolset) -> None:
     request = validate_request("create_release", {"toolset": billing.path, "actor": "tester"})
     with round_trips(engine_of_worker) as waited, single_statement(engine_of_worker) as connection:
