@@ -18,6 +18,7 @@ from tests.support.world import Toolset
 QUICK = "tests.faults.quick_worker"
 SOON_READY = ("--without-mingle", "--without-gossip")
 POISON = "poison"  # a note that kills the quick worker's child
+DIED_AT_ONCE = "a child dies that had claimed nothing"  # what the quick worker says then
 ATTEMPTS = 3  # that the quick worker makes
 
 

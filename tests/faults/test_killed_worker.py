@@ -4,7 +4,7 @@ import os
 import signal
 
 from release_worker.embedded.process import eventually
-from tests.faults.shop import ATTEMPTS, POISON, QUICK, Shop
+from tests.faults.shop import ATTEMPTS, DIED_AT_ONCE, POISON, QUICK, Shop
 from tests.support.records import releases_of
 
 
@@ -40,3 +40,21 @@ def test_a_request_that_kills_every_child_ends_and_does_not_block_the_next(shop:
     assert behind.result().release_number == 1
     assert aside.result().release_number == 1
     assert [row.request_id for row in releases_of(shop.engine, shop.billing)] == [behind.id]
+
+
+def test_so_does_one_whose_first_child_dies_before_anything_is_claimed(shop: Shop) -> None:
+    with shop.worker("worker", app=QUICK) as worker:
+        worker.wait_until_ready()
+        first = shop.client.create_release(shop.billing.path, actor="tester")
+        shop.sweep_until_ended(first.id, within=30)
+        poison = shop.client.create_release(shop.billing.path, actor="tester", notes=POISON)
+        behind = shop.client.create_release(shop.billing.path, actor="tester")
+        for handle in (poison, behind):
+            shop.sweep_until_ended(handle.id, within=60)
+        assert worker.said().count(DIED_AT_ONCE) == 1
+        worker.kill_all()  # as above
+
+    failed = shop.request(poison.id)
+    assert (failed.status, failed.error["type"], failed.attempts) == ("failed", "WorkerLost", ATTEMPTS)
+    assert behind.result().release_number == 2
+    assert [row.request_id for row in releases_of(shop.engine, shop.billing)] == [first.id, behind.id]

@@ -7,19 +7,24 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 
+from release_worker.settings import given_settings
 from release_worker.store.engine import make_engine
 from release_worker.store.tables import metadata
+from release_worker.worker.inbox import Message
 from release_worker.worker.policy import RetryPolicy
+from release_worker.worker.runtime import Runtime
+from release_worker.worker.tasks import work_message
 from tests.support.billing import COMPONENTS, INVOICE, REFUND, a_full_toolset, active_deployment, edit_everything
 from tests.support.bundles import exported, keep
 from tests.support.events import events_of_request
 from tests.support.kill_points import STATUS, Killed, KillSwitch
-from tests.support.ledger import ask, end_leases, mailbox, record
+from tests.support.ledger import ask, end_leases, ledger, mailbox, record
 from tests.support.live_state import LiveState, live_state
 from tests.support.metrics import assert_the_ledger_is_counted
 from tests.support.operations import release, roll_back
@@ -232,6 +237,46 @@ def test_a_request_whose_workers_die_one_after_the_other_a_statement_later_each_
     # of the claim, of the effect, of the look at how it ended; at once, the claim is none
     assert deaths.count("after the commit") >= (2 if scenario.at_once else 3)
     assert_numbers_and_chain_complete(engine, billing)
+
+
+def test_a_plain_message_whose_first_worker_dies_at_any_statement_has_its_effect_once(
+    engine: Engine, database_url: str
+) -> None:
+    """Nobody wrote its row: it is accepted and carried out in one transaction, or by whoever gets the message next."""
+    billing = a_full_toolset(engine)
+    release(engine, billing)
+    runtime = Runtime(given_settings(database_url=database_url), retry=PATIENT)
+    switch = KillSwitch(runtime.inbox._engine)
+    deaths: list[str] = []
+    survived = False
+    while not survived:
+        billing.edit(settings={"death": len(deaths)})
+        live, numbered = live_state(engine, billing), len(releases_of(engine, billing))
+        asked = str(uuid4())
+        switch.arm(len(deaths))
+        with suppress(Killed), capture_logs():
+            work_message(runtime, "create_release", plain(billing, asked, first=True))
+        survived = not switch.dead
+        deaths += [] if survived else switch.passed[-1:]
+        switch.disarm()
+        known = {row.id: row.status for row in ledger(engine)}
+        assert len(releases_of(engine, billing)) - numbered == (known.get(asked) == "succeeded")
+        assert known.get(asked) in (None, "succeeded")
+        with capture_logs():
+            work_message(runtime, "create_release", plain(billing, asked, first=False))
+        assert len(releases_of(engine, billing)) == numbered + 1
+        assert captured_state(engine, billing, numbered + 1) == live
+        assert events_of_request(engine, asked) == ["release.created"]
+        assert_the_ledger_is_counted(engine)
+    runtime.close()
+    assert deaths == switch.passed
+    assert deaths.count("after the commit") == 1
+    assert_numbers_and_chain_complete(engine, billing)
+
+
+def plain(billing: Toolset, request_id: str, *, first: bool) -> Message:
+    """A task that was sent without the client."""
+    return Message(request_id, [], {"toolset": billing.path, "actor": "tester"}, in_ledger=False, first=first)
 
 
 @pytest.mark.parametrize("moment", ["before the commit", "after the commit"])

@@ -107,6 +107,12 @@ def test_each_moment_is_tried_unless_the_mailbox_keeps_the_second_out(stage: Sta
     assert len(list(moments(rollback, RELEASE, serial))) < serial.moments
 
 
+def test_a_release_at_once_is_played_at_once(stage: Stage) -> None:
+    by_name = {operation.name: operation for operation in OPERATIONS}
+    moments_of = [play_serially(stage, by_name[name], NAME).moments for name in ("release two at once", "release two")]
+    assert moments_of[0] < moments_of[1]
+
+
 def test_a_worker_waits_half_as_long_as_postgresql_before_it_looks_for_deadlocks(stage: Stage) -> None:
     """Ten times as fast as in earnest, in the same proportion."""
     worker = stage.engine_of("first", "worker")

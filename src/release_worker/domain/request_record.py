@@ -74,7 +74,8 @@ class RequestRecord:
 
     def ticket_of(self, *, first: bool) -> "Ticket":
         """As `ticket`, with what the row asks for; `first`: of a message that was delivered for the first time."""
-        return replace(self.ticket, said=(self.kind, self.payload), first=first)
+        is_untried = self.status == "queued" and self.attempts == 0
+        return replace(self.ticket, said=(self.kind, self.payload), first=first and is_untried)
 
     def stored_error(self) -> ReleaseWorkerError:
         """The last error; of a queued request, the one that it waits to be tried again after."""

@@ -1,7 +1,9 @@
 """One attempt at a claimed request: carry it out, write its outcome down, and log it."""
 
 import time
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from typing import Any, assert_never
+from uuid import UUID
 
 import structlog
 from celery.exceptions import SoftTimeLimitExceeded
@@ -10,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from release_worker.domain.outcomes import ClaimLost, Failed, Outcome, Postponed, Succeeded
 from release_worker.domain.request_record import Claim, Ticket
+from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.domain.tellable import tellable, words_of
 from release_worker.errors import (
     OperationTimeout,
@@ -19,7 +22,7 @@ from release_worker.errors import (
     UnexpectedFailure,
 )
 from release_worker.operations.execute import execute
-from release_worker.operations.release_at_once import release_at_once, request_at_once
+from release_worker.operations.release_at_once import Arrival, ReleaseAtOnce
 from release_worker.state.registry import Registry
 from release_worker.store.at_once import Trial
 from release_worker.store.conflicts import without_values
@@ -49,6 +52,7 @@ class Executor:
     ) -> None:
         self._engine = engine
         self._registry = registry
+        self._at_once = ReleaseAtOnce(engine, registry)
         self._retry = retry
         self._leases = leases
         self.watching = watching or Watching()
@@ -82,26 +86,44 @@ class Executor:
         Whatever goes wrong, goes wrong again with a claim, and there is told. Raises OperationTimeout if the task's
         time is up.
         """
-        request = request_at_once(ticket, self._registry)
+        request = self._at_once.asked_by(ticket)
         if request is None:
             return None
+        trial = Trial(ticket, request, worker, lock_wait)
+        return self._tried(ticket.id, request, lambda: self._at_once.release(trial))
+
+    def arrives_at_once(self, arrival: Arrival, hold: Callable[[UUID], object], *, worker: str) -> Succeeded | None:
+        """As `at_once`, of a request that is not written down yet; `hold` takes the lock of its toolset, or raises
+        LockUnavailable at once. None if it must be written down, and claimed."""
+        request = self._at_once.asked_at(arrival)
+        if request is None:
+            return None
+        return self._tried(
+            arrival.request_id,
+            request,
+            lambda: self._at_once.accept_and_release(arrival, request, hold, worker=worker),
+        )
+
+    def _tried(
+        self, request_id: str, request: CreateRelease, work: Callable[[], Mapping[str, Any] | None]
+    ) -> Succeeded | None:
         begun = time.monotonic()
-        with self.watching.span("at once", request_id=ticket.id, toolset_id=str(ticket.toolset_id)):
+        with self.watching.span("at once", request_id=request_id):
             try:
-                trial = Trial(ticket, request, worker, lock_wait)
-                result = release_at_once(self._engine, self._registry, trial)
+                result = work()
             except SoftTimeLimitExceeded:
                 raise OperationTimeout from None
             except (ReleaseWorkerError, SQLAlchemyError) as error:
                 shown = without_values(error)
-                logger.info("request_not_at_once", request_id=ticket.id, reason=f"{type(shown).__name__}: {shown}")
+                logger.info("request_not_at_once", request_id=request_id, reason=f"{type(shown).__name__}: {shown}")
                 return None
             if result is None:
                 return None
             outcome = Succeeded(result)
-            about = {"attempt": 1, "toolset_id": str(ticket.toolset_id)}
-            about |= about_request(request.kind, {"toolset": request.toolset, "actor": request.actor})
-            tell(outcome, request_id=ticket.id, **about, duration=round(time.monotonic() - begun, 3))
+            self.watching.ended(outcome)
+        about = about_request(request.kind, {"toolset": request.toolset, "actor": request.actor})
+        about |= {"attempt": 1, "toolset_id": result["toolset_id"]}
+        tell(outcome, request_id=request_id, **about, duration=round(time.monotonic() - begun, 3))
         return outcome
 
     def _carried_out(self, claim: Claim, lock: ToolsetLock) -> Succeeded | Failed | Postponed:

@@ -17,6 +17,7 @@ from release_worker.errors import (
     InvalidRequest,
     RequestNotFound,
 )
+from release_worker.operations.release_at_once import Arrival
 from release_worker.store.accepting import KEY_WAIT, Refusal, accept_request, find_same_request, refuse_request
 from release_worker.store.engine import ledger_transaction, single_statement
 from release_worker.worker.telling import about_request, tell
@@ -53,6 +54,17 @@ class Inbox:
             return Ticket(message.id, UUID(message.toolset), (kind, request.payload()), message.first)
         except (InvalidRequest, ValueError):
             return None
+
+    @staticmethod
+    def arrival(kind: str, message: Message) -> Arrival | None:
+        """The request of a message whose sender wrote no row; None if there is one, or it is no request."""
+        if message.in_ledger:
+            return None
+        try:
+            request = parse_request(kind, message.positional, message.keywords)
+        except InvalidRequest:
+            return None
+        return Arrival(message.id, request, message.first, message.traceparent)
 
     def accept(self, kind: str, message: Message) -> RequestRecord:
         """The row that a message stands for.

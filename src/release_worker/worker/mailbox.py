@@ -2,12 +2,14 @@
 
 from contextlib import ExitStack
 from typing import assert_never
+from uuid import UUID
 
 from sqlalchemy import Engine
 
 from release_worker.domain.outcomes import ClaimLost, Failed, Outcome, Postponed, Succeeded
 from release_worker.domain.request_record import Claim, RequestRecord, Ticket
 from release_worker.errors import LockUnavailable, ReleaseWorkerError, WorkerLost
+from release_worker.operations.release_at_once import Arrival
 from release_worker.store.engine import ledger_transaction, single_statement
 from release_worker.store.requests import abandon, claim_next, get_request
 from release_worker.store.sweeping import fail_exhausted
@@ -66,6 +68,15 @@ class Mailbox:
                 return done
             claim = self._claim_next(ticket)
             return None if claim is None else self._work_on(claim, ticket, lock, turn)
+
+    def work_unwritten(self, arrival: Arrival) -> Succeeded | None:
+        """As `work_unseen`, of a request whose row is written together with its effect."""
+        with ExitStack() as stack:
+
+            def hold(toolset_id: UUID) -> object:
+                return self._locked(stack, Ticket(arrival.request_id, toolset_id), wait=0)
+
+            return self._executor.arrives_at_once(arrival, hold, worker=self._worker)
 
     def abandon(self, request_id: str, error: ReleaseWorkerError) -> None:
         """Mark a request failed that waited in vain."""

@@ -62,7 +62,7 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
         first = not (task.request.retries or (task.request.delivery_info or {}).get("redelivered"))
         message = Message(request_id, positional, keywords, in_ledger, toolset, trace, first)
         try:
-            outcome = _work(runtime, kind, message)
+            outcome = work_message(runtime, kind, message)
         except TransientError as error:
             _try_again_later(task, request_id, error)
         match outcome:
@@ -75,18 +75,26 @@ def wake_up(task: Task, kind: str, positional: tuple[Any, ...], keywords: dict[s
                 assert_never(outcome)
 
 
-def _work(runtime: Runtime, kind: str, message: Message) -> Succeeded | Failed:
+def work_message(runtime: Runtime, kind: str, message: Message) -> Succeeded | Failed:
     """The end of the request that a message stands for."""
     watching = runtime.watching
     with watching.span(f"work {kind}", role="consumer", parent=message.traceparent, request_id=message.id, kind=kind):
-        ticket = runtime.inbox.ticket(kind, message)
-        outcome = None if ticket is None else runtime.mailbox.work_unseen(ticket)
+        outcome = _work_on_its_word(runtime, kind, message)
         if outcome is None:
             with watching.span("accept"):
                 record = runtime.inbox.accept(kind, message)
             outcome = runtime.mailbox.work(record, first=message.first)
         watching.ended(outcome)
         return outcome
+
+
+def _work_on_its_word(runtime: Runtime, kind: str, message: Message) -> Succeeded | Failed | None:
+    """As far as the message says by itself what is to be done; None if the ledger must be looked at first."""
+    if (ticket := runtime.inbox.ticket(kind, message)) is not None:
+        return runtime.mailbox.work_unseen(ticket)
+    if (arrival := runtime.inbox.arrival(kind, message)) is not None:
+        return runtime.mailbox.work_unwritten(arrival)
+    return None
 
 
 def _try_again_later(task: Task, request_id: str, error: TransientError) -> NoReturn:

@@ -1,8 +1,10 @@
 """A release at once writes what the careful way writes; and whatever is not the common case goes the careful way."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, event, text
@@ -11,8 +13,13 @@ from structlog.testing import capture_logs
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.outcomes import Failed, Outcome, Succeeded
 from release_worker.domain.request_record import Ticket
-from release_worker.errors import Frozen, TransientError
+from release_worker.errors import Frozen, IdempotencyConflict, LockUnavailable, ToolsetNotFound, TransientError
+from release_worker.settings import given_settings
 from release_worker.store.engine import make_engine
+from release_worker.worker.inbox import Message
+from release_worker.worker.lock import RedisToolsetLock, toolset_lock_client
+from release_worker.worker.runtime import Runtime
+from release_worker.worker.tasks import work_message
 from tests.support.billing import a_full_toolset, active_deployment, edit_everything
 from tests.support.freezes import freeze
 from tests.support.ledger import LATER, ask, claim, ledger, mailbox, record, ticket
@@ -21,6 +28,7 @@ from tests.support.metrics import assert_the_ledger_is_counted, counted
 from tests.support.operations import release
 from tests.support.plug_ins import interrupted_by
 from tests.support.records import assert_numbers_and_chain_complete, captured_state, current_number, releases_of
+from tests.support.servers import Servers
 from tests.support.world import Toolset
 
 
@@ -350,3 +358,89 @@ def _after_the_snapshot(engine: Engine, call: Callable[[str], None]) -> None:
         call(statement)
 
     event.listen(engine, "before_cursor_execute", before)
+
+
+@pytest.fixture
+def runtime(database_url: str, servers: Servers) -> Iterator[Runtime]:
+    """A worker's, with its locks."""
+    made = Runtime(given_settings(database_url=database_url, redis_url=servers.redis_url))
+    yield made
+    made.close()
+
+
+def plain(billing: Toolset, *, first: bool = True, request_id: str | None = None, **fields: Any) -> Message:
+    """A task that was sent without the client, so that no row is written yet."""
+    arguments = {"toolset": billing.path, "actor": "tester", **fields}
+    return Message(request_id or str(uuid4()), [], arguments, in_ledger=False, first=first)
+
+
+def deliver(runtime: Runtime, message: Message) -> tuple[bool, Outcome]:
+    """Whether it was done at once, and what came of it."""
+    with capture_logs() as lines:
+        outcome = work_message(runtime, "create_release", message)
+    return "request_started" not in [line["event"] for line in lines], outcome
+
+
+def test_a_plain_message_is_accepted_and_carried_out_in_one_transaction(
+    engine: Engine, billing: Toolset, runtime: Runtime
+) -> None:
+    billing.edit(description="edited")
+    message = plain(billing, notes="n", idempotency_key="k")
+    at_once, outcome = deliver(runtime, message)
+    assert at_once
+    assert isinstance(outcome, Succeeded)
+    row = next(row for row in ledger(engine) if row.id == message.id)
+    assert (row.status, row.attempts, row.idempotency_key, row.payload["notes"]) == ("succeeded", 1, "k", "n")
+    assert captured_state(engine, billing, 2) == live_state(engine, billing)
+    assert _told(engine, billing, message.id)["events"][0][0] == "release.created"
+    for again in (message, plain(billing, notes="n", idempotency_key="k"), replace(message, first=False)):
+        assert deliver(runtime, again)[1] == outcome
+    assert current_number(engine, billing) == 2
+    assert_the_ledger_is_counted(engine)
+
+
+def test_a_plain_message_with_another_ones_key_is_refused_as_ever(
+    engine: Engine, billing: Toolset, runtime: Runtime
+) -> None:
+    deliver(runtime, plain(billing, notes="n", idempotency_key="k"))
+    other = plain(billing, notes="other", idempotency_key="k")
+    with pytest.raises(IdempotencyConflict):
+        deliver(runtime, other)
+    assert record(engine, other.id).status == "failed"
+    assert current_number(engine, billing) == 2
+
+
+def test_a_plain_message_for_no_toolset_fails_as_ever(engine: Engine, billing: Toolset, runtime: Runtime) -> None:
+    message = plain(billing, toolset="acme/payments/nothing")
+    _, outcome = deliver(runtime, message)
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, ToolsetNotFound)
+    assert record(engine, message.id).status == "failed"
+
+
+def test_a_plain_message_is_kept_while_its_toolset_is_busy(
+    engine: Engine, billing: Toolset, runtime: Runtime, servers: Servers
+) -> None:
+    message = plain(billing)
+    with (
+        toolset_lock_client(servers.redis_url) as redis,
+        RedisToolsetLock(redis, billing.id, owner="another", ttl=60, wait=0),
+        pytest.raises(LockUnavailable),
+    ):
+        deliver(runtime, message)
+    assert record(engine, message.id).status == "queued"
+    at_once, outcome = deliver(runtime, replace(message, first=False))
+    assert not at_once
+    assert isinstance(outcome, Succeeded)
+
+
+def test_a_plain_message_behind_another_request_is_worked_in_its_turn(
+    engine: Engine, billing: Toolset, runtime: Runtime
+) -> None:
+    before = ask(engine, billing)
+    message = plain(billing)
+    at_once, outcome = deliver(runtime, message)
+    assert not at_once
+    assert isinstance(outcome, Succeeded)
+    numbers = {row.request_id: row.release_number for row in releases_of(engine, billing)}
+    assert (numbers[before], numbers[message.id]) == (2, 3)

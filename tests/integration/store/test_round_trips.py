@@ -135,6 +135,16 @@ def test_asking_waits_once(engine_of_worker: Engine, billing: Toolset) -> None:
     assert waited.number == 1
 
 
+def test_a_plain_message_at_once_waits_four_times(engine_of_worker: Engine, billing: Toolset) -> None:
+    """Begin, accept, the statement, commit."""
+    arguments = {"toolset": billing.path, "actor": "tester"}
+    arrival = Inbox.arrival("create_release", Message(str(uuid4()), [], arguments, in_ledger=False, first=True))
+    assert arrival is not None
+    with round_trips(engine_of_worker) as waited:
+        assert isinstance(mailbox(engine_of_worker).work_unwritten(arrival), Succeeded)
+    assert waited.number == 4
+
+
 def test_a_message_that_says_less_costs_one_more(engine: Engine, engine_of_worker: Engine, billing: Toolset) -> None:
     arguments = {"toolset": billing.path, "actor": "tester"}
     with round_trips(engine_of_worker) as waited:
