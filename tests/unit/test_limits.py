@@ -63,7 +63,7 @@ CHANGES: list[tuple[str, float, str]] = [
 # who watches, and what nobody waits for.
 FREE = {
     *("crowd", "immediate_tries", "immediate_delay", "at_once_entries", "at_once_bytes"),
-    *("fold_interval", "progress_interval", "tidy_interval", "drift_interval"),
+    *("fold_interval", "progress_interval", "events_wait", "tidy_interval", "drift_interval"),
 }
 
 

@@ -1,7 +1,8 @@
-"""A worker that says every few seconds how it is."""
+"""A worker that says every few seconds how it is, and tells the events of its tasks together."""
 
 import atexit
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from release_worker.broker.signs import SignFile
@@ -21,6 +22,7 @@ class SigningConsumer(SteadyConsumer):
         super().__init__(*positional, **keywords)
         self._sign = SignFile(read_settings().signs_directory, "worker", self.hostname, watchdog=watchdog_socket())
         self._again: Any = None
+        self._events_wait = False
         atexit.register(self._sign.remove)
 
     def ensure_connected(self, conn: Any) -> Any:
@@ -47,8 +49,22 @@ class SigningConsumer(SteadyConsumer):
         """Called when it has ceased to consume: the connection is lost, or it is told to end."""
         if self._again is not None:
             self._again.cancel()
+        with suppress(*self.connection_errors):
+            self._flush_events()
         self._sign.write("waiting")
         super().on_close()
+
+    def on_send_event_buffered(self) -> None:
+        """Called when an event waits to be sent. Celery sends it with the next turn of its loop, so one by one; here
+        those of a moment go together."""
+        if self.hub is None or self._events_wait:
+            return
+        self._events_wait = True
+        self.hub.call_later(DEFAULTS.events_wait, self._send_waiting_events)
+
+    def _send_waiting_events(self) -> None:
+        self._events_wait = False
+        self._flush_events()
 
     def _say_what_is_consumed(self) -> None:
         queues = sorted(queue.name for queue in self.task_consumer.queues)

@@ -62,6 +62,7 @@ class Limits:
 
     # Watching: after which an operation says which step it is at, and then at each step that lasts as long.
     progress_interval: float = 1.0
+    events_wait: float = 0.05  # of Celery's events of tasks, for others to go with them
 
     # Between two passes over the ledger that delete what is old.
     tidy_interval: float = 900.0

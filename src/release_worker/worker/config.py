@@ -52,7 +52,8 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "beat_schedule": {name.removeprefix("release_worker."): _tick(name, limits) for name in CHORES},
         # Flower and the events of Celery show nothing without these.
         "worker_send_task_events": True,
-        "task_track_started": True,
+        # The result backend hears of what takes long (`worker.progress`); the rest is done before anybody could ask.
+        "task_track_started": False,
     }
 
 
