@@ -32,17 +32,19 @@ class Pgbench:
         self._directory = directory
 
     def for_seconds(self, name: str, script: str, *, connections: int, seconds: int) -> Replayed:
-        """Over and over, on so many connections, for so long. A transaction that met another is tried again."""
-        return self._run(name, script, "-c", str(connections), "-j", str(connections), "-T", str(seconds))
+        """Over and over, on so many connections, for so long. A transaction that met another is tried again. The script
+        may use `:connections` and `:client_id`, which counts from 0."""
+        return self._run(name, script, connections, "-T", str(seconds))
 
     def once(self, name: str, script: str) -> Replayed:
         """One transaction on one connection."""
-        return self._run(name, script, "-c", "1", "-t", "1")
+        return self._run(name, script, 1, "-t", "1")
 
-    def _run(self, name: str, script: str, *options: str) -> Replayed:
+    def _run(self, name: str, script: str, connections: int, *options: str) -> Replayed:
         """Raises RuntimeError, with what pgbench said, where it gave up."""
         file = self._directory / f"{name}.sql"
         file.write_text(script)
+        options = ("-c", str(connections), "-j", str(connections), "-D", f"connections={connections}", *options)
         command = [str(postgres_binaries() / "pgbench"), *self._address, "-n", "-M", "prepared", "--max-tries=20"]
         ended = subprocess.run(
             [*command, *options, "-f", str(file), self._database],

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -38,6 +39,7 @@ class Recording:
     """One release of a toolset that had changed in every component."""
 
     toolset: int
+    toolset_id: UUID
     request_id: str
     transactions: Sequence[Transaction]
 
@@ -65,7 +67,9 @@ def record_release(worker: InProcessWorker, toolsets: int) -> Recording:
         transactions.clear()
         worker.create_release(world.path(toolsets), request_id=request_id)
     worker.close()
-    return Recording(toolsets, request_id, transactions)
+    with worker.site.engine.connect() as connection:
+        toolset_id = connection.execute(text("SELECT id FROM toolsets WHERE slug = :slug"), {"slug": str(toolsets)})
+        return Recording(toolsets, toolset_id.scalar_one(), request_id, transactions)
 
 
 @contextmanager

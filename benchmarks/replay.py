@@ -28,6 +28,7 @@ NEW_DIGEST = """
     $$
 """
 LEDGER_ROW = "INSERT INTO public.release_requests"
+ACCEPTED = "public.release_worker_accept("
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Script:
         begin, *statements = operation.statements
         bodies = [self._statement(place, one) for place, one in enumerate(statements)]
         lines = [
-            f"\\set toolset random(1, {self._toolsets})",
+            # Each connection has toolsets of its own: the product's locks let nobody try in vain either.
+            f"\\set toolset random(1, {self._toolsets} / :connections) * :connections - :client_id",
             "\\set request random(1, 9000000000000000000)",
             *_beginning(begin.sql),
             *([] if _writes_ledger_row(operation) else [self._ledger_row(operation)]),
@@ -89,6 +91,8 @@ class Script:
             return ":request"
         if value == number:
             return ":toolset"
+        if value == self._recording.toolset_id and self._read_before(name, value) is None:
+            return "(SELECT id FROM toolsets WHERE slug = :toolset)"
         if value == path(self._recording.toolset):
             return f"('{ORGANIZATION}/' || :toolset || '/' || :toolset)"
         if (known := self._read_before(name, value)) is not None:
@@ -126,7 +130,7 @@ class Script:
 
 
 def _writes_ledger_row(operation: Transaction) -> bool:
-    return any(LEDGER_ROW in statement.sql for statement in operation.statements)
+    return any(LEDGER_ROW in one.sql or ACCEPTED in one.sql for one in operation.statements)
 
 
 def _with_places(statement: str, values: Iterator[str]) -> str:

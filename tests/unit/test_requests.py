@@ -199,7 +199,7 @@ def test_a_request_behind_others_of_its_toolset_lets_other_toolsets_pass_unless_
 
     assert "priority" not in sent("create_release", behind_others=False)
     behind = sent("create_release", behind_others=True)
-    assert (behind["priority"], behind["headers"]) == (BEHIND_OTHERS, {IN_LEDGER: True})
+    assert (behind["priority"], behind["headers"]) == (BEHIND_OTHERS, {IN_LEDGER: True, TOOLSET: ID})
     assert "priority" not in sent("rollback", behind_others=True)
     assert envelope("pin", "request-1", {})["headers"] == {IN_LEDGER: False}
 

@@ -86,8 +86,7 @@ def addresses(broker_url: str) -> dict[str, str]:
 
 # A header that says: the request's row was written first. A message that finds no row then stands for nothing.
 IN_LEDGER = "release_worker_in_ledger"
-# A header with the id of the toolset whose mailbox the row lies in, so that the worker need not look. A toolset that
-# has a crowd waiting is likely to be busy, and the request done by whoever is at work there: then a look comes first.
+# A header with the id of the toolset whose mailbox the row lies in, so that the worker need not look.
 TOOLSET = "release_worker_toolset"
 # A header with the path of a toolset that the request names by its id, for people who look at the message.
 TOOLSET_PATH = "release_worker_toolset_path"
@@ -106,9 +105,9 @@ class Row:
 
     @property
     def headers(self) -> dict[str, str]:
-        said = self.toolset_id is not None and not self.behind_others
+        toolset = {TOOLSET: str(self.toolset_id)} if self.toolset_id is not None else {}
         path = {TOOLSET_PATH: self.path} if self.path is not None else {}
-        return {TOOLSET: str(self.toolset_id), **path} if said else path
+        return toolset | path
 
 
 def envelope(

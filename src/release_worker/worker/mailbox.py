@@ -55,12 +55,14 @@ class Mailbox:
 
     def work_unseen(self, ticket: Ticket) -> Succeeded | Failed | None:
         """As `work`, without a look at the request's row before. Returns None if there is something to look at: the
-        toolset is busy, the request is done already, or it is not in this mailbox."""
+        request is done already, it is not in this mailbox, or the toolset is busy and somebody may have done it."""
         turn = Turn(self._leases.turn)
         with ExitStack() as stack:
             try:
-                lock = self._locked(stack, ticket, wait=0)
+                lock = self._locked(stack, ticket, wait=self._leases.lock_wait if ticket.first else 0)
             except LockUnavailable:
+                if ticket.first:
+                    raise
                 return None
             turn.has_lock()
             done = self._at_once(ticket, turn)

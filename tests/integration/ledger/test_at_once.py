@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
+from threading import Timer
 from typing import Any
 from uuid import uuid4
 
@@ -18,11 +19,12 @@ from release_worker.settings import given_settings
 from release_worker.store.engine import make_engine
 from release_worker.worker.inbox import Message
 from release_worker.worker.lock import RedisToolsetLock, toolset_lock_client
+from release_worker.worker.policy import LeasePolicy
 from release_worker.worker.runtime import Runtime
 from release_worker.worker.tasks import work_message
 from tests.support.billing import a_full_toolset, active_deployment, edit_everything
 from tests.support.freezes import freeze
-from tests.support.ledger import LATER, ask, claim, ledger, mailbox, record, ticket
+from tests.support.ledger import LATER, ask, claim, ledger, mailbox, record, redis_locks, ticket
 from tests.support.live_state import live_state
 from tests.support.metrics import assert_the_ledger_is_counted, counted
 from tests.support.operations import release
@@ -432,6 +434,23 @@ def test_a_plain_message_is_kept_while_its_toolset_is_busy(
     at_once, outcome = deliver(runtime, replace(message, first=False))
     assert not at_once
     assert isinstance(outcome, Succeeded)
+
+
+def test_the_first_delivery_waits_for_its_toolset_before_it_looks(
+    engine: Engine, billing: Toolset, servers: Servers
+) -> None:
+    asked = ticket(engine, ask(engine, billing), first=True)
+    with toolset_lock_client(servers.redis_url) as redis:
+        held = RedisToolsetLock(redis, billing.id, owner="another", ttl=60, wait=0)
+        held.__enter__()
+        with pytest.raises(LockUnavailable):
+            mailbox(engine, make_lock=redis_locks(redis)).work_unseen(asked)
+        patient = LeasePolicy(lock_wait=30)
+        free = Timer(0.2, held.__exit__, (None, None, None))
+        free.start()
+        worker = mailbox(engine, make_lock=redis_locks(redis, patient), leases=patient)
+        assert isinstance(worker.work_unseen(asked), Succeeded)
+        free.join()
 
 
 def test_a_plain_message_behind_another_request_is_worked_in_its_turn(
