@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from benchmarks import world
 from benchmarks.measurements import Measurements
-from benchmarks.product import ACTOR
+from benchmarks.product import ACTOR, BATCH
 from benchmarks.scale import Scale
 from benchmarks.stage import Site, Stage
 from release_worker import AsyncReleaseClient, ReleaseClient
@@ -35,8 +35,6 @@ IN_ASYNC_SESSION = "enqueues, in an async session, one commit each"
 ON_ASYNC_PSYCOPG = "enqueues, on psycopg's async connection, one commit each"
 IN_DJANGO = "enqueues, in Django's atomic, one commit each"
 IN_SQL = "enqueues, by SQL, one commit each"
-
-BATCH = 100
 
 
 @dataclass(frozen=True)

@@ -149,12 +149,7 @@ def running_crews(stage: Stage, sizes: Sequence[int]) -> Iterator[dict[int, Crew
         crews = {}
         for children in sizes:
             product = stack.enter_context(running_product(stage, f"crew_{children}", children=children))
-            roots = {
-                "worker": product.worker.pid,
-                "PostgreSQL": stage.servers.postgres.pid,
-                "Valkey": stage.servers.valkey.pid,
-            }
-            crews[children] = Crew(product, children, roots)
+            crews[children] = Crew(product, children, product.roots)
         for crew in crews.values():
             crew.product.wait_until_ready()
         yield crews

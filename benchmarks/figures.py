@@ -76,21 +76,30 @@ def figures_to_reach(measured: Measurements, scale: Scale) -> list[Figure]:
 def _throughput(measured: Measurements) -> list[Figure]:
     median = measured.median
     return [
-        Figure("releases end to end / limit", median(throughput.CHANGED), median(throughput.LIMIT), "at least", 0.7),
+        Figure("releases end to end / limit", median(throughput.CHANGED), median(throughput.LIMIT), "at least", 0.8),
+        Figure(
+            "releases asked for in batches / limit",
+            median(throughput.BATCHED),
+            median(throughput.LIMIT),
+            "at least",
+            1.0,
+        ),
+        Figure("plain send_task / no-op", median(throughput.PLAIN), median(throughput.NOOP), "at least", 0.55),
         Figure(
             "releases end to end / best peer",
             median(throughput.CHANGED),
             measured.best(throughput.PEER),
             "at least",
-            1.5,
+            2.5,
         ),
         Figure(
             "one hot toolset / all toolsets, both unchanged",
             median(throughput.HOT),
             median(throughput.UNCHANGED),
             "at least",
-            0.8,
+            0.9,
         ),
+        Figure("rollbacks / releases", median(throughput.ROLLBACKS), median(throughput.CHANGED), "at least", 0.7),
         Figure(
             "cold toolset's p95, during a flood / idle",
             median(f"{latency.FLOODED}, p95"),

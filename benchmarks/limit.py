@@ -1,7 +1,7 @@
 """What the machine allows: Celery with nothing to do, and PostgreSQL with nobody but pgbench to serve."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from benchmarks.recording import Recording, record_release
 from benchmarks.replay import NEW_DIGEST, Script
 from benchmarks.results import ResultListener
 from benchmarks.stage import Site, Stage
+from benchmarks.usage import cpu_seconds
 from release_worker.broker.address import Broker
 from release_worker.broker.producer import make_app
 from release_worker.embedded.python_process import PythonProcess
@@ -30,6 +31,7 @@ class Noop:
     results: ResultListener
     worker: PythonProcess
     site: Site
+    roots: Mapping[str, int]
 
     def wait_until_ready(self) -> None:
         """Until the worker waits for work."""
@@ -37,12 +39,13 @@ class Noop:
 
     def turn(self, tasks: int) -> Turn:
         """From the first that is asked for to the last that ended."""
-        began = time.monotonic()
+        used, own, began = cpu_seconds(self.roots), time.process_time(), time.monotonic()
         ids = [self.app.send_task(noop.NAME, queue="releases").id for _ in range(tasks)]
-        asking = time.monotonic() - began
+        asking, own = time.monotonic() - began, time.process_time() - own
         self.results.wait(ids, within=TURN_SECONDS)
         seconds = time.monotonic() - began
-        return Turn(seconds, self.results.succeeded(ids), self.results.failures(ids), asking)
+        cpu = {name: now - used[name] for name, now in cpu_seconds(self.roots).items()}
+        return Turn(seconds, self.results.succeeded(ids), self.results.failures(ids), asking, {"asking": own, **cpu})
 
 
 @contextmanager
@@ -52,7 +55,8 @@ def running_noop(stage: Stage) -> Iterator[Noop]:
     with ExitStack() as stack:
         worker = stack.enter_context(celery_worker("noop", "benchmarks.noop", site))
         app = stack.enter_context(make_app(Broker(site.broker_url), None))
-        yield Noop(app, stack.enter_context(ResultListener(site.redis_url)), worker, site)
+        roots = {"worker": worker.pid, "Valkey": stage.servers.valkey.pid}
+        yield Noop(app, stack.enter_context(ResultListener(site.redis_url)), worker, site, roots)
 
 
 @dataclass

@@ -1,18 +1,25 @@
 """The product as a contender: `ReleaseClient` with a database asks, a worker of two children answers."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from celery import Celery
 
 from benchmarks import correctness, world
 from benchmarks.processes import CHILDREN, celery_worker, wait_for_celery
 from benchmarks.results import ResultListener
 from benchmarks.stage import Site, Stage
+from benchmarks.usage import cpu_seconds
 from release_worker import ReleaseClient
 from release_worker.embedded.python_process import PythonProcess
 
+T = TypeVar("T")
+
 TURN_SECONDS = 120.0
+BATCH = 100
 RECOMPUTED = 20  # digests a turn
 ACTOR = "benchmark"
 
@@ -25,6 +32,7 @@ class Turn:
     done: int
     failures: Sequence[str] = ()
     asking: float = 0.0  # seconds of these until the last request was sent
+    cpu: Mapping[str, float] = field(default_factory=dict)  # seconds of all processors' time, by process
 
     @property
     def rate(self) -> float:
@@ -40,6 +48,8 @@ class Product:
     results: ResultListener
     worker: PythonProcess
     toolsets: int
+    roots: dict[str, int]
+    plain: Celery
     epoch: int = 0
     newest: int = 1  # release number of all toolsets but the hot and the cold ones
 
@@ -71,12 +81,32 @@ class Product:
         """So many releases of one toolset."""
         return self._releases([world.hot(self.toolsets)] * requests)
 
+    def plain_releases(self) -> Turn:
+        """One release of each toolset, asked for by an app that knows nothing of us."""
+        self.newest += 1
+        return self._releases(range(1, self.toolsets + 1), self._send)
+
+    def batched_releases(self) -> Turn:
+        """One release of each toolset, asked for by many at once."""
+        self.newest += 1
+        return self._timed(
+            [range(first, min(first + BATCH, self.toolsets + 1)) for first in range(1, self.toolsets + 1, BATCH)],
+            lambda numbers: [
+                handle.id for handle in self.client.create_releases(map(world.path, numbers), actor=ACTOR)
+            ],
+            releases=True,
+        )
+
+    def _send(self, number: int) -> str:
+        arguments = {"toolset": world.path(number), "actor": ACTOR}
+        return str(self.plain.send_task("release_worker.create_release", kwargs=arguments, queue="releases").id)
+
     def rollbacks(self) -> Turn:
         """Roll each toolset back to what it was before the apps' last edit."""
         target = self.newest - 2
         turn = self._timed(
             range(1, self.toolsets + 1),
-            lambda number: self.client.rollback(world.path(number), target, actor=ACTOR).id,
+            lambda number: [self.client.rollback(world.path(number), target, actor=ACTOR).id],
             releases=False,
         )
         paths = [world.path(number) for number in range(1, 1 + min(self.toolsets, RECOMPUTED))]
@@ -99,17 +129,20 @@ class Product:
             *correctness.digests(self.site.engine, RECOMPUTED),
         ]
 
-    def _releases(self, numbers: Sequence[int]) -> Turn:
-        return self._timed(numbers, self.release, releases=True)
+    def _releases(self, numbers: Sequence[int], ask: Callable[[int], str] | None = None) -> Turn:
+        ask_one = ask or self.release
+        return self._timed(numbers, lambda number: [ask_one(number)], releases=True)
 
-    def _timed(self, numbers: Sequence[int], ask: Callable[[int], str], *, releases: bool) -> Turn:
+    def _timed(self, wanted: Iterable[T], ask: Callable[[T], list[str]], *, releases: bool) -> Turn:
         before = correctness.number_of_releases(self.site.engine)
-        began = time.monotonic()
-        ids = [ask(number) for number in numbers]
-        asking = time.monotonic() - began
+        used, own, began = cpu_seconds(self.roots), time.process_time(), time.monotonic()
+        ids = [one for each in wanted for one in ask(each)]
+        asking, own = time.monotonic() - began, time.process_time() - own
         self.results.wait(ids, within=TURN_SECONDS)
         seconds = time.monotonic() - began
-        return Turn(seconds, self.results.succeeded(ids), self.settle(ids, before, releases=releases), asking)
+        cpu = {name: now - used[name] for name, now in cpu_seconds(self.roots).items()}
+        faults = self.settle(ids, before, releases=releases)
+        return Turn(seconds, self.results.succeeded(ids), faults, asking, {"asking": own, **cpu})
 
 
 @contextmanager
@@ -121,4 +154,10 @@ def running_product(stage: Stage, name: str = "product", *, children: int = CHIL
         client = ReleaseClient(broker_url=site.broker_url, database_url=site.database_url)
         stack.enter_context(client)
         results = stack.enter_context(ResultListener(site.redis_url))
-        yield Product(site, client, results, worker, stage.toolsets)
+        plain = stack.enter_context(Celery(broker=site.broker_url))
+        roots = {
+            "worker": worker.pid,
+            "PostgreSQL": stage.servers.postgres.pid,
+            "Valkey": stage.servers.valkey.pid,
+        }
+        yield Product(site, client, results, worker, stage.toolsets, roots, plain)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.limit import Noop, Replay, recorded_replay, running_noop
 from benchmarks.measurements import Measurements
-from benchmarks.product import Product, Turn
+from benchmarks.product import BATCH, Product, Turn
 from benchmarks.scale import Scale
 from benchmarks.stage import Stage
 
@@ -25,7 +25,10 @@ HOT = "releases, one hot toolset, nothing changed"
 ROLLBACKS = "rollbacks, all toolsets"
 PEER = "peer, all parts changed: "
 PEER_HOT = "peer, one hot toolset: "
+PLAIN = "releases, by plain send_task, nothing changed"
+BATCHED = f"releases, asked for {BATCH} at once, nothing changed"
 ASKING = "{}: of its time, spent asking"
+CPU = "{}: CPU, {}"
 
 Named = tuple[str, Callable[[], Turn]]
 
@@ -43,6 +46,8 @@ def measure_throughput(
                 measured.fail(name, turn.failures)
                 if name in (NOOP, CHANGED):
                     measured.add(ASKING.format(name), "%", 100 * turn.asking / turn.seconds)
+                for process, seconds in turn.cpu.items():
+                    measured.add(CPU.format(name, process), "ms", 1000 * seconds / turn.done)
             if "limit" in parts:
                 _add_limit(measured)
 
@@ -95,6 +100,8 @@ def _product_turns(product: Product, scale: Scale, *, everything: bool) -> Itera
     yield CHANGED, product.changed_releases
     if everything:
         yield UNCHANGED, product.release_each
+        yield PLAIN, product.plain_releases
+        yield BATCHED, product.batched_releases
         yield HOT, lambda: product.hot_releases(scale.hot_requests)
         yield ROLLBACKS, product.rollbacks
 
