@@ -44,11 +44,13 @@ def upgrade(
     if with_grants:
         grant_privileges(database)
     loaded = _sample(database) if sample else None
-    state = check_schema(database)
+    state, lacking = check_schema(database), _lacking(database)
     if as_json:
-        print_json({"before": done.before, "after": done.after, "differences": state.differences, "sample": loaded})
+        differences = {"differences": state.differences, "groups_that_lack_rights": lacking}
+        print_json({"before": done.before, "after": done.after, **differences, "sample": loaded})
     else:
         say(*_told(done), *([] if loaded is None else [f"The toolset {loaded} is there to try things on."]))
+        say(*_granting(lacking))
     if not state.ok:
         if not as_json:
             say(*_findings(state))
@@ -61,6 +63,22 @@ def _told(done: "SchemaUpgrade") -> list[str]:
     if done.before is None:
         return [f"The tables are made: revision {done.after}."]
     return [f"The database is upgraded from revision {done.before} to {done.after}."]
+
+
+def _lacking(database: "Database") -> Sequence[str]:
+    """The groups of `db grants` that were given less than this version gives them."""
+    from release_worker.queries.reading import reading
+    from release_worker.queries.rights import groups_that_lack
+
+    with reading(database) as connection:
+        return groups_that_lack(connection, schema=database.schema)
+
+
+def _granting(lacking: Sequence[str]) -> list[str]:
+    if not lacking:
+        return []
+    they = "they need" if len(lacking) > 1 else "it needs"
+    return [f"{' and '.join(lacking)} may do less than {they}: run {command_line('db', 'upgrade', '--grants')}"]
 
 
 def _sample(database: "Database") -> str | None:

@@ -25,6 +25,7 @@ class Group(StrEnum):
     WORKER = "worker"
     APP = "app"
     READER = "reader"
+    CALLER = "caller"
 
 
 def doctor(
@@ -33,7 +34,7 @@ def doctor(
         typer.Option(
             "--as",
             help="Whose rights the role in RELEASE_WORKER_DATABASE_URL needs.",
-            show_default="those of its own group, or a worker's",
+            show_default="those of the group that it is in, or a worker's",
         ),
     ] = None,
     timeout: Annotated[

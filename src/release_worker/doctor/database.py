@@ -8,7 +8,7 @@ from release_worker.domain.database import Database
 from release_worker.operations.schema import OWN_SCHEMA, SchemaAge, check_schema, schema_age
 from release_worker.queries.health import postgres_facts
 from release_worker.queries.reading import reading
-from release_worker.queries.rights import rights
+from release_worker.queries.rights import Rights, rights
 from release_worker.store.pooling import pooling
 
 OLDEST = 15
@@ -66,11 +66,7 @@ def role(deployment: Deployment) -> Iterator[Finding]:
     with reading(database) as connection:
         found = rights(connection, schema=database.schema, group=deployment.group)
     if found.missing:
-        yield wrong(
-            f"role {found.role} lacks {_some(found.missing)}",
-            "As the tables' owner: release-worker db grants | psql, and then "
-            f'GRANT {found.measured_as} TO "{found.role}"',
-        )
+        yield wrong(f"role {found.role} lacks {_some(found.missing)}", _giving(found))
     if found.everything is not None:
         yield warning(
             f"role {found.role} is {found.everything}, and so may do more than a worker needs",
@@ -84,6 +80,18 @@ def role(deployment: Deployment) -> Iterator[Finding]:
         )
     elif not found.missing:
         yield ok(f"role {found.role} has what {found.measured_as} has, and no more")
+
+
+def _giving(found: Rights) -> str:
+    """How the role gets what it lacks. Whoever has made it a member of a group has decided what it may do: it is never
+    put into a stronger one."""
+    if found.member_of is None:
+        joining = f'GRANT {found.measured_as} TO "{found.role}"'
+        return f"As the tables' owner: release-worker db grants | psql, and then {joining}"
+    if found.member_of == found.measured_as:
+        return f"As the tables' owner: release-worker db grants | psql; {found.role} is in {found.member_of} already"
+    login = f"CREATE ROLE … LOGIN PASSWORD '…' IN ROLE {found.measured_as}"
+    return f"It is in {found.member_of}. Connect as a role of its own: {login}"
 
 
 def _some(names: Sequence[str]) -> str:

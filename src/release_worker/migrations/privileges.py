@@ -2,13 +2,13 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-_GRANT = re.compile(r"\bGRANT\s+(?P<what>.+?)\s+ON\s+(?P<tables>.+?)\s+TO\s+(?P<roles>.+)", re.DOTALL)
+_GRANT = re.compile(r"\bGRANT\s+(?P<what>.+?)\s+ON\s+(?P<on>.+?)\s+TO\s+(?P<roles>.+)", re.DOTALL)
 _NAME = re.compile(r'(?:"[^"]+"\.)?[\w.]+')
 _PRIVILEGE = re.compile(r"(\w+)\s*(?:\(([^)]*)\))?")
-# On what is no table; a role that lacks one of these is told so by PostgreSQL itself.
+_SIGNATURE = re.compile(r"(\w+)\(([^)]*)\)")
 _NO_TABLES = ("FUNCTION", "SCHEMA", "SEQUENCE", "ALL", "TYPE")
 
 
@@ -24,19 +24,34 @@ class Privilege:
 def granted(script: str) -> Mapping[str, frozenset[Privilege]]:
     """The privileges on tables that the script gives to each role."""
     found: dict[str, set[Privilege]] = defaultdict(set)
-    for statement in _statements(script):
-        grant = _GRANT.search(statement)
-        if grant is None or grant["tables"].split()[0].upper() in _NO_TABLES:
+    for grant in _grants(script):
+        if _kind(grant) in _NO_TABLES:
             continue
         for role in _names(grant["roles"]):
-            for table in _names(grant["tables"]):
+            for table in _names(grant["on"]):
                 found[role] |= _on(table, grant["what"])
     return {role: frozenset(privileges) for role, privileges in found.items()}
 
 
-def _statements(script: str) -> list[str]:
+def executable(script: str) -> Mapping[str, frozenset[str]]:
+    """The functions that the script lets each role call, such as `release_worker_is_open(uuid)`."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for grant in _grants(script):
+        if _kind(grant) == "FUNCTION":
+            for role in _names(grant["roles"]):
+                found[role] |= {f"{name}({' '.join(types.split())})" for name, types in _SIGNATURE.findall(grant["on"])}
+    return {role: frozenset(signatures) for role, signatures in found.items()}
+
+
+def _grants(script: str) -> Iterator[re.Match[str]]:
     without_blocks = re.sub(r"\$\$.*?\$\$", "", script, flags=re.DOTALL)
-    return re.sub(r"--.*", "", without_blocks).split(";")
+    for statement in re.sub(r"--.*", "", without_blocks).split(";"):
+        if (grant := _GRANT.search(statement)) is not None:
+            yield grant
+
+
+def _kind(grant: re.Match[str]) -> str:
+    return str(grant["on"]).split()[0].upper()
 
 
 def _names(listed: str) -> list[str]:

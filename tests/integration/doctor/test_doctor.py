@@ -22,7 +22,8 @@ from release_worker.doctor.deployment import Deployment
 from release_worker.doctor.examination import examine, fails
 from release_worker.doctor.finding import Check, Finding, Level, ok
 from release_worker.embedded.process import eventually
-from release_worker.migrations.privileges import Privilege, granted
+from release_worker.migrations.privileges import Privilege, executable, granted
+from release_worker.queries.rights import GROUPS
 from release_worker.settings import given_settings
 from release_worker.testing.running.databases import EMPTY
 from tests.support.billing import a_full_toolset
@@ -152,7 +153,7 @@ def user(patient: Patient) -> Iterator[str]:
     yield name
     execute(owner, f"DROP OWNED BY {name}")
     execute(owner, f"DROP ROLE {name}")
-    for group in ("release_worker_app", "release_worker_worker", "release_worker_reader"):
+    for group in GROUPS:
         with suppress(DBAPIError):  # another database has granted something to it, or it was never made
             execute(owner, f"DROP OWNED BY {group}")
             execute(owner, f"DROP ROLE {group}")
@@ -183,20 +184,73 @@ def test_the_script_of_grants_is_read_as_postgresql_carries_it_out(patient: Pati
             given = {Privilege(*row) for row in connection.execute(text(columns), {"group": group, "schema": SCHEMA})}
         whole = {(one.action, one.table) for one in privileges if one.column is None}
         assert {one for one in privileges if one.column is None or (one.action, one.table) not in whole} == given
+    functions = """
+        SELECT proname || '(' || oidvectortypes(proargtypes) || ')'
+        FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace, aclexplode(proacl) AS given
+        WHERE nspname = :schema AND grantee = (SELECT oid FROM pg_roles WHERE rolname = :group)
+    """
+    for group, signatures in executable(migrations.grants()).items():
+        with owner.connect() as connection:
+            called = connection.execute(text(functions), {"group": group, "schema": SCHEMA}).scalars()
+            assert set(called) == signatures
+    assert set(granted(migrations.grants())) == set(GROUPS)
 
 
-@pytest.mark.parametrize("group", ["worker", "app", "reader"])
+@pytest.mark.parametrize("group", ["worker", "app", "reader", "caller"])
 def test_a_role_that_lacks_rights_is_told_which_and_gets_them_from_grants(
     patient: Patient, user: str, group: str
 ) -> None:
     owner, ours = patient.served.engine, as_user(patient, user, f"release_worker_{group}")
-    execute(owner, f"GRANT SELECT ON release_worker_alembic_version TO {user}")
     found, remedy = ours.worst("role")
     assert f"role {user} lacks " in found
     execute(owner, patient.run("db", "grants").out)
     execute(owner, remedy.split("and then ")[1])
     assert ours.levels("role") == {Level.OK}
     assert as_user(patient, user).levels("role") == {Level.OK}, "its group is known without being said"
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_member_of_a_group_is_measured_by_it_and_never_told_to_become_a_member_of_another(
+    patient: Patient, user: str, group: str
+) -> None:
+    owner = patient.served.engine
+    execute(owner, patient.run("db", "grants").out)
+    execute(owner, f"GRANT {group} TO {user}")
+    found = examine(as_user(patient, user).deployment, within=LONG)
+    [finding] = found[CHECK["role"]]
+    assert finding == ok(f"role {user} has what {group} has, and no more")
+    for other in GROUPS[: GROUPS.index(group)]:
+        _, remedy = as_user(patient, user, other).worst("role")
+        assert f"is in {group}" in remedy
+        assert f"GRANT {other}" not in remedy
+
+
+def test_of_several_groups_the_strongest_counts(patient: Patient, user: str) -> None:
+    execute(patient.served.engine, patient.run("db", "grants").out)
+    execute(patient.served.engine, f"GRANT release_worker_app, release_worker_caller TO {user}")
+    [finding] = as_user(patient, user).found("role")
+    assert "what release_worker_app has" in finding.found
+
+
+@skip_elsewhere("a function is then named with the schema")
+@pytest.mark.parametrize("name", ["release_worker_request", "release_worker_accept"])
+def test_a_function_that_a_group_may_no_longer_call_is_found_and_granted_again(
+    patient: Patient, user: str, name: str
+) -> None:
+    owner, ours = patient.served.engine, as_user(patient, user)
+    execute(owner, patient.run("db", "grants").out)
+    execute(owner, f"GRANT release_worker_app TO {user}")
+    assert patient.run("db", "upgrade").out.count("--grants") == 0
+    execute(owner, f"REVOKE EXECUTE ON FUNCTION {name} FROM release_worker_app")
+    found, remedy = ours.worst("role")
+    assert f"lacks EXECUTE on function {name}(text, text, text, " in found
+    assert "GRANT " not in remedy
+    told = patient.run("db", "upgrade").out.splitlines()[-1]
+    assert told.startswith("release_worker_app may do less than it needs: run ")
+    assert told.endswith(" db upgrade --grants")
+    assert patient.run("db", "upgrade", "--json").document["groups_that_lack_rights"] == ["release_worker_app"]
+    assert "may do less" not in patient.run("db", "upgrade", "--grants").out
+    assert ours.levels("role") == {Level.OK}
 
 
 @skip_elsewhere("a privilege is then named with the schema")
