@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from release_worker.domain.database import Database
+from release_worker.domain.database import ALLOWED_SCHEMA, Database
 from release_worker.domain.limits import Limits, broken_rules, limits_for
 from release_worker.domain.secrets import DEFAULT_SECRET_KEYS, SecretKeys
 from release_worker.domain.server_urls import with_password
@@ -212,6 +212,7 @@ def _readable(make: Callable[[], Settings]) -> Settings:
         wrong = [str(one["loc"][0]) for one in error.errors(include_input=False)]
         names = ", ".join(f"{PREFIX}{name.removeprefix(PREFIX)}".upper() for name in wrong)
         hint = "; in a password, write %40 for @ and %2F for /" if _SERVERS.intersection(wrong) else ""
+        hint += f"; a schema has {ALLOWED_SCHEMA}" if f"{PREFIX}SCHEMA" in wrong else ""
         raise NotConfigured(f"cannot be read: {names}{hint}", setting=names) from None
     _check_limits(settings)
     _check_sentinel(settings)

@@ -29,7 +29,9 @@ def test_a_worker_and_every_command_find_it(servers: Servers, shared: Shared, tm
         run = CommandLine(settings(**urls, **more, result_backend=served.broker_url))
         in_public = CommandLine(settings(**urls))
         assert run("db", "upgrade", "--grants").status == run("db", "check").status == 0
-        assert "Set RELEASE_WORKER_SCHEMA to a schema that has none of these names." in in_public("db", "upgrade").err
+        assert f'are in schema "{SCHEMA}" of this database' in in_public("db", "upgrade").err
+        in_the_way = in_public("db", "upgrade", "--beside-another").err
+        assert "Set RELEASE_WORKER_SCHEMA to a schema that has none of these names." in in_the_way
         for made in (("organization", "acme"), ("project", "acme/payments"), ("toolset", PLACE)):
             assert run(made[0], "add", made[1]).status == 0, made
         with running_worker(served, "--hostname", "own-schema@%h"):

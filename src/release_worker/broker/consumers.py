@@ -8,6 +8,7 @@ from kombu.exceptions import OperationalError
 
 from release_worker.broker.address import Broker
 from release_worker.broker.producer import close_app, make_app
+from release_worker.broker.reaching import reach_as
 from release_worker.errors import BrokerUnavailable
 
 
@@ -25,6 +26,7 @@ def consumers(broker: Broker, *, within: float) -> Sequence[Consumer]:
     """Every worker of this broker that answers within so many seconds, be it ours or not. Raises BrokerUnavailable."""
     app = make_app(broker, None)
     try:
+        reach_as(app)  # a question would be asked again and again
         inspect = app.control.inspect(timeout=within / 2)
         queues: Mapping[str, Any] = inspect.active_queues() or {}
         conf: Mapping[str, Any] = inspect.conf() or {}

@@ -28,9 +28,17 @@ def upgrade(
             "--sample", help="Then also load a small toolset to try things on, if there is no organization yet."
         ),
     ] = False,
+    beside_another: Annotated[
+        bool,
+        typer.Option(
+            "--beside-another",
+            help="Create tables in the schema of RELEASE_WORKER_SCHEMA although another schema of this database has "
+            "some: a second deployment.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Create the tables, or bring them to this version. Does nothing when they are there already.
+    """Create the tables, or bring them to this version. Does nothing when they are there already, or are newer.
 
     Ends with what `db check` finds: exit status 1 if the tables differ from what this version needs.
 
@@ -40,11 +48,11 @@ def upgrade(
     from release_worker.settings import read_settings
 
     database = read_settings().database
-    done = upgrade_schema(database)
-    if with_grants:
+    done = upgrade_schema(database, beside_another=beside_another)
+    if with_grants and not done.newer:
         grant_privileges(database)
     loaded = _sample(database) if sample else None
-    state, lacking = check_schema(database), _lacking(database)
+    state, lacking = check_schema(database), [] if done.newer else _lacking(database)
     if as_json:
         differences = {"differences": state.differences, "groups_that_lack_rights": lacking}
         print_json({"before": done.before, "after": done.after, **differences, "sample": loaded})
@@ -53,16 +61,22 @@ def upgrade(
         say(*_granting(lacking))
     if not state.ok:
         if not as_json:
-            say(*_findings(state))
+            say(*_findings(state, database.schema))
         raise typer.Exit(FAILED)
 
 
 def _told(done: "SchemaUpgrade") -> list[str]:
+    if done.newer:
+        return [f"{_newer(done.after)} Nothing was changed."]
     if done.before == done.after:
         return [f"The database is at revision {done.after} already."]
     if done.before is None:
         return [f"The tables are made: revision {done.after}."]
     return [f"The database is upgraded from revision {done.before} to {done.after}."]
+
+
+def _newer(revision: str) -> str:
+    return f"The database is at revision {revision}, which is newer than this version; it goes on."
 
 
 def _lacking(database: "Database") -> Sequence[str]:
@@ -92,16 +106,19 @@ def _sample(database: "Database") -> str | None:
 def check(as_json: AsJson = False) -> None:
     """Say whether the database has the tables that this version needs. Exit status 1 if not.
 
+    Tables of a newer version have all that this one needs.
+
     Example: release-worker db check
     """
     from release_worker.operations.schema import check_schema
     from release_worker.settings import read_settings
 
-    state = check_schema(read_settings().database)
+    database = read_settings().database
+    state = check_schema(database)
     if as_json:
         print_json({**_fields(state), "ok": state.ok})
     else:
-        say(*_findings(state))
+        say(*_findings(state, database.schema))
     if not state.ok:
         raise typer.Exit(FAILED)
 
@@ -122,13 +139,19 @@ def _fields(state: "SchemaState") -> dict[str, object]:
     return {"revision": state.revision, "needed": state.needed, "differences": state.differences}
 
 
-def _findings(state: "SchemaState") -> list[str]:
+def _findings(state: "SchemaState", schema: str) -> list[str]:
+    if state.newer and state.revision is not None:
+        return [_newer(state.revision)]
     if state.ok:
         return [f"The database is as this version needs it: revision {state.revision}."]
+    if state.elsewhere:
+        from release_worker.operations.schema import are_elsewhere
+
+        return [f"R{are_elsewhere(state.elsewhere, schema)[1:]}."]
     if state.in_the_way is not None:
         return [state.in_the_way[0].upper() + state.in_the_way[1:]]
     if state.revision is None:
-        return [f"The database has no tables of release-worker yet: {command_line('db', 'upgrade')}"]
+        return [f"The database has no tables of release-worker yet in schema {schema}: {command_line('db', 'upgrade')}"]
     if state.revision != state.needed:
         behind = f"The database is at revision {state.revision}, and this version needs {state.needed}"
         return [f"{behind}: {command_line('db', 'upgrade')}"]

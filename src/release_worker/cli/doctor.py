@@ -89,6 +89,7 @@ def _show(found: "Mapping[Check, Sequence[Finding]]") -> None:
 
 def _line(finding: "Finding") -> Text:
     remedy = f". {finding.remedy}" if finding.remedy is not None else ""
+    found = finding.found.rstrip(".") if remedy else finding.found  # servers end what they say with full stops
     return Text.assemble(
-        "  ", (f"{finding.level.value:<8}", STYLES[finding.level.value]), one_line(finding.found + remedy, _LONGEST)
+        "  ", (f"{finding.level.value:<8}", STYLES[finding.level.value]), one_line(found + remedy, _LONGEST)
     )

@@ -125,6 +125,8 @@ def advice(error: errors.ReleaseWorkerError) -> list[str]:
     match error:
         case errors.NotConfigured() if "found" in details:  # the database is there, and is somebody else's
             return []
+        case errors.NotConfigured(details={"setting": "RELEASE_WORKER_SCHEMA"}):  # its message says all
+            return []
         case errors.NotConfigured() if str(details.get("setting")).startswith("RELEASE_WORKER_"):
             started = command_line("dev")
             return [f"Set it to your own server, or start `{started}` and copy the `export` lines that it prints."]

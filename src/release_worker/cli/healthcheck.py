@@ -159,7 +159,10 @@ class Probe:
 
         found, known = self._revision(), known_revisions()
         if found is None:
-            return Finding(False, "there are no tables of release-worker: release-worker db upgrade")
+            schema = self._settings.database_schema
+            return Finding(
+                False, f"there are no tables of release-worker in schema {schema}: release-worker db upgrade"
+            )
         if found in known[:-1]:
             behind = f"at revision {found}, and this version needs {known[-1]}: release-worker db upgrade"
             return Finding(False, behind)

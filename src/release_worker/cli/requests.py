@@ -150,7 +150,8 @@ def cancel(
 def sweep(as_json: AsJson = False) -> None:
     """Publish again what the broker has lost, and give up what has no attempts left.
 
-    A request counts as lost only after it has waited for 15 seconds. Beat sweeps all the time.
+    A request counts as lost only after it has waited for 15 seconds. Beat sweeps all the time. Exit status 1 if the
+    broker cannot be reached.
 
     Example: release-worker requests sweep
     """

@@ -1,9 +1,10 @@
 """Asks a release worker, through its broker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from release_worker.broker.publishing import message_of, publisher_again
+from release_worker.broker.reaching import reach_as
 from release_worker.client.asking import Handle
 from release_worker.client.async_doors import ask_each_on, ask_on
 from release_worker.client.bulk_requests import BulkRequests
@@ -17,11 +18,13 @@ from release_worker.client.scheduling import Scheduling
 from release_worker.client.staging_requests import StagingRequests
 from release_worker.client.toolsets import Toolsets
 from release_worker.domain.limits import DEFAULTS
+from release_worker.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
     import psycopg
 
     from release_worker.client.transactions import SqlAlchemyTransaction
+    from release_worker.domain.request_record import RequestRecord
     from release_worker.domain.requests.request import Request
     from release_worker.domain.subject import Scope, Subject
     from release_worker.operations.sweep import Swept
@@ -68,10 +71,20 @@ class ReleaseClient(
         return handle
 
     def sweep(self) -> "Swept":
-        """Publish again what the broker has lost, as the worker's own sweeper does. Needs a database."""
+        """Publish again what the broker has lost, as the worker's own sweeper does. Needs a database.
+
+        Raises BrokerUnavailable: then what has no attempts left has failed all the same, and the rest is due again
+        after some seconds.
+        """
         from release_worker.operations.sweep import sweep
 
-        return sweep(self._engine(), publisher_again(self._connections.own().app), attempts=DEFAULTS.attempts)
+        app, away = self._connections.own().app, list[BrokerUnavailable]()
+        swept = sweep(self._engine(), _noting(publisher_again(app), away), attempts=DEFAULTS.attempts)
+        if away:
+            raise BrokerUnavailable(reason=away[0].details["reason"])
+        if not swept.published:
+            reach_as(app)  # if it is away, nothing to publish is no good news
+        return swept
 
     def editing(
         self,
@@ -93,3 +106,18 @@ class ReleaseClient(
         return hold_what_is_edited(
             session, toolset, scope, organization=organization, schema=self._settings.database_schema
         )
+
+
+def _noting(
+    publish: "Callable[[RequestRecord], None]", away: list[BrokerUnavailable]
+) -> "Callable[[RequestRecord], None]":
+    """As `publish`, and what ends the sweep is kept."""
+
+    def publish_and_note(record: "RequestRecord") -> None:
+        try:
+            publish(record)
+        except BrokerUnavailable as error:
+            away.append(error)
+            raise
+
+    return publish_and_note

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from release_worker.doctor.deployment import Deployment
 from release_worker.doctor.finding import Finding, ok, warning, wrong
 from release_worker.domain.database import Database
-from release_worker.operations.schema import OWN_SCHEMA, SchemaAge, check_schema, schema_age
+from release_worker.operations.schema import OWN_SCHEMA, SchemaAge, are_elsewhere, check_schema, schema_age
 from release_worker.queries.health import postgres_facts
 from release_worker.queries.reading import reading
 from release_worker.queries.rights import Rights, rights
@@ -17,9 +17,10 @@ _NAMED = 8  # of a list that may be long
 
 def server(deployment: Deployment) -> Iterator[Finding]:
     """Does it answer, and is it new enough?"""
-    with reading(deployment.database()) as connection:
+    database = deployment.database()
+    with reading(database) as connection:
         facts = postgres_facts(connection)
-    yield ok(f"PostgreSQL {facts.said} answers")
+    yield ok(f"PostgreSQL {facts.said} answers; RELEASE_WORKER_SCHEMA is {database.schema}")
     if facts.version < OLDEST:
         yield wrong(f"PostgreSQL {facts.said} is too old", f"Use PostgreSQL {OLDEST} or newer.")
 
@@ -32,10 +33,15 @@ def schema(deployment: Deployment) -> Iterator[Finding]:
         yield warning("the schema is newer than this version", "Upgrade release-worker here too.")
         return
     state = check_schema(database)
-    if state.in_the_way is not None:
+    if state.elsewhere:
+        names = " or ".join(state.elsewhere)
+        yield wrong(are_elsewhere(state.elsewhere, database.schema), f"Set RELEASE_WORKER_SCHEMA to {names}.")
+    elif state.in_the_way is not None:
         yield wrong(state.in_the_way.removesuffix(f" {OWN_SCHEMA}"), OWN_SCHEMA)
     elif age is SchemaAge.MISSING:
-        yield wrong("there are no tables of release-worker", "Run: release-worker db upgrade")
+        yield wrong(
+            f"there are no tables of release-worker in schema {database.schema}", "Run: release-worker db upgrade"
+        )
     elif age is SchemaAge.OLDER:
         yield wrong(
             f"the schema is at revision {state.revision}, and this version needs {state.needed}",

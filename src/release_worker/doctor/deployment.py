@@ -9,6 +9,7 @@ from release_worker.broker.address import Broker
 from release_worker.broker.consumers import Consumer, consumers
 from release_worker.broker.facts import ServerFacts, server_facts
 from release_worker.domain.database import Database
+from release_worker.errors import BrokerUnavailable
 from release_worker.settings import Settings, given_settings
 
 ANSWER_WITHIN = 2.0  # seconds; workers that are slower count as not there
@@ -22,7 +23,7 @@ class Deployment:
     now: Callable[[], float] = time.time
     group: str | None = None
     _asking: threading.Lock = field(default_factory=threading.Lock)
-    _answers: list[Sequence[Consumer]] = field(default_factory=list)
+    _answers: list[Sequence[Consumer] | BrokerUnavailable] = field(default_factory=list)
 
     @property
     def broker(self) -> Broker:
@@ -37,8 +38,26 @@ class Deployment:
         """The workers that answer; asked once, for all checks. Raises BrokerUnavailable."""
         with self._asking:
             if not self._answers:
-                self._answers.append(consumers(self.broker, within=ANSWER_WITHIN))
-            return self._answers[0]
+                self._answers.append(self._asked())
+        match self._answers[0]:
+            case BrokerUnavailable() as error:
+                raise BrokerUnavailable(error.message, **error.details)
+            case answered:
+                return answered
+
+    def broker_is_away(self) -> bool:
+        """Whether no worker could be asked: so no message can be published."""
+        try:
+            self.consumers()
+        except BrokerUnavailable:
+            return True
+        return False
+
+    def _asked(self) -> Sequence[Consumer] | BrokerUnavailable:
+        try:
+            return consumers(self.broker, within=ANSWER_WITHIN)
+        except BrokerUnavailable as error:
+            return error
 
     def redis_servers(self) -> Mapping[str, Broker]:
         """The Redis servers by what they are for, in kombu's form; one server may stand for several."""

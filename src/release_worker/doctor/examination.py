@@ -26,11 +26,16 @@ def examine(
     """What each check found, in their order; no check takes longer than `within` seconds."""
     late: Sequence[Finding] = []
     found = all_at_once(checks, partial(_look, deployment), late=late, within=within)
-    return {check: (_late(check, within),) if found[check] is late else found[check] for check in checks}
+    away = any(found[check] is late or fails(found[check]) for check in checks if check.name in _SAY_THAT_IT_IS_AWAY)
+    return {check: (_late(check, within, away=away),) if found[check] is late else found[check] for check in checks}
 
 
-def _late(check: Check, within: float) -> Finding:
-    return wrong(f"{check.name}: no answer within {within:g} s", "Is the server reachable from here, or overloaded?")
+def _late(check: Check, within: float, *, away: bool) -> Finding:
+    """Of a server that is `away`, its own check says so."""
+    said = f"{check.name}: no answer within {within:g} s"
+    if away and check.name not in _SAY_THAT_IT_IS_AWAY:
+        return unknown(said)
+    return wrong(said, "Is the server reachable from here, or overloaded?")
 
 
 def fails(findings: Iterable[Finding]) -> bool:

@@ -12,6 +12,13 @@ from release_worker.domain.limits import Limits
 from release_worker.queries.health import stuck_requests
 from release_worker.queries.reading import reading
 
+_START_THE_BROKER = (
+    "Start the broker (Redis, or what RELEASE_WORKER_BROKER_URL names): without it nobody can take them."
+)
+_PUBLISH_AGAIN = (
+    "Publish them again: release-worker requests sweep. If they stay, see what is said of workers and queues."
+)
+
 
 def workers(deployment: Deployment) -> Iterator[Finding]:
     """Does any worker answer?"""
@@ -78,7 +85,8 @@ def beat(deployment: Deployment) -> Iterator[Finding]:
         unswept = stuck_requests(connection, longer_than=_left_by_a_sweeper(limits), attempts=limits.attempts).overdue
     alive = [sign.name for sign in signs_in(deployment.settings.signs_directory, "beat") if sign.is_recent]
     if unswept:
-        yield wrong(f"nobody sweeps: {unswept} requests are overdue", "Start beat: celery -A release_worker beat")
+        remedy = _START_THE_BROKER if deployment.broker_is_away() else "Start beat: celery -A release_worker beat"
+        yield wrong(f"nobody sweeps: {unswept} requests are overdue", remedy)
     elif alive:
         yield ok(f"beat works on this host: {', '.join(alive)}")
     else:
@@ -91,10 +99,8 @@ def requests(deployment: Deployment) -> Iterator[Finding]:
     with reading(deployment.database()) as connection:
         stuck = stuck_requests(connection, longer_than=_left_by_a_sweeper(limits), attempts=limits.attempts)
     if stuck.overdue:
-        yield wrong(
-            f"{stuck.overdue} requests wait and nobody takes them, the oldest {stuck.oldest_overdue}",
-            "Publish them again: release-worker requests sweep. If they stay, see what is said of workers and queues.",
-        )
+        remedy = _START_THE_BROKER if deployment.broker_is_away() else _PUBLISH_AGAIN
+        yield wrong(f"{stuck.overdue} requests wait and nobody takes them, the oldest {stuck.oldest_overdue}", remedy)
     if stuck.exhausted:
         yield wrong(
             f"{stuck.exhausted} requests have no attempts left, and their last worker has gone silent",

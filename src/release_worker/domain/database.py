@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 PUBLIC = "public"
 LONGEST = 63  # bytes; PostgreSQL cuts the rest off, and would mean something else
+ALLOWED_SCHEMA = (
+    "a name of letters, digits, _, $, - and spaces, with a letter or _ first and no space last, of at most "
+    f"{LONGEST} bytes; and none of PostgreSQL's own, such as pg_catalog"
+)
 # No character of it ends a quoted name or a text, or begins a parameter.
 _NAME = re.compile(r"[^\W\d]([\w $-]*[\w$-])?")
 
@@ -33,7 +37,7 @@ class Database:
 def checked_schema(name: str) -> str:
     """`name`, if a schema of ours may have it. Raises ValueError."""
     if not _NAME.fullmatch(name) or len(name.encode()) > LONGEST:
-        raise ValueError(f"not letters, digits, _, $, - and spaces, a letter or _ first, {LONGEST} bytes at most")
+        raise ValueError(f"a schema has {ALLOWED_SCHEMA}")
     if name.startswith("pg_") or name == "information_schema":
         raise ValueError("this schema is PostgreSQL's own")
     return name

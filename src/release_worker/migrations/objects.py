@@ -3,6 +3,7 @@ that something else in the database has taken before the first upgrade."""
 
 from sqlalchemy import Connection, text
 
+from release_worker.store.schema_version import VERSION_TABLE
 from release_worker.store.tables import metadata
 
 FUNCTIONS = (
@@ -100,6 +101,18 @@ def taken(connection: Connection, schema: str) -> list[str]:
     ours."""
     found = list(connection.execute(text(_TAKEN), _parameters(schema)).scalars())
     return sorted(found, key=lambda one: not one.startswith("table "))
+
+
+def schemas_with_ours(connection: Connection) -> list[str]:
+    """The schemas of this database that have been upgraded, as its catalogue says: also those that the role may not
+    use."""
+    query = """
+        SELECT nspname::text FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE relkind = 'r' AND relname IN (:versions, 'toolset_releases')
+        GROUP BY nspname HAVING count(*) = 2
+        ORDER BY nspname
+    """
+    return list(connection.execute(text(query), {"versions": VERSION_TABLE}).scalars())
 
 
 def _parameters(schema: str) -> dict[str, object]:

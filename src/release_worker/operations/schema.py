@@ -1,16 +1,15 @@
 """Bring the database's schema to this version, or say how it differs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from release_worker import migrations
-from release_worker.domain.database import Database
+from release_worker.domain.database import Database, in_sql
 from release_worker.errors import NotConfigured
 from release_worker.store.conflicts import translated
 from release_worker.store.engine import SETTING, make_engine
@@ -20,26 +19,33 @@ OWN_SCHEMA = "Set RELEASE_WORKER_SCHEMA to a schema that has none of these names
 
 @dataclass(frozen=True, slots=True)
 class SchemaUpgrade:
-    """The revisions before and after; None if there was no schema."""
+    """The revisions before and after; None if there was no schema. `newer`: it is one that this version does not know,
+    and was left alone."""
 
     before: str | None
     after: str
+    newer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
     """What the database has and what this version needs. `differences` is empty if the revisions already differ.
 
-    `in_the_way` is a sentence about tables of our names that are somebody else's, if there are any."""
+    `in_the_way` is a sentence about tables of our names that are somebody else's, if there are any. `elsewhere`: the
+    schemas that have tables of ours, if this one has none. `newer`: the revision is one that this version does not
+    know."""
 
     revision: str | None
     needed: str
     differences: tuple[str, ...]
     in_the_way: str | None = None
+    elsewhere: tuple[str, ...] = ()
+    newer: bool = False
 
     @property
     def ok(self) -> bool:
-        return self.revision == self.needed and not self.differences
+        """A worker goes on beside a newer schema, which only adds to what it uses."""
+        return self.newer or (self.revision == self.needed and not self.differences)
 
 
 class SchemaAge(Enum):
@@ -51,20 +57,42 @@ class SchemaAge(Enum):
     NEWER = auto()
 
 
-def upgrade_schema(database: Database | str) -> SchemaUpgrade:
-    """Apply the migrations that are missing. Raises NotConfigured, DatabaseUnavailable and VersionConflict."""
+def upgrade_schema(database: Database | str, *, beside_another: bool = False) -> SchemaUpgrade:
+    """Apply the migrations that are missing. Does nothing to a schema that is newer than this version.
+
+    Raises NotConfigured, also if it would make tables while another schema of the database has some, unless
+    `beside_another`; DatabaseUnavailable and VersionConflict.
+    """
     database = Database.of(database)
     with _connected(database) as connection:
         before = migrations.current_revision(connection, schema=database.schema)
         if before is None:
+            if not beside_another:
+                _refuse_a_second_set(connection, database.schema)
             _refuse_what_is_not_ours(connection, database.schema)
+        elif not migrations.knows(before):
+            return SchemaUpgrade(before, before, newer=True)
         connection.rollback()
-        try:
-            migrations.upgrade(connection, schema=database.schema)
-        except CommandError as error:
-            message = f"the database is at revision {before}, which this version of release-worker does not know"
-            raise NotConfigured(message, setting=SETTING) from error
+        migrations.upgrade(connection, schema=database.schema)
         return SchemaUpgrade(before, migrations.head_revision())
+
+
+def _refuse_a_second_set(connection: Connection, schema: str) -> None:
+    """Whoever forgot the setting would get an empty deployment, and look there for what they have."""
+    found = migrations.objects.schemas_with_ours(connection)
+    if found:
+        raise NotConfigured(
+            f"{are_elsewhere(found, schema)}. Set it to that schema; or `db upgrade --beside-another` makes a second, "
+            "empty set. Nothing was changed.",
+            setting="RELEASE_WORKER_SCHEMA",
+            found=found,
+        )
+
+
+def are_elsewhere(found: Sequence[str], schema: str) -> str:
+    """Where the tables are, and where they were looked for, in words."""
+    where = " and ".join(in_sql(one) for one in found)
+    return f"release-worker's tables are in schema {where} of this database, and RELEASE_WORKER_SCHEMA is {schema}"
 
 
 def _refuse_what_is_not_ours(connection: Connection, schema: str) -> None:
@@ -97,8 +125,15 @@ def check_schema(database: Database | str) -> SchemaState:
         revision, needed = migrations.current_revision(connection, schema=schema), migrations.head_revision()
         found = migrations.differences(connection, schema=schema) if revision == needed else []
         others = migrations.objects.taken(connection, schema) if revision is None else []
-    differences = tuple(_described(difference) for difference in found)
-    return SchemaState(revision, needed, differences, _in_the_way(others) if others else None)
+        elsewhere = tuple(migrations.objects.schemas_with_ours(connection)) if revision is None else ()
+    return SchemaState(
+        revision,
+        needed,
+        differences=tuple(_described(difference) for difference in found),
+        in_the_way=_in_the_way(others) if others else None,
+        elsewhere=elsewhere,
+        newer=revision is not None and not migrations.knows(revision),
+    )
 
 
 def schema_age(database: Database | str) -> SchemaAge:

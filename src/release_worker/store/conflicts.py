@@ -41,12 +41,13 @@ _BEHIND_A_POOLER = "behind a pooler, set RELEASE_WORKER_PREPARED_STATEMENTS to f
 _UNAVAILABLE = {
     "25P03": "the session was idle in a transaction for too long",
 }
+_UPGRADE_THERE = "if RELEASE_WORKER_SCHEMA is right, run release-worker db upgrade"
 # The schema is not ours yet, or not for this role; said after PostgreSQL's own words.
 _NOT_READY = {
-    "42P01": "run release-worker db upgrade",
+    "42P01": _UPGRADE_THERE,
     "42703": "run release-worker db upgrade",
-    "42883": "run release-worker db upgrade",
-    "3F000": "run release-worker db upgrade",
+    "42883": _UPGRADE_THERE,
+    "3F000": _UPGRADE_THERE,
 }
 _LACKS_PRIVILEGE = "42501"
 # Said when a connection is refused, without an SQLSTATE.

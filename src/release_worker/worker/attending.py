@@ -16,7 +16,7 @@ def attend(app: Celery) -> None:
     readiness, metrics_port, door = Readiness(), MetricsPort(), Door(app)
 
     def on_setup(**_: Any) -> None:
-        readiness.check()
+        readiness.start()
 
     def on_ready(**_: Any) -> None:
         readiness.keep_checking()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Engine
 
 from release_worker.domain.outcomes import Failed
@@ -21,6 +22,13 @@ from release_worker.operations.release_at_once import Arrival
 from release_worker.store.accepting import KEY_WAIT, Refusal, accept_request, find_same_request, refuse_request
 from release_worker.store.engine import ledger_transaction, single_statement
 from release_worker.worker.telling import about_request, tell
+
+logger = structlog.get_logger(__name__)
+
+_NOT_HERE = (
+    "the message's sender wrote its row into another ledger, or its transaction was undone: are the sender's database "
+    "and RELEASE_WORKER_SCHEMA this worker's?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,7 @@ class Inbox:
                 ).record
             record = find_same_request(connection, request, message.id)
         if record is None:
+            logger.warning("request_not_in_ledger", request_id=message.id, reason=_NOT_HERE)
             raise RequestNotFound(request_id=message.id)
         return record
 

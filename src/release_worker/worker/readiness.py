@@ -2,6 +2,7 @@
 wrong may end without it: a database that starts later, a schema that is upgraded."""
 
 import threading
+from contextlib import suppress
 
 import structlog
 
@@ -14,7 +15,8 @@ SAY_AGAIN = 30.0  # seconds
 logger = structlog.get_logger(__name__)
 
 _SENTENCES = {
-    SchemaAge.MISSING: "the database has no tables of release-worker: run `release-worker db upgrade`",
+    SchemaAge.MISSING: "the database has no tables of release-worker in schema {schema}: if RELEASE_WORKER_SCHEMA is "
+    "right, run `release-worker db upgrade`",
     SchemaAge.OLDER: "the schema is older than this worker: run `release-worker db upgrade`",
 }
 _NEWER = "the schema is newer than this worker, which goes on as it is: upgrade it soon"
@@ -29,15 +31,22 @@ class Readiness:
         self._stopping = threading.Event()
         self._was_told = False
 
+    def start(self) -> None:
+        """Say where this worker looks for its tables, and look."""
+        with suppress(ReleaseWorkerError):  # `check` says it
+            logger.info("worker_starts", schema=read_settings().database_schema)
+        self.check()
+
     def check(self) -> None:
         """Look, and log a line if this worker cannot work, or can again."""
         try:
-            age = schema_age(read_settings().database)
+            database = read_settings().database
+            age = schema_age(database)
         except ReleaseWorkerError as error:
             self._cannot_work(type(error).__name__, str(error))
             return
         if age in _SENTENCES:
-            self._cannot_work("NotConfigured", _SENTENCES[age])
+            self._cannot_work("NotConfigured", _SENTENCES[age].format(schema=database.schema))
             return
         if age is SchemaAge.NEWER:
             logger.warning("schema_is_newer", reason=_NEWER)

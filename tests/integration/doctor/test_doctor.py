@@ -21,6 +21,7 @@ from release_worker.doctor.checks import CHECKS
 from release_worker.doctor.deployment import Deployment
 from release_worker.doctor.examination import examine, fails
 from release_worker.doctor.finding import Check, Finding, Level, ok
+from release_worker.domain.database import in_sql
 from release_worker.embedded.process import eventually
 from release_worker.migrations.privileges import Privilege, executable, granted
 from release_worker.queries.rights import GROUPS
@@ -101,10 +102,31 @@ def test_without_tables_it_says_how_to_make_them(servers: Servers) -> None:
         values = {"database_url": url, "broker_url": servers.broker(11)}
         run = CommandLine(settings(**values))
         [schema] = look(values, "schema")
-        assert (schema.level, schema.found) == (Level.WRONG, "there are no tables of release-worker")
+        none = f"there are no tables of release-worker in schema {SCHEMA}"
+        assert (schema.level, schema.found) == (Level.WRONG, none)
         assert schema.remedy == "Run: release-worker db upgrade"
         assert run("db", "upgrade").status == 0
         assert [one.level for one in look(values, "schema")] == [Level.OK]
+
+
+def test_if_the_setting_names_another_schema_it_says_where_the_tables_are(patient: Patient) -> None:
+    assert patient.found("database")[0].found.endswith(f"; RELEASE_WORKER_SCHEMA is {SCHEMA}")
+    forgotten = replace(
+        patient,
+        deployment=Deployment(patient.deployment.settings.model_copy(update={"database_schema": "releases"})),
+        run=CommandLine({**patient.run.environment, "RELEASE_WORKER_SCHEMA": "releases"}),
+    )
+    found, remedy = forgotten.worst("schema")
+    assert found.endswith(f"in schema {in_sql(SCHEMA)} of this database, and RELEASE_WORKER_SCHEMA is releases")
+    assert remedy == f"Set RELEASE_WORKER_SCHEMA to {SCHEMA}."
+    assert forgotten.run("db", "check").out.lower() == f"{found.lower()}.\n"
+    refused = forgotten.run("db", "upgrade")
+    assert (refused.status, refused.err.startswith(f"error: {found}. Set it to that schema; ")) == (1, True)
+    assert len(refused.err.splitlines()) == 1, "no advice about servers"
+    assert patient.levels("schema") == {Level.OK}
+    assert forgotten.run("db", "upgrade", "--beside-another").out.startswith("The tables are made: ")
+    assert (forgotten.levels("schema"), patient.levels("schema")) == ({Level.OK}, {Level.OK})
+    assert patient.run("db", "upgrade").status == forgotten.run("db", "upgrade").status == 0
 
 
 def look(values: dict[str, str], name: str) -> Sequence[Finding]:
@@ -424,7 +446,29 @@ def test_if_the_broker_is_away_the_database_is_looked_at_all_the_same(patient: P
     levels = {check.name: {one.level for one in findings} for check, findings in found.items()}
     assert levels["broker"] == {Level.WRONG}
     assert levels["database"] == levels["schema"] == levels["requests"] == {Level.OK}
-    assert levels["queues"] == levels["eviction"] == {Level.UNKNOWN}
+    for name in ("eviction", "persistence", "workers", "queues", "stray", "visibility"):
+        assert levels[name] == {Level.UNKNOWN}, name
+        assert "no answer within" not in found[CHECK[name]][0].found
+
+
+def test_if_the_broker_is_away_what_waits_is_told_to_wait_for_it(patient: Patient, tmp_path: Path) -> None:
+    ask(patient.served.engine, a_full_toolset(patient.served.engine))
+    grow_old(patient.served.engine, 60)
+    url = f"redis+socket://{tmp_path}/none.sock"
+    cut_off = replace(
+        patient,
+        deployment=Deployment(patient.deployment.settings.model_copy(update={"broker_url": url})),
+        run=CommandLine({**patient.run.environment, "RELEASE_WORKER_BROKER_URL": url}),
+    )
+    for name in ("beat", "requests"):
+        assert cut_off.worst(name)[1].startswith("Start the broker "), name
+    lines = cut_off.run("doctor").out.splitlines()
+    assert [line for line in lines if ".. " in line] == []
+    swept = cut_off.run("requests", "sweep")
+    assert (swept.status, swept.out) == (1, "")
+    assert swept.err.startswith("error: the broker cannot be reached: ")
+    again = cut_off.run("requests", "sweep")
+    assert (again.status, again.err.startswith("error: the broker cannot be reached: ")) == (1, True), "none is due"
 
 
 def test_if_the_database_is_away_the_broker_is_looked_at_all_the_same(patient: Patient) -> None:
@@ -451,6 +495,7 @@ def test_a_server_that_takes_connections_and_never_answers_holds_nobody_up(patie
         found = examine(Deployment(given_settings(**values)), within=10)
     levels = {check.name: [one.level for one in findings] for check, findings in found.items()}
     assert found[CHECK["broker"]][0].found == "broker: no answer within 10 s"
+    assert levels["stray"] == levels["visibility"] == [Level.UNKNOWN]
     assert levels["database"] == levels["schema"] == [Level.OK]
 
 

@@ -104,6 +104,10 @@ def test_it_is_made_beside_what_is_there(shared: Shared) -> None:
         assert run(theirs, ours) == [(4,)]
         assert run(theirs, "SELECT * FROM public.organizations") == [(1, "acme")]
     with pytest.raises(NotConfigured, match=r"already has a table deployments, .* RELEASE_WORKER_SCHEMA"):
+        upgrade_schema(Database(shared.database.url, PUBLIC), beside_another=True)
+    with pytest.raises(
+        NotConfigured, match=f'are in schema "{SCHEMA}" of this database, and RELEASE_WORKER_SCHEMA is p'
+    ):
         upgrade_schema(Database(shared.database.url, PUBLIC))
 
 
@@ -309,7 +313,7 @@ def test_two_schemas_of_a_database_are_two_deployments_also_in_one_transaction(
     shared: Shared, billing: Toolset
 ) -> None:
     other = Database(shared.database.url, "other")
-    upgrade_schema(other)
+    upgrade_schema(other, beside_another=True)
     beside = create_engine(other.url, connect_args={"options": "-c search_path=other"}, poolclass=NullPool)
     twin = a_full_toolset(beside)
     both = make_engine(other)
@@ -339,7 +343,7 @@ def test_a_schema_that_somebody_made_is_used_and_not_made_again(servers: Servers
     plain: LiteralString = "CREATE SCHEMA tools; CREATE TABLE tools.others (id int)"
     with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
         connection.execute(plain)
-    assert upgrade_schema(Database(database_url, "tools")).before is None
+    assert upgrade_schema(Database(database_url, "tools"), beside_another=True).before is None
     assert check_schema(Database(database_url, "tools")).ok
     assert check_schema(Database(database_url)).ok
     assert check_schema(Database(database_url, "nothing")).revision is None

@@ -70,6 +70,19 @@ def test_it_tells_an_empty_database_from_an_older_schema_and_from_a_newer_one(
         ]
 
 
+def test_at_its_start_it_says_in_which_schema_it_works_and_that_nothing_is_there(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with servers.databases.temporary(template=EMPTY) as database_url:
+        monkeypatch.setenv(URL, database_url)
+        monkeypatch.setenv("RELEASE_WORKER_SCHEMA", "releases")
+        with capture_logs() as lines:
+            Readiness().start()
+    starts, cannot = lines
+    assert starts == {"event": "worker_starts", "log_level": "info", "schema": "releases"}
+    assert "no tables of release-worker in schema releases: if RELEASE_WORKER_SCHEMA is right, run" in cannot["reason"]
+
+
 def test_it_says_it_again_and_again_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(URL, raising=False)
     readiness = Readiness(interval=0.01)
