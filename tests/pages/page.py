@@ -6,7 +6,8 @@
 - `<!-- file: NAME -->` before a `python` block: it is written into this file, and not run.
 - `<!-- picture: FILE -->` before a `console` block: the output of its last command is not text on the page, but an SVG.
 
-A page may say `<!-- not run -->` before a block that needs what a test does not have; a reader sees no difference.
+A page may say `<!-- not run -->` before a block that needs what a test does not have, and `<!-- empty database -->`
+anywhere if its database is to have nothing of ours at first; a reader sees no difference.
 """
 
 import re
@@ -20,6 +21,7 @@ _BLOCK = re.compile(
     r"(?:\n+^```output\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
+EMPTY_DATABASE = "<!-- empty database -->"
 
 
 @dataclass(frozen=True)
