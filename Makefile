@@ -67,9 +67,13 @@ unit: $(READY)  ## the tests that need no server, in seconds
 integration: $(READY)  ## the tests on PostgreSQL and Valkey without workers' processes; TESTS="-k mailbox" for some
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/integration $(TESTS)
 
-schema: $(READY)  ## the integration tests again, with all that is ours in a schema of another name; TESTS="-k door" for some
+# Of what is long: every third, from the first on, is 1/3.
+SHARE := 1/1
+
+schema: $(READY)  ## the integration tests again, with all that is ours in a schema of another name; TESTS="-k door" or SHARE=1/3 for some
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -o "release_worker_schema=Rel eases" tests/integration \
-		$(addprefix --ignore=tests/integration/, test_kill_points.py embedded broker) $(TESTS)
+		$(addprefix --ignore=tests/integration/, test_kill_points.py embedded broker) \
+		--share $(SHARE) $(TESTS)
 
 test: $(READY)  ## all tests but those that the targets below name
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(addprefix --ignore=,$(JUDGE) $(KILLS) $(DEPLOYED) $(COMMANDS) tests/interleavings tests/pages tests/browser tests/brokers tests/callers tests/examples)
@@ -77,8 +81,6 @@ test: $(READY)  ## all tests but those that the targets below name
 browser: $(READY)  ## what Flower shows, in a real browser; installs Debian's chromium if it may, and is skipped without one
 	-tests/browser/install
 	$(BIN)/python -m pytest -n 0 tests/browser
-
-SHARE := 1/1
 
 interleavings: $(READY)  ## each pair of operations and edits, stopped at each statement; PAIRS="-k 'prune and deploy'" or SHARE=1/3 for some
 	$(BIN)/python -m pytest -n $(if $(filter 1,$(WORKERS)),1,2) --dist worksteal tests/interleavings --every-pair --share $(SHARE) $(PAIRS)

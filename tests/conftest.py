@@ -23,6 +23,14 @@ settings.load_profile("default")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-golden", action="store_true", help="write the golden files, and what pages show, anew")
+    parser.addoption("--share", default="1/1", metavar="K/N", help="every Nth test, or pair, from the Kth on")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A share of the tests; of the interleavings it is one of the pairs."""
+    if not config.getoption("every_pair", default=False):
+        share, shares = map(int, config.getoption("share").split("/"))
+        items[:] = items[share - 1 :: shares]
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from tests.support.servers import Servers
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-pair", action="store_true", help="try all pairs of the catalogue, not a selection")
-    parser.addoption("--share", default="1/1", metavar="K/N", help="with --every-pair: every Nth pair, from the Kth on")
 
 
 @pytest.fixture(scope="session")
