@@ -4,6 +4,7 @@ import inspect
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import create_engine
 
 from release_worker import AsyncReleaseClient, ReleaseClient, django
 from release_worker.cli.live_client import database_client
@@ -12,6 +13,7 @@ from release_worker.domain.server_urls import Sentinel
 from release_worker.errors import NotConfigured
 from release_worker.settings import PREFIX, Settings
 from release_worker.testing import FakeReleaseClient
+from release_worker.testing.running.service import Service
 
 BROKER = "sentinel://broker.test:26379/0"
 # An argument of the client: what the environment says of it, and what the client's settings then hold. None of them is
@@ -81,6 +83,12 @@ def test_a_client_that_is_given_its_settings_reads_no_environment(monkeypatch: p
     assert held(ReleaseClient(broker_url="redis://broker.test/0")) == before
     assert held(AsyncReleaseClient(broker_url="redis://broker.test/0")._client) == before
     assert FakeReleaseClient().create_release("acme/payments/billing", actor="ci").result().release_number == 1
+
+
+def test_the_client_of_a_fixture_hides_what_its_worker_hides() -> None:
+    more = {"secret_keys": "*pin*", "schema": "ours"}
+    client = Service(create_engine("sqlite://"), "postgresql+psycopg://db.test/app", "memory://", more).client()
+    assert (client._settings.secret_keys, client._settings.database_schema) == ("*pin*", "ours")
 
 
 def test_django_takes_each_argument_of_a_client() -> None:

@@ -49,6 +49,7 @@ class Service:
             result_backend=self.settings.get("result_backend"),
             database_url=self.database_url if database else None,
             schema=_schema(self.more),
+            secret_keys=self.more.get("secret_keys"),
         )
 
 
