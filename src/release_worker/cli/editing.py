@@ -73,7 +73,12 @@ SetOrganizationsVariations = Annotated[
     Several, _given("--set-variation", "URN=JSON", "Vary a tool in all its toolsets.")
 ]
 OverrideFreeze = Annotated[
-    str | None, typer.Option("--override-freeze", metavar="REASON", help="Do it even during a freeze, and say why.")
+    str | None,
+    typer.Option(
+        "--override-freeze",
+        metavar="REASON",
+        help="Do it even during a freeze. An edit keeps no record: the reason is not kept.",
+    ),
 ]
 
 
@@ -200,15 +205,33 @@ def edit_organization(
 
 
 def tell_edited(edited: "Edited", *, as_json: bool) -> None:
-    """Say what has changed, and how to keep it."""
+    """Say what has changed, and how to keep or undo it."""
     if as_json:
         print_json(edited)
         return
-    say(f"{edited.path} is edited." if edited.changes else f"{edited.path} is as it was to be.")
+    changed = edited.changes or edited.renamed
+    say(f"{edited.path} is edited." if changed else f"{edited.path} is as it was to be.")
+    say(*(f"{what}: {one_line(one.before)} → {one_line(one.after)}" for what, one in edited.renamed.items()))
     say(*change_lines(edited.changes))
     say(*(one_line(f"warning: {warning}", 1_000) for warning in edited.warnings), stderr=True)
     if edited.changes and edited.scope == "toolset":
-        say("", f"Keep it: {command_line('release', edited.path)}")
+        say("", f"Keep it: {command_line('release', edited.path)}", _undoing(edited))
+
+
+def _undoing(edited: "Edited") -> str:
+    """How to take it back: an edit is no request, and only a release holds what was before."""
+    from release_worker.queries.reading import reading
+    from release_worker.settings import read_settings
+    from release_worker.store.owners.naming import toolset_of_id
+    from release_worker.store.releases import current_release
+
+    with reading(read_settings().database) as connection:
+        current = current_release(connection, toolset_of_id(connection, edited.id))
+    if current is None:
+        return "There is no release of it yet: nothing leads back to what was before."
+    shared = ["--allow-shared-impact"] if any(one.startswith("changes what ") for one in edited.warnings) else []
+    repair = command_line("repair", edited.path, "--reason", "WHY", *shared)
+    return f"Undo it (all goes back to release {current.release_number}): {repair}"
 
 
 def _shared(

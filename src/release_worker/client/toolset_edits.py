@@ -68,8 +68,8 @@ class ToolsetEdits(Asking):
 
         Raises ToolsetNotFound, also for a toolset of another organization than `organization`, if given;
         InvalidRequest for what could not be stored, released or ordered; NameTaken for a slug; Frozen during a freeze,
-        unless `override_freeze` says why it is done all the same; and VersionConflict if others hold what is to be
-        edited for long.
+        unless `override_freeze` is given, a reason that is kept nowhere; and VersionConflict if others hold what is to
+        be edited for long.
         """
         from release_worker.domain.editing.edits import ToolsetEdit
         from release_worker.domain.requests.kinds import validate_request, validated
@@ -152,8 +152,8 @@ class ToolsetEdits(Asking):
         override_freeze: str | None = None,
         session: "SqlAlchemyTransaction | None" = None,
     ) -> "Edited":
-        """Edit an organization (a slug or an id) and the variations of all its toolsets; otherwise as
-        `edit_project`."""
+        """Edit an organization (a slug or an id) and the variations of all its toolsets, which a freeze of any of its
+        projects holds off; otherwise as `edit_project`."""
         from release_worker.domain.editing.edits import OrganizationEdit
         from release_worker.domain.owner_name import OwnerName
         from release_worker.domain.requests.kinds import validated

@@ -24,7 +24,7 @@ from release_worker.state.work import Work
 from release_worker.store.captured import digest_today
 from release_worker.store.capturing import Predecessor, Stamp
 from release_worker.store.owners.holding import touch_owners
-from release_worker.store.releases import current_release_and_freeze
+from release_worker.store.releases import current_release_and_freezes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """What is to be done, decided. `freeze`: the one in force, if any; `before` and `expected`: all digests of live
-    state now and afterwards; `differing`: from live state to the outcome."""
+    """What is to be done, decided. `freeze`: the one that holds it off, if any; `before` and `expected`: all digests of
+    live state now and afterwards; `differing`: from live state to the outcome."""
 
     subject: Subject
     current: Release | None
@@ -73,16 +73,17 @@ def plan_take_over(work: Work, subject: Subject, incoming: Incoming) -> TakeOver
 def _plan(connection: Connection, registry: Registry, subject: Subject, incoming: Incoming) -> TakeOver:
     live, wanted = live_state(registry, subject), incoming.state
     before, taken = live.digests(connection), wanted.digests(connection)
-    current, freeze = current_release_and_freeze(connection, subject)
+    current, freezes = current_release_and_freezes(connection, subject)
     unequal = [name for name in wanted.contents if before[name] != taken[name]]
+    differing = differences(connection, registry, live, wanted, unequal)
     return TakeOver(
         subject=subject,
         current=current,
-        freeze=freeze,
+        freeze=freezes.of_change({registry[name].scope for name in differing}),
         incoming=incoming,
         before=before,
         expected=StateDigests({**before.components, **taken.components}),
-        differing=differences(connection, registry, live, wanted, unequal),
+        differing=differing,
     )
 
 

@@ -4,7 +4,8 @@ An operation asks for the freeze in force in a statement that it sends in any ca
 held: whoever committed a freeze before that statement began is heard. What counts is PostgreSQL's clock.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.freeze import Freeze
 from release_worker.domain.schedules.schedule import Schedule
+from release_worker.domain.subject import Scope
 from release_worker.store.owners.relations import path_of_owner
 from release_worker.store.owners.scopes import LIVING
 from release_worker.store.statements import parsed
@@ -23,28 +25,61 @@ _COLUMNS = f"""
 """
 
 
-def _in_force(at: str) -> str:
+_OF_PROJECT = "(f.project_id IS NULL OR f.project_id = CAST(:project_id AS uuid))"
+
+
+def _in_force(at: str, whose: str = _OF_PROJECT) -> str:
     """SQL: a query of the columns of a Freeze, one row or none."""
     return f"""
         SELECT {_COLUMNS} FROM ours.release_freezes f
-        WHERE f.organization_id = :organization_id
-          AND (f.project_id IS NULL OR f.project_id = CAST(:project_id AS uuid))
+        WHERE f.organization_id = :organization_id AND {whose}
           AND f.starts_at <= {at} AND {at} < f.ends_at
         ORDER BY f.ends_at DESC, f.id LIMIT 1"""
 
 
-# SQL: the freeze in force for `:project_id` of `:organization_id` when the statement begins, as `freeze_read` takes it;
-# NULL if there is none.
-FREEZE_IN_FORCE = f"""(
+def _as_json(query: str) -> str:
+    return f"""(
     SELECT to_jsonb(found) || jsonb_build_object(
         'starts_at', found.starts_at AT TIME ZONE 'UTC', 'ends_at', found.ends_at AT TIME ZONE 'UTC',
         'created_at', found.created_at AT TIME ZONE 'UTC')
-    FROM ({_in_force("statement_timestamp()")}) AS found)"""
+    FROM ({query}) AS found)"""
+
+
+# SQL: the freeze in force for `:project_id` of `:organization_id` when the statement begins, as `freeze_read` takes it;
+# NULL if there is none.
+FREEZE_IN_FORCE = _as_json(_in_force("statement_timestamp()"))
+# SQL: the same, and that of whichever project of the organization, as `freezes_read` takes them.
+FREEZES_IN_FORCE = f"""jsonb_build_array(
+    {FREEZE_IN_FORCE}, {_as_json(_in_force("statement_timestamp()", whose="true"))})"""
+
+
+@dataclass(frozen=True, slots=True)
+class Freezes:
+    """What is in force for a toolset: of its own project or organization, and of `any_project` of its organization,
+    whose toolsets are changed, too, by what changes the organization's own state."""
+
+    own: Freeze | None = None
+    any_project: Freeze | None = None
+
+    def of_change(self, scopes: Collection[Scope]) -> Freeze | None:
+        """The freeze that holds off a change of state of these scopes."""
+        return self.own or (self.any_project if "organization" in scopes else None)
 
 
 def freeze_read(found: Mapping[str, Any] | None) -> Freeze | None:
     """What `FREEZE_IN_FORCE` gave."""
     return None if found is None else Freeze.from_json(found)
+
+
+def freezes_read(found: Sequence[Mapping[str, Any] | None]) -> Freezes:
+    """What `FREEZES_IN_FORCE` gave."""
+    return Freezes(*(freeze_read(one) for one in found))
+
+
+def freezes_now(connection: Connection, *, organization_id: UUID, project_id: UUID | None) -> Freezes:
+    """Those in force when the statement begins; without a project, `own` are those of the whole organization."""
+    parameters = {"organization_id": organization_id, "project_id": project_id}
+    return freezes_read(connection.execute(parsed(f"SELECT {FREEZES_IN_FORCE}"), parameters).scalar_one())
 
 
 def freeze_at(

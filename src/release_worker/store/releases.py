@@ -6,11 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from release_worker.domain.freeze import Freeze
 from release_worker.domain.release import Release
 from release_worker.domain.subject import Subject
 from release_worker.errors import ReleaseNotFound, VersionConflict
-from release_worker.store.freezes import FREEZE_IN_FORCE, freeze_read
+from release_worker.store.freezes import FREEZES_IN_FORCE, Freezes, freezes_read
 from release_worker.store.marks import said_of
 from release_worker.store.owners.holding import held_count, held_steps, holding_toolset
 from release_worker.store.owners.naming import toolset_of_id
@@ -51,14 +50,14 @@ def current_release(connection: Connection, subject: Subject) -> Release | None:
     return None if row is None else Release(**row._mapping)
 
 
-def current_release_and_freeze(connection: Connection, subject: Subject) -> tuple[Release | None, Freeze | None]:
-    """As `current_release`, with the freeze in force for the toolset, if any, in the same round trip."""
+def current_release_and_freezes(connection: Connection, subject: Subject) -> tuple[Release | None, Freezes]:
+    """As `current_release`, with the freezes in force for the toolset, in the same round trip."""
     query = f"""
-        SELECT {FREEZE_IN_FORCE} AS freeze, found.*
+        SELECT {FREEZES_IN_FORCE} AS freezes, found.*
         FROM (VALUES (1)) AS always LEFT JOIN ({_SELECT} WHERE r.id = {CURRENT_RELEASE}) AS found ON true
     """
-    freeze, *release = connection.execute(parsed(query), subject.parameters).one()
-    return None if release[0] is None else Release(*release), freeze_read(freeze)
+    freezes, *release = connection.execute(parsed(query), subject.parameters).one()
+    return None if release[0] is None else Release(*release), freezes_read(freezes)
 
 
 def look_for(connection: Connection, toolset_id: UUID, number: int) -> tuple[Subject, Release] | None:
@@ -78,13 +77,13 @@ def look_for(connection: Connection, toolset_id: UUID, number: int) -> tuple[Sub
 class RollbackReleases(NamedTuple):
     """Between which releases a rollback goes. `current`: None if there is none; `original_deployment`: the one that was
     active at the target, or if that is gone the one that its content was captured from first, which may be gone too.
-    `said`: what people said last of the target, `{mark, reason, marked_by}`. `freeze`: the one in force, if any."""
+    `said`: what people said last of the target, `{mark, reason, marked_by}`. `freezes`: those in force."""
 
     current: Release | None
     target: Release
     original_deployment: UUID | None
     said: Mapping[str, Any] | None = None
-    freeze: Freeze | None = None
+    freezes: Freezes = Freezes()
 
 
 def releases_of_rollback(
@@ -101,7 +100,7 @@ def releases_of_rollback(
     held = "WITH " + ", ".join(held_steps(holding)) if holding else ""
     more = f"""
         r.created_at, r.id = {CURRENT_RELEASE} AS current, found.original, {said_of("r.id")} AS said,
-        {FREEZE_IN_FORCE} AS freeze, {held_count(holding)} AS held
+        {FREEZES_IN_FORCE} AS freezes, {held_count(holding)} AS held
     """
     original = f"""
         LEFT JOIN ours.source_states s ON s.id = r.source_state_id
@@ -110,12 +109,12 @@ def releases_of_rollback(
     """
     query = held + _SELECT.replace("r.created_at", more) + original + where
     current, numbered = None, None
-    for *fields, is_current, deployment, said, freeze, _held in connection.execute(
+    for *fields, is_current, deployment, said, freezes, _held in connection.execute(
         parsed(query), {**subject.parameters, "number": number}
     ):
         release = Release(*fields)
         current = release if is_current else current
-        numbered = (release, deployment, said, freeze_read(freeze)) if release.release_number == number else numbered
+        numbered = (release, deployment, said, freezes_read(freezes)) if release.release_number == number else numbered
     if numbered is None:
         raise ReleaseNotFound(toolset=subject.path, release_number=number)
     return RollbackReleases(current, *numbered)

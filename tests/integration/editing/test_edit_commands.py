@@ -11,6 +11,7 @@ from release_worker.demo.catalogue import read_catalogue
 from tests.support.billing import INVOICE, REFUND, SUMMARY, a_full_toolset
 from tests.support.command_line import CommandLine
 from tests.support.freezes import freeze
+from tests.support.ledger import ask, mailbox
 from tests.support.live_state import live_state
 from tests.support.openapi import PETSTORE, petstore
 from tests.support.operations import release, roll_back
@@ -29,11 +30,53 @@ def test_an_edit_says_what_has_changed_and_how_to_keep_it(run: CommandLine, engi
     assert done.status == 0
     assert done.out.startswith(f"{BILLING} is edited.\nsystem: 1 changed\n  ~ config/limits\n")
     assert "tools: 1 added\n  + tools:x\n" in done.out
-    assert done.out.endswith(f"release {BILLING}\n")
+    keep, undo = done.out.splitlines()[-2:]
+    assert keep.startswith("Keep it: ")
+    assert keep.endswith(f"release {BILLING}")
+    assert undo == "There is no release of it yet: nothing leads back to what was before."
     assert done.err == "warning: nothing provides tools:x, which the toolset lists\n"
     again = run("toolset", "edit", BILLING, "--add-tool", "tools:x")
     assert (again.status, again.out) == (0, f"{BILLING} is as it was to be.\n")
     assert live_state(engine, billing)["tools"]["tools:x"] == 3
+
+
+def test_an_edit_says_what_undoes_it(run: CommandLine, engine: Engine, billing: Toolset) -> None:
+    release(engine, billing)
+    own = run("toolset", "edit", BILLING, "--name", "x").out.splitlines()[-1]
+    assert own.startswith("Undo it (all goes back to release 1): ")
+    assert own.endswith(f"repair {BILLING} --reason WHY")
+    billing.project.toolset("reports", tools=[INVOICE])
+    shared = run("toolset", "edit", BILLING, "--set-global-variation", f"{INVOICE}=7").out.splitlines()[-1]
+    assert shared.endswith(f"repair {BILLING} --reason WHY --allow-shared-impact")
+    before = live_state(engine, billing)
+    answer = mailbox(engine).work_until_done(ask(engine, billing, "repair", allow_shared_impact=True))
+    assert answer.status == "succeeded"
+    assert live_state(engine, billing) != before
+    assert live_state(engine, billing)["settings"]["name"] != "x"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["organization", "edit", "acme", "--name", "Z"], "acme is edited.\nname: Acme → Z\n"),
+        (["organization", "edit", "acme", "--slug", "ajax"], "ajax is edited.\nslug: acme → ajax\n"),
+        (["project", "edit", "acme/payments", "--name", "Pay"], "acme/payments is edited.\nname: Payments → Pay\n"),
+        (
+            ["project", "edit", "acme/payments", "--slug", "pay", "--name", "Payments"],
+            "acme/pay is edited.\nslug: payments → pay\n",
+        ),
+        (
+            ["toolset", "edit", BILLING, "--slug", "other2"],
+            "acme/payments/other2 is edited.\nslug: billing → other2\n",
+        ),
+    ],
+)
+def test_a_new_name_is_told_beside_the_former(run: CommandLine, billing: Toolset, words: list[str], told: str) -> None:
+    assert billing.path == BILLING
+    done = run(*words)
+    assert (done.status, done.out) == (0, told)
+    words[2] = told.split(" ", 1)[0]
+    assert run(*words).out == f"{words[2]} is as it was to be.\n"
 
 
 def test_every_option_does_what_it_says(run: CommandLine, engine: Engine, billing: Toolset, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from tests.support.billing import (
     edit_toolset_variations,
 )
 from tests.support.exact_json import exact
-from tests.support.freezes import freeze
+from tests.support.freezes import freeze, unfreeze
 from tests.support.live_state import live_state
 from tests.support.operations import release, roll_back
 from tests.support.round_trips import round_trips
@@ -418,6 +418,25 @@ def test_a_freeze_holds_edits_off_unless_a_reason_is_given(
     assert live_state(engine, billing) == before
     client.edit_toolset(BILLING, name="x", override_freeze="provider down")
     assert live_state(engine, billing)["settings"]["name"] == "x"
+
+
+def test_a_freeze_of_any_project_holds_off_what_its_whole_organization_shares(
+    client: ReleaseClient, engine: Engine, billing: Toolset
+) -> None:
+    elsewhere = billing.project.organization.project("shop")
+    frozen = freeze(elsewhere)
+    before = live_state(engine, billing)
+    with pytest.raises(Frozen, match="acme/shop is frozen until"):
+        client.edit_organization("acme", set_variations={INVOICE: 1})
+    with pytest.raises(Frozen, match="acme/shop is frozen until"):
+        client.edit_toolset(BILLING, set_global_variations={INVOICE: 1})
+    assert live_state(engine, billing) == before
+    client.edit_organization("acme", name="Acme Inc.")  # no toolset serves it
+    client.edit_toolset(BILLING, name="x")
+    client.edit_organization("acme", set_variations={INVOICE: 1}, override_freeze="provider down")
+    client.edit_toolset(BILLING, remove_global_variations=[INVOICE], override_freeze="provider down")
+    unfreeze(elsewhere, frozen)
+    client.edit_organization("acme", set_variations={INVOICE: 2})
 
 
 def test_a_staged_copy_is_edited_during_a_freeze_but_nothing_that_it_shares(

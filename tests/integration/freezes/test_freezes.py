@@ -13,6 +13,7 @@ from release_worker.domain.freeze import Freeze
 from release_worker.domain.request_record import RequestRecord
 from release_worker.domain.requests.kinds import KINDS
 from release_worker.embedded.process import eventually
+from release_worker.state.registry import built_in_components
 from release_worker.store.engine import single_statement
 from release_worker.store.freezes import freeze_at
 from tests.support.billing import a_full_toolset, edit_everything
@@ -120,6 +121,26 @@ def test_a_freeze_holds_in_its_window_and_scope_only(engine: Engine, billing: To
     freeze(elsewhere)
     assert worked(engine, billing, "create_release").status == "succeeded"
     assert error_type(worked(engine, elsewhere.toolset("other"), "create_release")) == "Frozen"
+
+
+@pytest.mark.parametrize("kind", ["rollback", "repair", "import_bundle"])
+def test_a_freeze_of_another_project_holds_off_what_would_restore_the_organizations_state(
+    engine: Engine, billing: Toolset, kind: str
+) -> None:
+    elsewhere = billing.project.organization.project("shop")
+    freeze(elsewhere)
+    before = everything(engine, billing)
+    fields = fields_of(engine, kind, billing)
+    done = worked(engine, billing, kind, **fields)
+    assert error_type(done) == "Frozen"
+    assert done.error is not None
+    assert done.error["details"]["scope"] == "acme/shop"
+    assert everything(engine, billing) == before
+    others = [name for name in built_in_components().names if name != "global_variations"]
+    if kind == "rollback":
+        assert worked(engine, billing, kind, **fields, components=others).status == "succeeded"
+    else:
+        assert worked(engine, billing, kind, **fields, override_freeze=REASON).status == "succeeded"
 
 
 def test_a_release_that_is_not_needed_is_refused_as_well(engine: Engine, billing: Toolset) -> None:

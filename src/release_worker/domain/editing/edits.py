@@ -1,7 +1,7 @@
 """What is asked of an edit: of a toolset with what it shares, of a project, of an organization."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -144,13 +144,23 @@ class ToolsetEdit(_OfProject):
 
 
 @dataclass(frozen=True, slots=True)
+class Renamed:
+    """What a slug or a name was, and what it is."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class Edited:
     """What an edit has changed of a toolset, a project or an organization (`scope`): `changes` by component, as those
-    of a rollback, and empty if all was so before; `path` is its path now. `warnings` tell what was so at that moment:
-    what an edit does not hold, such as a deployment beside an edit of a list, may change meanwhile."""
+    of a rollback, and empty if all was so before; `path` is its path now. `renamed`: its `slug`, and the `name` of a
+    project or an organization, which no release holds, if they have changed. `warnings` tell what was so at that
+    moment: what an edit does not hold, such as a deployment beside an edit of a list, may change meanwhile."""
 
     id: UUID
     scope: Scope
     path: str
     changes: Mapping[str, ComponentChanges]
     warnings: tuple[str, ...]
+    renamed: Mapping[str, Renamed] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from release_worker.domain.subject import Scope, Subject
 from release_worker.operations.editing.changing import change_contents, unprovided
 from release_worker.operations.expectations import check_not_frozen
 from release_worker.state.registry import Registry
-from release_worker.store.freezes import freeze_at
+from release_worker.store.freezes import freeze_at, freezes_now
 from release_worker.store.owners import renaming
 from release_worker.store.owners.holding import (
     hold_all_for_editing,
@@ -38,11 +38,11 @@ def edit_toolset(
     subject = hold_all_for_editing(connection, toolset, scopes, organization=organization)
     check_toolset_not_frozen(connection, subject, scopes, edit.override_freeze)
     changed = change_contents(connection, registry, subject, edit.changes)
-    path = subject.path
+    path, renamed = renaming.Renaming(subject.path, {})
     if edit.slug is not None:
-        path = renaming.rename_toolset(connection, subject, edit.slug)
+        path, renamed = renaming.rename_toolset(connection, subject, edit.slug)
     warnings = (*changed.warnings, *unprovided(connection, registry, subject, changed.changes))
-    return Edited(subject.toolset_id, "toolset", path, changed.changes, warnings)
+    return Edited(subject.toolset_id, "toolset", path, changed.changes, warnings, renamed)
 
 
 def edit_project(connection: Connection, registry: Registry, project: OwnerName, edit: ProjectEdit) -> Edited:
@@ -53,27 +53,30 @@ def edit_project(connection: Connection, registry: Registry, project: OwnerName,
     check_not_frozen(freeze, edit.override_freeze)
     subject = Subject(NOBODY, project_id, organization_id, path=project.project or "")
     changed = change_contents(connection, registry, subject, edit.changes)
-    path = renaming.rename_project(connection, subject, slug=edit.slug, name=edit.name)
-    return Edited(project_id, "project", path, changed.changes, changed.warnings)
+    path, renamed = renaming.rename_project(connection, subject, slug=edit.slug, name=edit.name)
+    return Edited(project_id, "project", path, changed.changes, changed.warnings, renamed)
 
 
 def edit_organization(
     connection: Connection, registry: Registry, organization: OwnerName, edit: OrganizationEdit
 ) -> Edited:
-    """Edit an organization, and the variations of all its toolsets; otherwise as `edit_project`."""
+    """Edit an organization, and the variations of all its toolsets, which a freeze of any of its projects holds off;
+    otherwise as `edit_project`."""
     organization_id, _ = hold_owner_for_editing(connection, organization)
-    freeze = freeze_at(connection, organization_id=organization_id, project_id=None)
-    check_not_frozen(freeze, edit.override_freeze)
+    scopes: set[Scope] = {registry[name].scope for name, change in edit.changes.items() if change}
+    freezes = freezes_now(connection, organization_id=organization_id, project_id=None)
+    check_not_frozen(freezes.of_change(scopes), edit.override_freeze)
     subject = Subject(NOBODY, NOBODY, organization_id, path=organization.organization or "")
     changed = change_contents(connection, registry, subject, edit.changes)
-    path = renaming.rename_organization(connection, subject, slug=edit.slug, name=edit.name)
-    return Edited(organization_id, "organization", path, changed.changes, changed.warnings)
+    path, renamed = renaming.rename_organization(connection, subject, slug=edit.slug, name=edit.name)
+    return Edited(organization_id, "organization", path, changed.changes, changed.warnings, renamed)
 
 
 def check_toolset_not_frozen(
     connection: Connection, subject: Subject, scopes: Collection[Scope], override: str | None
 ) -> None:
     """Raises Frozen. A staged copy may be edited during a freeze, in what is its own."""
-    freeze = freeze_at(connection, organization_id=subject.organization_id, project_id=subject.project_id)
+    freezes = freezes_now(connection, organization_id=subject.organization_id, project_id=subject.project_id)
+    freeze = freezes.of_change(scopes)
     if freeze is not None and not (set(scopes) == {"toolset"} and is_copy(connection, subject)):
         check_not_frozen(freeze, override)

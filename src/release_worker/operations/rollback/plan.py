@@ -108,6 +108,7 @@ def plan_rollback(
         target=wanted.over(snapshot),
         registry=registry,
     )
+    scopes = frozenset(registry[name].scope for name in differing)
     whole_target = integrity.digests.release if target.source_state_id else target.digest
     return RollbackPlan(
         subject=subject,
@@ -122,26 +123,20 @@ def plan_rollback(
         changes={name: difference.changes for name, difference in differing.items()},
         dependencies=dependencies,
         warnings=(*integrity.doubts, *_uncaptured(target, named, names), *dependencies.warnings, *reach(affected)),
-        scopes=frozenset(registry[name].scope for name in differing),
+        scopes=scopes,
         affected=affected,
-        refusal=_refusal(request, subject, releases, dependencies, affected),
+        refusal=(_untimely(request, subject, releases, scopes) or dependencies.refusal or _impact(request, affected)),
     )
 
 
-def _refusal(
-    request: Rollback,
-    subject: Subject,
-    releases: RollbackReleases,
-    dependencies: Dependencies,
-    affected: Sequence[Mapping[str, Any]],
+def _untimely(
+    request: Rollback, subject: Subject, releases: RollbackReleases, scopes: frozenset[Scope]
 ) -> PermanentError | None:
-    """The first of all that stand in the way."""
+    """Why nobody should go to this release now, whatever it would change of these scopes."""
     return (
         stale_state(request.expected_current_release, releases.current)
-        or frozen(releases.freeze, request.override_freeze)
+        or frozen(releases.freezes.of_change(scopes), request.override_freeze)
         or marked_bad(request, subject, releases)
-        or dependencies.refusal
-        or _impact(request, affected)
     )
 
 
