@@ -46,8 +46,9 @@ def establish(schema: str) -> None:
     SETTINGS["schema"] = schema
     for function in _DEFAULTS:
         _replace_default(function)
-    Settings.model_fields["database_schema"].default = SCHEMA
-    Settings.model_rebuild(force=True)
+    for settings in (Settings, *Settings.__subclasses__()):  # those that are given have their own fields
+        settings.model_fields["database_schema"].default = SCHEMA
+        settings.model_rebuild(force=True)
     escaped = in_sql(SCHEMA).replace(" ", "\\ ")
     os.environ.update({f"{PREFIX}SCHEMA": SCHEMA}, PGOPTIONS=f"-c search_path={THEIRS},{escaped}")
     event.listen(Engine, "before_cursor_execute", _narrow)
