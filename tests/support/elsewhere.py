@@ -46,7 +46,8 @@ def establish(schema: str) -> None:
     SETTINGS["schema"] = schema
     for function in _DEFAULTS:
         _replace_default(function)
-    for settings in (Settings, *Settings.__subclasses__()):  # those that are given have their own fields
+    every: tuple[type[Settings], ...] = (Settings, *Settings.__subclasses__())
+    for settings in every:  # those that are given have their own fields
         settings.model_fields["database_schema"].default = SCHEMA
         settings.model_rebuild(force=True)
     escaped = in_sql(SCHEMA).replace(" ", "\\ ")
