@@ -20,6 +20,7 @@ from release_worker.worker.inbox import Message
 from release_worker.worker.policy import RetryPolicy
 from release_worker.worker.runtime import Runtime
 from release_worker.worker.tasks import work_message
+from tests.support import elsewhere
 from tests.support.billing import COMPONENTS, INVOICE, REFUND, a_full_toolset, active_deployment, edit_everything
 from tests.support.bundles import exported, keep
 from tests.support.events import events_of_request
@@ -245,7 +246,7 @@ def test_a_plain_message_whose_first_worker_dies_at_any_statement_has_its_effect
     """Nobody wrote its row: it is accepted and carried out in one transaction, or by whoever gets the message next."""
     billing = a_full_toolset(engine)
     release(engine, billing)
-    runtime = Runtime(given_settings(database_url=database_url), retry=PATIENT)
+    runtime = Runtime(given_settings(database_url=database_url, database_schema=elsewhere.SCHEMA), retry=PATIENT)
     switch = KillSwitch(runtime.inbox._engine)
     deaths: list[str] = []
     survived = False

@@ -61,8 +61,8 @@ class RequestHandle(Generic[R]):
     def status(self) -> "Status":
         """How far the request is: `queued`, `running`, `succeeded` or `failed`.
 
-        Without a database, a request that does not exist counts as queued. Raises RequestNotFound, also for one whose
-        transaction has not been committed, and ResultUnavailable.
+        Without a database, a request counts as queued until it has ended, and so does one that does not exist. Raises
+        RequestNotFound, also for one whose transaction has not been committed, and ResultUnavailable.
         """
         return self._client._status_of(self.id)
 

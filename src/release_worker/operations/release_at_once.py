@@ -19,7 +19,7 @@ from release_worker.errors import InvalidRequest, LockUnavailable
 from release_worker.state.registry import Registry
 from release_worker.store.accepting import accept_request
 from release_worker.store.at_once import Trial, at_once_statement, write_release_at_once
-from release_worker.store.engine import snapshot_transaction
+from release_worker.store.engine import locking_transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class ReleaseAtOnce:
         Raises VersionConflict if another transaction was first, and whatever else a database may say; then nothing was
         done either, unless the connection was lost while it committed.
         """
-        with snapshot_transaction(self._engine) as connection:
+        with locking_transaction(self._engine) as connection:
             return write_release_at_once(connection, self._statement, trial)
 
     def accept_and_release(
@@ -75,7 +75,7 @@ class ReleaseAtOnce:
 
         Raises as `accept_request`, too; then it is not written down.
         """
-        with snapshot_transaction(self._engine) as connection:
+        with locking_transaction(self._engine) as connection:
             record = accept_request(
                 connection, request, request_id=arrival.request_id, traceparent=arrival.traceparent
             ).record

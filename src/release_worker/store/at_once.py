@@ -1,9 +1,11 @@
 """A release at once: one statement takes a request from `queued` to `succeeded`, with its effect.
 
 It is the common case of the careful way (claim, hold, capture, succeed), and does nothing where anything is otherwise:
-then the careful way begins, as if this had not been tried. Its transaction must be a snapshot: what it holds was not
-changed since the snapshot was taken, or PostgreSQL refuses it, so that what it reads and what it holds belong together.
-Nothing is waited for but what foreign keys ask for.
+then the careful way begins, as if this had not been tried. Nothing is waited for but what foreign keys ask for.
+
+Its transaction must be READ COMMITTED: the statement's snapshot is then taken when it has its locks of tables, and not
+before somebody has rewritten one of them. Of a row that it locks, PostgreSQL gives it the newest version, which may be
+newer than the snapshot; then it does nothing.
 """
 
 import re
@@ -47,11 +49,13 @@ _ASKED = """
               SELECT FROM ours.release_requests WHERE toolset_id = :mailbox AND status = 'running')
         FOR UPDATE SKIP LOCKED)
 """
-# The toolset, if nobody holds it, and its current release says that a capture is a matter of milliseconds.
+# The toolset, if nobody holds it or has written it since the snapshot was taken, and its current release says that a
+# capture is a matter of milliseconds.
 _SUBJECT = f"""
     subject AS MATERIALIZED (
         SELECT t.id AS toolset_id, t.project_id, t.organization_id, t.current_release_id
         FROM asked CROSS JOIN {TOOLSET.table} AS t
+        JOIN {TOOLSET.table} AS seen ON seen.id = t.id AND seen.xmin = t.xmin
         JOIN ours.toolset_releases AS r ON r.id = t.current_release_id
         JOIN ours.toolset_versions AS v ON v.id = r.toolset_version_id
         JOIN ours.source_states AS s ON s.id = r.source_state_id
@@ -103,8 +107,8 @@ def write_release_at_once(connection: Connection, statement: str, trial: Trial) 
     """Carry the request out and mark it done; its result, as it is stored. None, and nothing is written, if that is for
     the careful way.
 
-    `statement` is an `at_once_statement`, and the transaction a snapshot. Raises VersionConflict if something that is
-    needed has changed since, and LockUnavailable if the request has.
+    `statement` is an `at_once_statement`, and the transaction READ COMMITTED. Raises VersionConflict if something that
+    is needed has changed since, and LockUnavailable if the request has.
     """
     ticket, request = trial.ticket, trial.request
     assert ticket.said is not None, "the ticket says what its row asks for"

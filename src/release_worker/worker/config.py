@@ -52,7 +52,7 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
         "beat_schedule": {name.removeprefix("release_worker."): _tick(name, limits) for name in CHORES},
         # Flower and the events of Celery show nothing without these.
         "worker_send_task_events": True,
-        # The result backend hears of what takes long (`worker.progress`); the rest is done before anybody could ask.
+        # Flower knows from events. The result backend would hear of each task that it has begun, once more.
         "task_track_started": False,
     }
 

@@ -61,7 +61,7 @@ class Mailbox:
             try:
                 lock = self._locked(stack, ticket, wait=self._leases.lock_wait if ticket.first else 0)
             except LockUnavailable:
-                if ticket.first:
+                if ticket.first and not self._has_ended(ticket):
                     raise
                 return None
             turn.has_lock()
@@ -118,6 +118,11 @@ class Mailbox:
                 raise LockUnavailable(f"request {record.id} was taken over by another worker", request_id=record.id)
             case _:
                 assert_never(outcome)
+
+    def _has_ended(self, ticket: Ticket) -> bool:
+        with single_statement(self._engine) as connection:
+            record = get_request(connection, ticket.id)
+        return record is not None and record.finished
 
     def _look(self, ticket: Ticket) -> RequestRecord:
         with single_statement(self._engine) as connection:

@@ -1,14 +1,12 @@
 """Which step a long operation is at, for who watches: a state of its own in Flower, beside STARTED.
 
 Celery's events may have any name: what comes after `task-`, in capitals, is shown as the state of the task, until the
-event of its end. The result backend, which clients without a database ask, hears that the task is STARTED: of a long
-operation only, so that the others do not wait for it.
+event of its end. The result backend hears nothing of it: what is stored there late could hide how the task ended.
 """
 
 from collections.abc import Callable, Mapping
 
 from celery import Celery
-from celery.states import STARTED
 
 from release_worker.domain.timings import Timings
 
@@ -43,9 +41,8 @@ class Progress:
             self._tell(self._request_id, STATES.get(step, step))
 
 
-def tell_by_celery(app: Celery) -> TellState:
-    """As events of the worker whose task this is, if it sends any, and in the result backend. Events may be lost, as
-    all events of Celery."""
+def tell_by_events(app: Celery) -> TellState:
+    """As events of the worker whose task this is, if it sends any. They may be lost, as all events of Celery."""
     task = app.current_worker_task
     node = None if task is None else task.request.hostname
 
@@ -53,7 +50,6 @@ def tell_by_celery(app: Celery) -> TellState:
         if app.conf.worker_send_task_events:
             with app.events.default_dispatcher(hostname=node) as dispatcher:
                 dispatcher.send(f"task-{state}", uuid=request_id, retry=False)
-        app.backend.store_result(request_id, None, STARTED)
 
     return tell
 

@@ -30,7 +30,7 @@ from release_worker.worker.inbox import Inbox
 from release_worker.worker.lock import RedisToolsetLock, toolset_lock_client
 from release_worker.worker.mailbox import Mailbox
 from release_worker.worker.policy import LeasePolicy, RetryPolicy
-from release_worker.worker.progress import tell_by_celery
+from release_worker.worker.progress import tell_by_events
 from release_worker.worker.toolset_lock import NoLock, ToolsetLock
 from release_worker.worker.watching import Watching
 from release_worker.worker.webhooks import WebhookPoster
@@ -44,7 +44,7 @@ def runtime_of(app: Celery) -> "Runtime":
     with _making:
         runtime: Runtime | None = getattr(app, _ATTRIBUTE, None)
         if runtime is None or not runtime.is_of_this_process:
-            runtime = Runtime(read_settings(), watching=Watching(tracing_of_worker(), tell_by_celery(app)))
+            runtime = Runtime(read_settings(), watching=Watching(tracing_of_worker(), tell_by_events(app)))
             setattr(app, _ATTRIBUTE, runtime)
     return runtime
 

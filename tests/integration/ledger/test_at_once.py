@@ -11,17 +11,21 @@ import pytest
 from sqlalchemy import Engine, event, text
 from structlog.testing import capture_logs
 
+from release_worker.domain.cancellation import Cancellation
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.outcomes import Failed, Outcome, Succeeded
 from release_worker.domain.request_record import Ticket
 from release_worker.errors import Frozen, IdempotencyConflict, LockUnavailable, ToolsetNotFound, TransientError
+from release_worker.operations.cancel_request import cancel_request
 from release_worker.settings import given_settings
-from release_worker.store.engine import make_engine
-from release_worker.worker.inbox import Message
+from release_worker.store.engine import ledger_transaction, make_engine
+from release_worker.worker.inbox import Inbox, Message
 from release_worker.worker.lock import RedisToolsetLock, toolset_lock_client
 from release_worker.worker.policy import LeasePolicy
 from release_worker.worker.runtime import Runtime
 from release_worker.worker.tasks import work_message
+from release_worker.worker.toolset_lock import NoLock
+from tests.support import elsewhere
 from tests.support.billing import a_full_toolset, active_deployment, edit_everything
 from tests.support.freezes import freeze
 from tests.support.ledger import LATER, ask, claim, ledger, mailbox, record, redis_locks, ticket
@@ -330,42 +334,77 @@ def test_hidden_rows_are_refused_as_ever(engine: Engine, billing: Toolset, datab
 def test_what_commits_between_its_snapshot_and_its_locks_is_not_paired_with_what_was_before(
     engine: Engine, billing: Toolset
 ) -> None:
-    """An app moves the toolset's row after the snapshot was taken: PostgreSQL refuses, and the careful way goes on."""
+    """An app moves the toolset's row when the statement has its snapshot and not yet the row."""
     asked = ticket(engine, ask(engine, billing), first=True)
     own = make_engine(engine.url.render_as_string(hide_password=False))
-    moved: list[bool] = []
+    moved: list[Timer] = []
 
-    def move(statement: str) -> None:
-        if "asked AS MATERIALIZED" in statement and not moved:
-            moved.append(True)
-            billing.edit(description="moved meanwhile")
+    def dawdle(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> Any:
+        if "asked AS MATERIALIZED" in statement:
+            moved.append(Timer(0.3, billing.edit, kwargs={"description": "moved meanwhile"}))
+            moved[0].start()
+            found = "own.status = 'queued'"
+            statement = statement.replace(found, f"{found} AND pg_sleep(1) IS NOT NULL", 1)
+        return statement, parameters
 
-    _after_the_snapshot(own, move)
+    event.listen(own, "before_cursor_execute", dawdle, retval=True)
     try:
         at_once, outcome = work(own, asked)
     finally:
         own.dispose()
-    assert moved
+    moved[0].join()
     assert not at_once
     assert isinstance(outcome, Succeeded)
     assert captured_state(engine, billing, 2) == live_state(engine, billing)
 
 
-def _after_the_snapshot(engine: Engine, call: Callable[[str], None]) -> None:
-    """Take the snapshot before a statement, and call back then."""
+# What an app does to tables while it migrates them, and what PostgreSQL shows as empty to an older snapshot.
+MIGRATIONS = {
+    "a list": "ALTER TABLE toolset_tools ALTER COLUMN position TYPE bigint",
+    "definitions": "ALTER TABLE tool_definitions ADD COLUMN seen double precision DEFAULT random()",
+    "variations": "ALTER TABLE variations ADD COLUMN seen double precision DEFAULT random()",
+    "prompts": "ALTER TABLE prompt_templates ADD COLUMN seen double precision DEFAULT random()",
+    "configuration": "ALTER TABLE system_configs ADD COLUMN seen double precision DEFAULT random()",
+}
 
-    def before(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
-        if "asked AS MATERIALIZED" in statement:
-            cursor.connection.execute("SELECT")
-        call(statement)
 
-    event.listen(engine, "before_cursor_execute", before)
+@pytest.mark.parametrize("migration", MIGRATIONS)
+def test_a_live_table_that_an_app_migrates_meanwhile_is_captured_whole(
+    engine: Engine, billing: Toolset, migration: str
+) -> None:
+    billing.edit(description="edited")
+    asked = ticket(engine, ask(engine, billing), first=True)
+    expected = live_state(engine, billing)
+    with engine.connect() as connection:
+        connection.begin()
+        connection.execute(text(MIGRATIONS[migration]))
+        end = Timer(0.25, connection.commit)
+        end.start()
+        _, outcome = work(engine, asked)
+        end.join()
+    assert isinstance(outcome, Succeeded)
+    assert captured_state(engine, billing, 2) == expected
+
+
+def test_a_freeze_holds_whose_table_an_app_migrates_meanwhile(engine: Engine, billing: Toolset) -> None:
+    freeze(billing.project)
+    asked = ticket(engine, ask(engine, billing), first=True)
+    with engine.connect() as connection:
+        connection.begin()
+        connection.execute(text("ALTER TABLE release_freezes ADD COLUMN seen double precision DEFAULT random()"))
+        end = Timer(0.25, connection.commit)
+        end.start()
+        _, outcome = work(engine, asked)
+        end.join()
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, Frozen)
 
 
 @pytest.fixture
 def runtime(database_url: str, servers: Servers) -> Iterator[Runtime]:
     """A worker's, with its locks."""
-    made = Runtime(given_settings(database_url=database_url, redis_url=servers.redis_url))
+    schema = elsewhere.SCHEMA
+    made = Runtime(given_settings(database_url=database_url, database_schema=schema, redis_url=servers.redis_url))
     yield made
     made.close()
 
@@ -434,6 +473,59 @@ def test_a_plain_message_is_kept_while_its_toolset_is_busy(
     at_once, outcome = deliver(runtime, replace(message, first=False))
     assert not at_once
     assert isinstance(outcome, Succeeded)
+
+
+def test_a_plain_message_hears_of_what_was_committed_while_it_waited_for_its_lock(
+    engine: Engine, billing: Toolset
+) -> None:
+    """An answer of Redis may take seconds."""
+
+    def made_late(*_: object) -> NoLock:
+        freeze(billing.project)
+        return NoLock()
+
+    message = plain(billing)
+    arrival = Inbox.arrival("create_release", message)
+    assert arrival is not None
+    assert mailbox(engine, make_lock=made_late).work_unwritten(arrival) is None
+    assert record(engine, message.id).status == "queued"
+    assert current_number(engine, billing) == 1
+
+
+def test_a_plain_message_lets_one_pass_that_was_asked_before_and_is_committed_while_it_waits(
+    engine: Engine, billing: Toolset
+) -> None:
+    insert = """
+        INSERT INTO release_requests (id, kind, toolset_id, payload, requested_by)
+        VALUES ('earlier', 'create_release', :id, CAST(:payload AS jsonb), 'x')
+    """
+    with engine.connect() as connection:
+        connection.begin()
+        payload = f'{{"toolset": "{billing.path}", "actor": "x"}}'
+        connection.execute(text(insert), {"id": billing.id, "payload": payload})
+
+        def made_late(*_: object) -> NoLock:
+            connection.commit()
+            return NoLock()
+
+        message = plain(billing)
+        arrival = Inbox.arrival("create_release", message)
+        assert arrival is not None
+        assert mailbox(engine, make_lock=made_late).work_unwritten(arrival) is None
+    assert [record(engine, one).status for one in ("earlier", message.id)] == ["queued", "queued"]
+
+
+def test_the_first_delivery_of_what_has_ended_meanwhile_is_told_so(
+    engine: Engine, billing: Toolset, servers: Servers
+) -> None:
+    asked = ticket(engine, ask(engine, billing), first=True)
+    with ledger_transaction(engine) as connection:
+        cancel_request(connection, asked.id, Cancellation(actor="alice"))
+    with (
+        toolset_lock_client(servers.redis_url) as redis,
+        RedisToolsetLock(redis, billing.id, owner="another", ttl=60, wait=0),
+    ):
+        assert mailbox(engine, make_lock=redis_locks(redis)).work_unseen(asked) is None
 
 
 def test_the_first_delivery_waits_for_its_toolset_before_it_looks(
