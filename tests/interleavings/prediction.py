@@ -215,6 +215,8 @@ def _roll_back(
     allow_shared_impact: bool = False,
 ) -> str | None:
     expected = model.expect(slug, release_number, tuple(components), on_missing)
+    if model.frozen and "global_variations" in expected.changed:  # a frozen project of the organization serves them
+        return "Frozen"
     if expected.missing:
         return "MissingDependencies"
     if expected.impact and not allow_shared_impact:
