@@ -12,6 +12,7 @@ from sqlalchemy import Engine, event, text
 from structlog.testing import capture_logs
 
 from release_worker.domain.cancellation import Cancellation
+from release_worker.domain.database import in_sql
 from release_worker.domain.limits import DEFAULTS
 from release_worker.domain.outcomes import Failed, Outcome, Succeeded
 from release_worker.domain.request_record import Ticket
@@ -314,7 +315,9 @@ def test_hidden_rows_are_refused_as_ever(engine: Engine, billing: Toolset, datab
     """A capture of what row-level security leaves would be no capture."""
     with engine.begin() as connection:
         connection.execute(text("CREATE ROLE confined LOGIN"))
-        connection.execute(text("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO confined"))
+        schema = in_sql(elsewhere.SCHEMA)
+        connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO confined"))
+        connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO confined"))
         connection.execute(text("ALTER TABLE toolset_tools ENABLE ROW LEVEL SECURITY"))
     confined = make_engine(engine.url.set(username="confined").render_as_string(hide_password=False))
     try:
