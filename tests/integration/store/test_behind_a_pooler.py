@@ -56,7 +56,7 @@ def test_without_prepared_statements_each_transaction_may_have_another_session(
 @needs_pgbouncer
 def test_the_schema_is_upgraded_though_each_transaction_has_another_session(forgetful: Pooler) -> None:
     database = Database(forgetful.url, "Rel eases")
-    assert upgrade_schema(database).before is None
+    assert upgrade_schema(database, beside_another=True).before is None
     assert check_schema(database).ok
 
 
