@@ -139,6 +139,10 @@ def _fields(state: "SchemaState") -> dict[str, object]:
     return {"revision": state.revision, "needed": state.needed, "differences": state.differences}
 
 
+def _capitalized(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
+
+
 def _findings(state: "SchemaState", schema: str) -> list[str]:
     if state.newer and state.revision is not None:
         return [_newer(state.revision)]
@@ -147,9 +151,9 @@ def _findings(state: "SchemaState", schema: str) -> list[str]:
     if state.elsewhere:
         from release_worker.operations.schema import are_elsewhere
 
-        return [f"R{are_elsewhere(state.elsewhere, schema)[1:]}."]
+        return [_capitalized(f"{are_elsewhere(state.elsewhere, schema)}.")]
     if state.in_the_way is not None:
-        return [state.in_the_way[0].upper() + state.in_the_way[1:]]
+        return [_capitalized(state.in_the_way)]
     if state.revision is None:
         return [f"The database has no tables of release-worker yet in schema {schema}: {command_line('db', 'upgrade')}"]
     if state.revision != state.needed:

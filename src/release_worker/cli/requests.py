@@ -157,11 +157,11 @@ def sweep(as_json: AsJson = False) -> None:
     """
     with client_from_environment(waits=True) as client:
         swept = client.sweep()
+    ids = {"published": swept.published, "exhausted": swept.exhausted, "refused": swept.refused}
     if as_json:
-        print_json(swept)
+        print_json(ids)
     else:
-        counts = (len(swept.published), len(swept.exhausted), len(swept.refused))
-        say("Published again: {}. Out of attempts: {}. Not valid as requests: {}.".format(*counts))
+        say("Published again: {}. Out of attempts: {}. Not valid as requests: {}.".format(*map(len, ids.values())))
 
 
 def _table(records: "list[RequestRecord]") -> Table:

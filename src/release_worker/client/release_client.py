@@ -1,6 +1,6 @@
 """Asks a release worker, through its broker."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from release_worker.broker.publishing import message_of, publisher_again
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import psycopg
 
     from release_worker.client.transactions import SqlAlchemyTransaction
-    from release_worker.domain.request_record import RequestRecord
     from release_worker.domain.requests.request import Request
     from release_worker.domain.subject import Scope, Subject
     from release_worker.operations.sweep import Swept
@@ -78,10 +77,10 @@ class ReleaseClient(
         """
         from release_worker.operations.sweep import sweep
 
-        app, away = self._connections.own().app, list[BrokerUnavailable]()
-        swept = sweep(self._engine(), _noting(publisher_again(app), away), attempts=DEFAULTS.attempts)
-        if away:
-            raise BrokerUnavailable(reason=away[0].details["reason"])
+        app = self._connections.own().app
+        swept = sweep(self._engine(), publisher_again(app), attempts=DEFAULTS.attempts)
+        if swept.ended_by is not None:
+            raise BrokerUnavailable(reason=swept.ended_by.details["reason"])
         if not swept.published:
             reach_as(app)  # if it is away, nothing to publish is no good news
         return swept
@@ -106,18 +105,3 @@ class ReleaseClient(
         return hold_what_is_edited(
             session, toolset, scope, organization=organization, schema=self._settings.database_schema
         )
-
-
-def _noting(
-    publish: "Callable[[RequestRecord], None]", away: list[BrokerUnavailable]
-) -> "Callable[[RequestRecord], None]":
-    """As `publish`, and what ends the sweep is kept."""
-
-    def publish_and_note(record: "RequestRecord") -> None:
-        try:
-            publish(record)
-        except BrokerUnavailable as error:
-            away.append(error)
-            raise
-
-    return publish_and_note

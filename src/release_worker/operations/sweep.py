@@ -26,11 +26,13 @@ class SweepPolicy:
 @dataclass(frozen=True, slots=True)
 class Swept:
     """Ids of the requests that were published again, of those that failed because their attempts are used up, and of
-    those that failed because what their row says is not a valid request."""
+    those that failed because what their row says is not a valid request. `ended_by`: the broker, which could not be
+    reached before all were published."""
 
     published: tuple[str, ...]
     exhausted: tuple[str, ...]
     refused: tuple[str, ...] = ()
+    ended_by: BrokerUnavailable | None = None
 
 
 def sweep(
@@ -50,11 +52,13 @@ def sweep(
         forget_bundles(connection)
     published: list[str] = []
     refused: list[str] = []
+    ended_by = None
     for record in overdue:
         try:
             record.request()
             publish(record)
-        except BrokerUnavailable:
+        except BrokerUnavailable as error:
+            ended_by = error
             break
         except InvalidRequest as error:
             with ledger_transaction(engine) as connection:
@@ -62,4 +66,4 @@ def sweep(
             refused.append(record.id)
         else:
             published.append(record.id)
-    return Swept(tuple(published), tuple(exhausted), tuple(refused))
+    return Swept(tuple(published), tuple(exhausted), tuple(refused), ended_by)
