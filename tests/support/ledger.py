@@ -6,6 +6,7 @@ from uuid import uuid4
 from redis import Redis
 from sqlalchemy import Engine, Row, text
 
+from release_worker.domain.canonical_json import as_plain
 from release_worker.domain.request_record import Claim, RequestRecord, Ticket
 from release_worker.domain.requests.kinds import validate_request
 from release_worker.state.registry import Registry, built_in_components
@@ -40,7 +41,7 @@ def ticket(engine: Engine, request_id: str, *, first: bool = False, **said: Any)
     delivery of the message."""
     row = record(engine, request_id)
     true = {"id": row.id, "toolset_id": row.toolset_id, "kind": row.kind, "payload": row.payload, **said}
-    return Ticket(true["id"], true["toolset_id"], (true["kind"], true["payload"]), first)
+    return Ticket(true["id"], true["toolset_id"], validate_request(true["kind"], as_plain(true["payload"])), first)
 
 
 class WorkedMailbox(Mailbox):

@@ -19,8 +19,7 @@ def ticket(**said: Any) -> Ticket | None:
 
 
 def test_a_ticket_says_all_that_the_claim_has_to_find_in_the_row() -> None:
-    payload = validate_request("pin", FIELDS).payload()
-    assert ticket() == Ticket("request-1", TOOLSET, ("pin", payload))
+    assert ticket() == Ticket("request-1", TOOLSET, validate_request("pin", FIELDS))
     assert ticket(positional=("acme/payments/billing", 3), keywords={"actor": "x"}) == ticket()
 
 

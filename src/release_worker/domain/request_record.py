@@ -73,9 +73,14 @@ class RequestRecord:
         return Ticket(self.id, self.toolset_id)
 
     def ticket_of(self, *, first: bool) -> "Ticket":
-        """As `ticket`, with what the row asks for; `first`: of a message that was delivered for the first time."""
-        is_untried = self.status == "queued" and self.attempts == 0
-        return replace(self.ticket, said=(self.kind, self.payload), first=first and is_untried)
+        """As `ticket`; `first`: of a message that was delivered for the first time. Then it says what the row asks for,
+        if nobody has tried it and it is a request."""
+        if not first or self.status != "queued" or self.attempts > 0:
+            return self.ticket
+        try:
+            return replace(self.ticket, said=self.request(), first=True)
+        except InvalidRequest:
+            return self.ticket
 
     def stored_error(self) -> ReleaseWorkerError:
         """The last error; of a queued request, the one that it waits to be tried again after."""
@@ -86,19 +91,14 @@ class RequestRecord:
 class Ticket:
     """Which request is to be worked, and in which toolset's mailbox it lies.
 
-    `said` is what its message says that the row asks for: its kind and its payload. None if the row has been looked at.
+    `said` is what its message says that the row asks for; None if it says nothing, and the row has been looked at.
     `first`: its message was delivered for the first time, so no worker can have died of it.
     """
 
     id: str
     toolset_id: UUID
-    said: tuple[str, Mapping[str, Any]] | None = None
+    said: "Request | None" = None
     first: bool = False
-
-    def request(self) -> "Request | None":
-        """What the row asks for by what its message says, with defaults filled in; None if it says nothing. Raises
-        InvalidRequest if that is no request."""
-        return None if self.said is None else _checked(*self.said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,9 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
-from release_worker.domain.request_record import Ticket
 from release_worker.domain.requests.create_release import CreateRelease
 from release_worker.domain.requests.request import Request
-from release_worker.errors import InvalidRequest, LockUnavailable
+from release_worker.errors import LockUnavailable
 from release_worker.state.registry import Registry
 from release_worker.store.accepting import accept_request
 from release_worker.store.at_once import Trial, at_once_statement, write_release_at_once
@@ -24,12 +23,11 @@ from release_worker.store.engine import locking_transaction
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request whose message nobody has written down, under the id that its row is to have. `first`: the message was
-    delivered for the first time. `traceparent`: in whose trace it was sent."""
+    """A request whose message nobody has written down, delivered for the first time, and the id that its row is to
+    have. `traceparent`: in whose trace it was sent."""
 
     request_id: str
     request: Request
-    first: bool
     traceparent: str | None = None
 
 
@@ -40,23 +38,17 @@ class ReleaseAtOnce:
         self._engine = engine
         self._registry = registry
 
-    def asked_by(self, ticket: Ticket) -> CreateRelease | None:
-        """What the ticket's row asks for, if that may be tried at once.
+    def plain(self, request: Request | None) -> CreateRelease | None:
+        """The request, if it may be tried at once on the first delivery of its message: one that kills its worker here
+        leaves no trace in the ledger, and must be counted the second time.
 
-        Only on the first delivery of its message: a request that kills its worker here leaves no trace in the ledger,
-        and must be counted the second time. Only a plain release, whose answer is always a new one. Only of built-in
-        components: how long a plug-in takes, nobody knows.
+        Only a plain release, whose answer is always a new one. Only of built-in components: how long a plug-in takes,
+        nobody knows.
         """
-        if ticket.said is None or ticket.said[0] != CreateRelease.kind or not ticket.first:
+        if self._registry.plug_ins or not isinstance(request, CreateRelease):
             return None
-        try:
-            return self._plain(ticket.request())
-        except InvalidRequest:
-            return None
-
-    def asked_at(self, arrival: Arrival) -> CreateRelease | None:
-        """The same of a request that nobody has written down."""
-        return self._plain(arrival.request) if arrival.first else None
+        has_conditions = request.only_if_changed or request.expected_current_release is not None
+        return None if has_conditions or request.override_freeze is not None else request
 
     def release(self, trial: Trial) -> Mapping[str, Any] | None:
         """The result of the request, as it is stored, committed together with the release; None if nothing was done.
@@ -81,18 +73,12 @@ class ReleaseAtOnce:
             ).record
             if record.id != arrival.request_id or record.finished:
                 return None
-            trial = Trial(record.ticket_of(first=True), request, worker)
+            toolset_id = record.ticket.toolset_id
             try:
-                hold(trial.ticket.toolset_id)
+                hold(toolset_id)
             except LockUnavailable:
                 return None
-            return write_release_at_once(connection, self._statement, trial)
-
-    def _plain(self, request: Request | None) -> CreateRelease | None:
-        if self._registry.plug_ins or not isinstance(request, CreateRelease):
-            return None
-        has_conditions = request.only_if_changed or request.expected_current_release is not None
-        return None if has_conditions or request.override_freeze is not None else request
+            return write_release_at_once(connection, self._statement, Trial(record.id, toolset_id, request, worker))
 
     @cached_property
     def _statement(self) -> str:

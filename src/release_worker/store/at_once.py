@@ -12,13 +12,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
 from release_worker.domain import canonical_json
 from release_worker.domain.limits import DEFAULTS
-from release_worker.domain.request_record import Ticket
 from release_worker.domain.requests.create_release import CreateRelease
+from release_worker.domain.timings import ATTEMPT, LOCK_HOLD, LOCK_WAIT
 from release_worker.errors import LockUnavailable
 from release_worker.store.capturing import Contents, capture_steps
 from release_worker.store.freezes import FREEZE_IN_FORCE
@@ -74,7 +75,7 @@ _SUCCEEDED = f"""
                 'release_id', release.id, 'release_number', release.release_number, 'toolset_id', release.toolset_id,
                 'toolset_version', toolset_version.version, 'digest', release.digest, 'created', true),
             timings = CAST(:timings AS jsonb) || jsonb_build_object(
-                'capture', {_SECONDS}, 'lock_hold', {_SECONDS}, 'attempt', {_SECONDS})
+                'capture', {_SECONDS}, '{LOCK_HOLD}', {_SECONDS}, '{ATTEMPT}', {_SECONDS})
         FROM release, toolset_version, asked
         WHERE request.id = asked.id
         RETURNING request.result)
@@ -94,10 +95,11 @@ def at_once_statement(contents: Contents) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Which request is tried at once: that of this ticket, which says what its row asks for, and asks for `request`.
-    `worker`: who tries; `lock_wait`: seconds for which the toolset's lock was waited for."""
+    """Which request is tried at once, in which toolset's mailbox, and what its row is to ask for. `worker`: who tries;
+    `lock_wait`: seconds for which the toolset's lock was waited for."""
 
-    ticket: Ticket
+    request_id: str
+    toolset_id: UUID
     request: CreateRelease
     worker: str
     lock_wait: float = 0.0
@@ -110,14 +112,12 @@ def write_release_at_once(connection: Connection, statement: str, trial: Trial) 
     `statement` is an `at_once_statement`, and the transaction READ COMMITTED. Raises VersionConflict if something that
     is needed has changed since, and LockUnavailable if the request has.
     """
-    ticket, request = trial.ticket, trial.request
-    assert ticket.said is not None, "the ticket says what its row asks for"
-    kind, payload = ticket.said
+    request = trial.request
     parameters = {
-        "request_id": ticket.id,
-        "mailbox": ticket.toolset_id,
-        "request_kind": kind,
-        "payload": canonical_json.dumps(payload),
+        "request_id": trial.request_id,
+        "mailbox": trial.toolset_id,
+        "request_kind": request.kind,
+        "payload": canonical_json.dumps(request.payload()),
         "kind": "release",
         "notes": request.notes,
         "labels": canonical_json.dumps(request.labels or {}),
@@ -125,12 +125,12 @@ def write_release_at_once(connection: Connection, statement: str, trial: Trial) 
         "make_current": True,
         "unless": None,
         "worker": trial.worker,
-        "timings": canonical_json.dumps({"lock_wait": round(trial.lock_wait, 6)}),
+        "timings": canonical_json.dumps({LOCK_WAIT: round(trial.lock_wait, 6)}),
     }
     row = connection.execute(parsed(statement), parameters).one_or_none()
     if row is None:
         return None
     if row.result is None:
-        raise LockUnavailable(f"request {ticket.id} was changed meanwhile", request_id=ticket.id)
+        raise LockUnavailable(f"request {trial.request_id} was changed meanwhile", request_id=trial.request_id)
     result: Mapping[str, Any] = row.result
     return result

@@ -126,8 +126,7 @@ def claim_next(
         "attempts": attempts,
     }
     if ticket.said:
-        kind, payload = ticket.said
-        parameters |= {"kind": kind, "payload": canonical_json.dumps(payload)}
+        parameters |= {"kind": ticket.said.kind, "payload": canonical_json.dumps(ticket.said.payload())}
     row = connection.execute(parsed(claim), parameters).one_or_none()
     return None if row is None else Claim(*row)
 

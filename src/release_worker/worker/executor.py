@@ -1,4 +1,4 @@
-"""One attempt at a claimed request: carry it out, write its outcome down, and log it."""
+"""One attempt at a request, claimed or at once: carry it out, write its outcome down, and log it."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -86,16 +86,16 @@ class Executor:
         Whatever goes wrong, goes wrong again with a claim, and there is told. Raises OperationTimeout if the task's
         time is up.
         """
-        request = self._at_once.asked_by(ticket)
+        request = self._at_once.plain(ticket.said) if ticket.first else None
         if request is None:
             return None
-        trial = Trial(ticket, request, worker, lock_wait)
+        trial = Trial(ticket.id, ticket.toolset_id, request, worker, lock_wait)
         return self._tried(ticket.id, request, lambda: self._at_once.release(trial))
 
     def arrives_at_once(self, arrival: Arrival, hold: Callable[[UUID], object], *, worker: str) -> Succeeded | None:
         """As `at_once`, of a request that is not written down yet; `hold` takes the lock of its toolset, or raises
         LockUnavailable at once. None if it must be written down, and claimed."""
-        request = self._at_once.asked_at(arrival)
+        request = self._at_once.plain(arrival.request)
         if request is None:
             return None
         return self._tried(

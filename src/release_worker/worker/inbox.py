@@ -59,20 +59,21 @@ class Inbox:
             return None
         try:
             request = parse_request(kind, message.positional, message.keywords)
-            return Ticket(message.id, UUID(message.toolset), (kind, request.payload()), message.first)
+            return Ticket(message.id, UUID(message.toolset), request, message.first)
         except (InvalidRequest, ValueError):
             return None
 
     @staticmethod
     def arrival(kind: str, message: Message) -> Arrival | None:
-        """The request of a message whose sender wrote no row; None if there is one, or it is no request."""
-        if message.in_ledger:
+        """The request of a message whose sender wrote no row, delivered for the first time; None if there is a row, if
+        it was delivered before, and if it is no request."""
+        if message.in_ledger or not message.first:
             return None
         try:
             request = parse_request(kind, message.positional, message.keywords)
         except InvalidRequest:
             return None
-        return Arrival(message.id, request, message.first, message.traceparent)
+        return Arrival(message.id, request, message.traceparent)
 
     def accept(self, kind: str, message: Message) -> RequestRecord:
         """The row that a message stands for.

@@ -93,7 +93,7 @@ WRITERS: Mapping[str, tuple[Call, Outcome, list[str], set[str]]] = {
     ),
     # Nothing, where there is no release yet; test_at_once.py has the others.
     "write_release_at_once": (
-        lambda c, r: at_once.write_release_at_once(c, AT_ONCE, at_once.Trial(r.ticket_of(first=True), REQUEST, "w")),
+        lambda c, r: at_once.write_release_at_once(c, AT_ONCE, at_once.Trial(r.id, TOOLSET_ID, REQUEST, "w")),
         lambda _: False,
         [],
         set(),

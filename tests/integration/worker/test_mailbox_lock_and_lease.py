@@ -283,6 +283,8 @@ def test_a_senders_word_that_is_not_so_is_no_reason_to_work_anything(engine: Eng
     assert worker.work_unseen(ticket(engine, waiting, id="nobody asked")) is None
     assert worker.work_unseen(ticket(engine, waiting, toolset_id=other.id)) is None
     assert worker.work_unseen(ticket(engine, asked_of_other, toolset_id=uuid4())) is None
-    assert worker.work_unseen(ticket(engine, waiting, kind="rollback")) is None
-    assert worker.work_unseen(ticket(engine, waiting, payload={"actor": "mallory"})) is None
+    rollback = {"toolset": billing.path, "actor": "tester", "release_number": 1}
+    assert worker.work_unseen(ticket(engine, waiting, kind="rollback", payload=rollback)) is None
+    by_another = {"toolset": billing.path, "actor": "mallory"}
+    assert worker.work_unseen(ticket(engine, waiting, payload=by_another)) is None
     assert ledger(engine) == before
