@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from sqlalchemy import text
 
 from release_worker.embedded.python_process import CELERY, PythonProcess
 from release_worker.errors import ReleaseNotFound, UnexpectedFailure
+from tests.support.billing import a_full_toolset
 from tests.support.ledger import ask, claim
+from tests.support.servers import Servers
 from tests.support.task_events import Watched, eventually, watching
-from tests.support.workers import LONG, Service
+from tests.support.workers import LONG, Service, running_worker, service
 from tests.support.world import Toolset
 
 SECRET = "hunter2-is-secret"
@@ -139,6 +142,29 @@ def test_a_long_operation_says_which_step_it_is_at(served: Service, billing: Too
         watched.task(quick.id, "SUCCESS")
     assert watched.states[lingers.id][-1] == "SUCCESS"
     assert set(watched.states[quick.id]) <= {"PENDING", "RECEIVED", "STARTED", "SUCCESS"}, "no event of its steps"
+
+
+WAITS_LONG = """
+from dataclasses import replace
+from release_worker.broker import signing_consumer
+signing_consumer.DEFAULTS = replace(signing_consumer.DEFAULTS, events_wait=600)
+"""
+
+
+def test_events_that_wait_for_others_are_sent_before_a_worker_ends(servers: Servers, tmp_path: Path) -> None:
+    (tmp_path / "celeryconfig.py").write_text(WAITS_LONG)
+    with (
+        service(servers, broker_database=12) as apart,
+        running_worker(apart, "-n", "leaving@%h", directory=tmp_path) as leaving,
+        watching(apart) as watched,
+        apart.client() as client,
+    ):
+        billing = a_full_toolset(apart.engine)
+        done = client.create_release(billing.path, actor="ci")
+        done.result(LONG)
+        assert "SUCCESS" not in watched.states.get(done.id, ())
+        leaving.terminate()
+        watched.task(done.id, "SUCCESS")
 
 
 def test_a_retry_says_its_reason_in_a_sentence(served: Service, billing: Toolset, watched: Watched) -> None:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from release_worker import ReleaseClient
 from release_worker.broker.routing import BEHIND_OTHERS, IN_LEDGER, TOOLSET
+from release_worker.client import release_client
 from release_worker.domain.request_record import RequestRecord
 from release_worker.errors import (
     BrokerUnavailable,
@@ -196,10 +197,30 @@ def test_a_sweep_ends_where_the_broker_is_gone_and_the_next_one_goes_on(engine: 
         if len(tried) == 2:
             raise BrokerUnavailable(reason="gone")
 
-    assert swept(engine, publish).published == (asked[0],)
+    done = swept(engine, publish)
+    assert (done.published, str(done.ended_by)) == ((asked[0],), str(BrokerUnavailable(reason="gone")))
     assert tried == asked[:2]
     grow_old(engine, PATIENCE + 1)
     assert swept(engine).published == tuple(asked)
+
+
+def test_a_client_tells_that_the_broker_went_away_in_the_middle_of_its_sweep(
+    served: Service, client: ReleaseClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    billing = a_full_toolset(served.engine)
+    asked = [ask(served.engine, billing) for _ in range(2)]
+    grow_old(served.engine, PATIENCE + 1)
+    tried: list[str] = []
+
+    def publish(lost: RequestRecord) -> None:
+        tried.append(lost.id)
+        if len(tried) == 2:
+            raise BrokerUnavailable(reason="gone")
+
+    monkeypatch.setattr(release_client, "publisher_again", lambda _app: publish)
+    with pytest.raises(BrokerUnavailable, match="gone"):
+        client.sweep()
+    assert tried == asked
 
 
 def test_a_failed_request_is_brought_back_with_all_its_attempts(served: Service, client: ReleaseClient) -> None:
