@@ -24,9 +24,10 @@ from release_worker.errors import LockUnavailable
 from release_worker.store.capturing import Contents, capture_steps
 from release_worker.store.freezes import FREEZE_IN_FORCE
 from release_worker.store.owners.relations import LIVE, TOOLSET
+from release_worker.store.requests import FIRST_OF_MAILBOX
 from release_worker.store.statements import parsed
 
-# What the steps of a capture take as parameters is not known before the statement has found it.
+# What the steps of a capture take as parameters they are given once the statement has found it, and holds it.
 _FOUND = {
     "toolset_id": "subject.toolset_id",
     "project_id": "subject.project_id",
@@ -37,17 +38,14 @@ _PLACE = re.compile(rf"(?<!:):({'|'.join(_FOUND)})\b")
 
 # The request, if nobody has tried it, it is the first of its mailbox, and nobody is at work there. It was published by
 # its sender alone: what a sweeper published again may have killed a worker.
-_ASKED = """
+_ASKED = f"""
     asked AS MATERIALIZED (
         SELECT own.id FROM ours.release_requests AS own
-        WHERE own.id = :request_id AND own.toolset_id = :mailbox AND own.kind = :request_kind
+        WHERE own.id = :request_id AND own.id = {FIRST_OF_MAILBOX} AND own.kind = :request_kind
           AND own.payload = CAST(:payload AS jsonb)
           AND own.status = 'queued' AND own.attempts = 0 AND own.next_attempt_at IS NULL AND own.published_at IS NULL
-          AND own.seq = (
-              SELECT seq FROM ours.release_requests
-              WHERE toolset_id = :mailbox AND status IN ('queued', 'running') ORDER BY seq LIMIT 1)
           AND NOT EXISTS (
-              SELECT FROM ours.release_requests WHERE toolset_id = :mailbox AND status = 'running')
+              SELECT FROM ours.release_requests WHERE toolset_id = :toolset_id AND status = 'running')
         FOR UPDATE SKIP LOCKED)
 """
 # The toolset, if nobody holds it or has written it since the snapshot was taken, and its current release says that a
@@ -60,7 +58,7 @@ _SUBJECT = f"""
         JOIN ours.toolset_releases AS r ON r.id = t.current_release_id
         JOIN ours.toolset_versions AS v ON v.id = r.toolset_version_id
         JOIN ours.source_states AS s ON s.id = r.source_state_id
-        WHERE t.id = :mailbox AND {LIVE}
+        WHERE t.id = :toolset_id AND {LIVE}
           AND cardinality(v.tool_urns) + cardinality(v.resource_urns) <= {DEFAULTS.at_once_entries}
           AND pg_column_size(s.deployment_snapshot) + pg_column_size(s.system_snapshot) <= {DEFAULTS.at_once_bytes}
         FOR NO KEY UPDATE OF t SKIP LOCKED)
@@ -115,7 +113,7 @@ def write_release_at_once(connection: Connection, statement: str, trial: Trial) 
     request = trial.request
     parameters = {
         "request_id": trial.request_id,
-        "mailbox": trial.toolset_id,
+        "toolset_id": trial.toolset_id,
         "request_kind": request.kind,
         "payload": canonical_json.dumps(request.payload()),
         "kind": "release",

@@ -30,6 +30,10 @@ COLUMNS = """
 """
 
 
+# SQL: the id of the request whose turn it is in the toolset's mailbox; NULL if nothing waits or runs there.
+FIRST_OF_MAILBOX = """(
+    SELECT id FROM ours.release_requests
+    WHERE toolset_id = :toolset_id AND status IN ('queued', 'running') ORDER BY seq LIMIT 1)"""
 # SQL: the request belongs to the organization that a caller names. A request without a toolset belongs to the
 # organization that it names itself.
 _OF_ORGANIZATION = f"""
@@ -98,11 +102,7 @@ def claim_next(
     said = "AND own.kind = :kind AND own.payload = CAST(:payload AS jsonb)" if ticket.said else ""
     claim = f"""
         WITH head AS (
-            SELECT id FROM ours.release_requests
-            WHERE id = (
-                SELECT id FROM ours.release_requests
-                WHERE toolset_id = :toolset_id AND status IN ('queued', 'running') ORDER BY seq LIMIT 1)
-            FOR UPDATE SKIP LOCKED)
+            SELECT id FROM ours.release_requests WHERE id = {FIRST_OF_MAILBOX} FOR UPDATE SKIP LOCKED)
         UPDATE ours.release_requests AS request
         SET status = 'running', attempts = attempts + 1, started_at = coalesce(started_at, now()),
             next_attempt_at = NULL, worker = :worker, lease_until = now() + make_interval(secs => :lease_seconds)
