@@ -10,8 +10,9 @@ import sys
 from typing import Any
 
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
+from release_worker.embedded.process import eventually
 from release_worker.store.engine import make_engine
 from tests.support.ledger import mailbox
 
@@ -36,6 +37,7 @@ class KillSwitch:
         self.passed: list[str] = []  # of the worker that was armed last
         self.dead = False
         self._fatal: int | None = None
+        self._backend: int | None = None  # of the worker that died last
         self._armed = False
         self._exit_process = exit_process
         self._every = every
@@ -53,6 +55,14 @@ class KillSwitch:
         """The dead worker is replaced: the engine works again."""
         self._armed = self.dead = False
 
+    def wait_until_noticed(self, engine: Engine) -> None:
+        """Until PostgreSQL has seen that the dead one is gone: it holds its rows until then, and who passes by rows
+        that are held would pass by these."""
+        query = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :backend")
+        with engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            assert eventually(lambda: connection.execute(query, {"backend": self._backend}).scalar() == 0, within=30)
+
     def _before(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         self._moment(f"before {_shortened(statement)}", connection.connection.dbapi_connection)
 
@@ -63,10 +73,10 @@ class KillSwitch:
         elif self._every:
             self._moment(f"after {_shortened(statement)}", dbapi_connection)
 
-    def _commit(self, dbapi_connection: Any) -> None:
-        self._moment("before the commit", dbapi_connection)
-        self._really_commit(dbapi_connection)
-        self._moment("after the commit", dbapi_connection)
+    def _commit(self, pooled: Any) -> None:
+        self._moment("before the commit", pooled.dbapi_connection)
+        self._really_commit(pooled)
+        self._moment("after the commit", pooled.dbapi_connection)
 
     def _roll_back(self, dbapi_connection: Any) -> None:
         if not dbapi_connection.closed:
@@ -81,7 +91,7 @@ class KillSwitch:
         if len(self.passed) - 1 == self._fatal:
             if self._exit_process:
                 os._exit(STATUS)
-            self.dead = True
+            self.dead, self._backend = True, dbapi_connection.info.backend_pid
             dbapi_connection.close()
             raise Killed(name)
 

@@ -42,6 +42,11 @@ def test_a_client_loads_nothing_that_only_a_worker_or_a_database_needs(package: 
     assert package not in modules
 
 
+def test_a_client_that_awaits_nothing_does_not_load_asyncio() -> None:
+    assert "asyncio" not in loaded(IMPORTED)
+    assert "asyncio" in loaded(IMPORTED_FOR_ASYNCIO)
+
+
 def test_a_client_loads_of_the_kinds_of_request_those_that_it_asks_for() -> None:
     modules = loaded(CHECKED)
     assert "release_worker.domain.requests.check_drift" in modules

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from release_worker.broker.publishing import message_of, publisher_again
 from release_worker.broker.reaching import reach_as
 from release_worker.client.asking import Handle
-from release_worker.client.async_doors import ask_each_on, ask_on
 from release_worker.client.bulk_requests import BulkRequests
 from release_worker.client.bundle_requests import BundleRequests
 from release_worker.client.event_requests import EventRequests
@@ -46,12 +45,16 @@ class ReleaseClient(
 
     async def _submit_on(self, connection: "psycopg.AsyncConnection[Any]", request: "Request") -> Handle:
         """Make the request in the transaction of a connection that only a coroutine can use."""
+        from release_worker.client.async_doors import ask_on
+
         return await ask_on(connection, self, request)
 
     async def _submit_each_on(
         self, connection: "psycopg.AsyncConnection[Any]", requests: "Sequence[Request]"
     ) -> list[Handle]:
         """The same for many requests of one kind."""
+        from release_worker.client.async_doors import ask_each_on
+
         return await ask_each_on(connection, self, requests)
 
     def retry(self, request_id: str, *, organization: str | None = None) -> Handle:

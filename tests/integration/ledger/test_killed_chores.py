@@ -34,7 +34,7 @@ def mortal(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def deaths(switch: KillSwitch, chore: Callable[[], object]) -> Iterator[int]:
+def deaths(engine: Engine, switch: KillSwitch, chore: Callable[[], object]) -> Iterator[int]:
     """Let the chore die at each of its moments in turn; after each death, and after the run that survives."""
     number = 0
     survived = False
@@ -44,6 +44,7 @@ def deaths(switch: KillSwitch, chore: Callable[[], object]) -> Iterator[int]:
             chore()
         survived = not switch.dead
         switch.disarm()
+        switch.wait_until_noticed(engine)
         yield number
         number += 1
 
@@ -62,7 +63,7 @@ def test_a_pass_over_the_ledger_that_dies_deletes_nothing_that_is_named(
 
     grow()
     moments = 0
-    for _ in deaths(KillSwitch(mortal), lambda: tidy(mortal, policy, place=0.0)):
+    for _ in deaths(engine, KillSwitch(mortal), lambda: tidy(mortal, policy, place=0.0)):
         moments += 1
         tidy(engine, policy)
         with engine.connect() as connection:
@@ -79,7 +80,7 @@ def test_a_look_for_drift_that_dies_tells_of_each_drift_once(engine: Engine, mor
         toolset.edit(description="edited")
     registry = built_in_components()
     drifts = 0
-    for met in deaths(KillSwitch(mortal), lambda: watch_drift(mortal, registry)):
+    for met in deaths(engine, KillSwitch(mortal), lambda: watch_drift(mortal, registry)):
         watch_drift(engine, registry)
         drifts += len(toolsets)
         told = [one.data["release_number"] for one in events(engine) if one.type == "drift.detected"]
