@@ -19,7 +19,8 @@ from release_worker.operations.restoring import MoreToHold
 from release_worker.state.blame import blaming
 from release_worker.state.registry import Registry
 from release_worker.state.work import Work
-from release_worker.store.engine import locking_transaction, single_statement, snapshot_transaction
+from release_worker.store.engine import locking_transaction, single_statement
+from release_worker.store.live_snapshot import live_snapshot_transaction
 from release_worker.store.owners.holding import wait_for_owners
 from release_worker.store.requests import hold, succeed
 from release_worker.store.statements import duration
@@ -56,7 +57,7 @@ def carry_out(engine: Engine, addressed: Addressed, registry: Registry, claim: C
     request, toolset_id = addressed.request, addressed.toolset_id
     written: frozenset[Scope] = frozenset()
     timings = Timings() if claim is None else claim.timings
-    begin = snapshot_transaction if request.only_reads() else locking_transaction
+    begin = live_snapshot_transaction if request.only_reads() else locking_transaction
     while True:
         try:
             with blaming(engine, registry, str(toolset_id)), begin(engine) as connection:

@@ -15,8 +15,9 @@ from release_worker.state.blame import blaming
 from release_worker.state.registry import Registry
 from release_worker.store.conflicts import without_values
 from release_worker.store.drift import Seen, enrol_toolsets, forget_look, note_failed_look, note_look, take_oldest_look
-from release_worker.store.engine import ledger_transaction, snapshot_transaction
+from release_worker.store.engine import ledger_transaction
 from release_worker.store.events import add_event
+from release_worker.store.live_snapshot import live_snapshot_transaction
 from release_worker.store.owners.naming import toolset_of_id
 from release_worker.store.releases import current_release
 
@@ -64,7 +65,7 @@ def _look_at_next(engine: Engine, registry: Registry, began: datetime, watched: 
     watched.looked_at += 1
     try:
         # REPEATABLE READ: live state and the release that is current are those of one moment.
-        with snapshot_transaction(engine) as connection:
+        with live_snapshot_transaction(engine) as connection:
             seen = take_oldest_look(connection, before=began)
             if seen is None:
                 watched.looked_at -= 1

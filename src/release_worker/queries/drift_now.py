@@ -10,7 +10,8 @@ from release_worker.queries.check_drift import check_drift
 from release_worker.queries.toolsets import ListedToolset
 from release_worker.state.registry import Registry
 from release_worker.state.work import Work
-from release_worker.store.engine import make_engine, snapshot_transaction
+from release_worker.store.engine import make_engine
+from release_worker.store.live_snapshot import live_snapshot_transaction
 
 
 def drift_now(database: Database | str, registry: Registry, listed: Sequence[ListedToolset]) -> list[ListedToolset]:
@@ -20,7 +21,7 @@ def drift_now(database: Database | str, registry: Registry, listed: Sequence[Lis
     found = []
     try:
         for one in listed:
-            with snapshot_transaction(engine) as connection:
+            with live_snapshot_transaction(engine) as connection:
                 work = Work(connection, one.id, registry)
                 drift = check_drift(work, CheckDrift(toolset=str(one.id)))
             found.append(replace(one, drifted=drift.drifted, drift_found_at=datetime.now(UTC)))

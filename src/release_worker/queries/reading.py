@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 from sqlalchemy import Connection, Engine
 
 from release_worker.domain.database import Database
-from release_worker.store.engine import ledger_transaction, make_engine, snapshot_transaction
+from release_worker.store.engine import ledger_transaction, make_engine
+from release_worker.store.live_snapshot import live_snapshot_transaction
 
 
 def reading(database: Database | str) -> AbstractContextManager[Connection]:
@@ -16,7 +17,7 @@ def reading(database: Database | str) -> AbstractContextManager[Connection]:
 
 def reading_one_moment(database: Database | str) -> AbstractContextManager[Connection]:
     """As `reading`, and every statement sees the state of the same moment."""
-    return _connected(database, snapshot_transaction)
+    return _connected(database, live_snapshot_transaction)
 
 
 @contextmanager

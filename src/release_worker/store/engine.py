@@ -134,12 +134,13 @@ def _postgresql(url: str) -> URL:
 
 
 @contextmanager
-def snapshot_transaction(engine: Engine) -> Iterator[Connection]:
-    """REPEATABLE READ, for operations that only read: every statement sees the state of the same moment.
+def snapshot_transaction(engine: Engine, *, before: str = "") -> Iterator[Connection]:
+    """REPEATABLE READ, for those who only read: every statement sees the state of the same moment, which comes after
+    the statement `before`. Whoever reads live state takes a `live_snapshot_transaction`.
 
     Commits at the end, rolls back on an error. Raises VersionConflict and DatabaseUnavailable.
     """
-    with _transaction(engine, _SNAPSHOT) as connection:
+    with _transaction(engine, f"{_SNAPSHOT}; {before}") as connection:
         yield connection
 
 

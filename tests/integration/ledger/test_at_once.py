@@ -32,6 +32,7 @@ from tests.support.freezes import freeze
 from tests.support.ledger import LATER, ask, claim, ledger, mailbox, record, redis_locks, ticket
 from tests.support.live_state import live_state
 from tests.support.metrics import assert_the_ledger_is_counted, counted
+from tests.support.migrating import MIGRATIONS, migrating
 from tests.support.operations import release
 from tests.support.plug_ins import interrupted_by
 from tests.support.records import assert_numbers_and_chain_complete, captured_state, current_number, releases_of
@@ -361,16 +362,6 @@ def test_what_commits_between_its_snapshot_and_its_locks_is_not_paired_with_what
     assert captured_state(engine, billing, 2) == live_state(engine, billing)
 
 
-# What an app does to tables while it migrates them, and what PostgreSQL shows as empty to an older snapshot.
-MIGRATIONS = {
-    "a list": "ALTER TABLE toolset_tools ALTER COLUMN position TYPE bigint",
-    "definitions": "ALTER TABLE tool_definitions ADD COLUMN seen double precision DEFAULT random()",
-    "variations": "ALTER TABLE variations ADD COLUMN seen double precision DEFAULT random()",
-    "prompts": "ALTER TABLE prompt_templates ADD COLUMN seen double precision DEFAULT random()",
-    "configuration": "ALTER TABLE system_configs ADD COLUMN seen double precision DEFAULT random()",
-}
-
-
 @pytest.mark.parametrize("migration", MIGRATIONS)
 def test_a_live_table_that_an_app_migrates_meanwhile_is_captured_whole(
     engine: Engine, billing: Toolset, migration: str
@@ -378,13 +369,8 @@ def test_a_live_table_that_an_app_migrates_meanwhile_is_captured_whole(
     billing.edit(description="edited")
     asked = ticket(engine, ask(engine, billing), first=True)
     expected = live_state(engine, billing)
-    with engine.connect() as connection:
-        connection.begin()
-        connection.execute(text(MIGRATIONS[migration]))
-        end = Timer(0.25, connection.commit)
-        end.start()
+    with migrating(engine, MIGRATIONS[migration]):
         _, outcome = work(engine, asked)
-        end.join()
     assert isinstance(outcome, Succeeded)
     assert captured_state(engine, billing, 2) == expected
 
@@ -392,13 +378,8 @@ def test_a_live_table_that_an_app_migrates_meanwhile_is_captured_whole(
 def test_a_freeze_holds_whose_table_an_app_migrates_meanwhile(engine: Engine, billing: Toolset) -> None:
     freeze(billing.project)
     asked = ticket(engine, ask(engine, billing), first=True)
-    with engine.connect() as connection:
-        connection.begin()
-        connection.execute(text("ALTER TABLE release_freezes ADD COLUMN seen double precision DEFAULT random()"))
-        end = Timer(0.25, connection.commit)
-        end.start()
+    with migrating(engine, "ALTER TABLE release_freezes ADD COLUMN seen double precision DEFAULT random()"):
         _, outcome = work(engine, asked)
-        end.join()
     assert isinstance(outcome, Failed)
     assert isinstance(outcome.error, Frozen)
 
