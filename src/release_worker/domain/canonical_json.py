@@ -27,6 +27,9 @@ DEEPEST = 200
 # Python refuses to turn longer texts into int, since it takes quadratic time; a Decimal holds them exactly.
 _LONGEST_INT = 4000
 
+# `json.dumps` would make one of these for every string.
+_STRINGS = json.JSONEncoder(ensure_ascii=False)
+
 
 def loads(text: str | bytes) -> Any:
     """The value of a JSON text, exactly: integers as int (Decimal past 4,000 digits), other numbers as Decimal.
@@ -119,7 +122,7 @@ def _scalar(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return json.dumps(value, ensure_ascii=False)
+            return _STRINGS.encode(value)
         case int() | Decimal():
             return _number(value)
         case float():
