@@ -15,6 +15,7 @@ from release_worker.state.registry import Registry
 from release_worker.state.states import State, live_state
 from release_worker.store.engine import single_statement
 from release_worker.store.owners.holding import hold_rows
+from release_worker.store.sending import send, settle
 
 
 class MoreToHold(Exception):
@@ -45,6 +46,7 @@ def hold_rows_of_plug_ins(
     """Hold those of plug-ins, each by itself: if its SQL is broken, it is known whose that is."""
     for plug_in in registry.plug_ins:
         if plug_in.scope in written and isinstance(plug_in, HasLiveRows):
+            settle(connection)
             with working_for(plug_in):
                 hold_rows(connection, plug_in.live_rows(), subject)
 
@@ -59,13 +61,15 @@ def restore(connection: Connection, registry: Registry, wanted: State, names: Co
     """Give these components what `wanted` has, in the order in which one provides for the next."""
     for component in registry:
         if component.name in names and component.name in wanted:
+            if component.name not in BUILT_IN:
+                settle(connection)
             with working_for(component):
                 component.restore(connection, wanted[component.name], wanted.parameters)
 
 
 def fire_triggers(connection: Connection) -> None:
     """What the apps' own triggers do at the commit, they do now, before live state is read back."""
-    connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+    send(connection, "SET CONSTRAINTS ALL IMMEDIATE", {})
 
 
 def unlike(planned: Mapping[str, str | None], after: StateDigests) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from release_worker.state.component import Parameters, keyed_diff, members, once
 from release_worker.state.urns import slugs_of
 from release_worker.store.owners.pointing import activate_deployment
 from release_worker.store.owners.relations import ACTIVE_DEPLOYMENT, neighbours
+from release_worker.store.sending import send
 from release_worker.store.statements import parsed
 
 _STATUS = "SELECT 'status' AS key, {0} -> 'status' AS item WHERE {0} IS NOT NULL"
@@ -149,13 +150,13 @@ def _hold_original(connection: Connection, parameters: Parameters) -> None:
         WHERE id = :original_deployment_id AND project_id = :project_id
         FOR UPDATE NOWAIT
     """
-    connection.execute(parsed(hold), parameters)
+    send(connection, hold, parameters)
     of_original = "deployment_id = :original_deployment_id"
     rows = (
         f"{table} AS MATERIALIZED (SELECT FROM ours.{table} WHERE {of_original} FOR SHARE NOWAIT)" for table in _TABLES
     )
     counts = " + ".join(f"(SELECT count(*) FROM {table})" for table in _TABLES)
-    connection.execute(parsed(f"WITH {', '.join(rows)} SELECT {counts}"), parameters)
+    send(connection, f"WITH {', '.join(rows)} SELECT {counts}", parameters)
 
 
 def _provide(connection: Connection, deployment: object, content: str, parameters: Parameters) -> None:
@@ -167,14 +168,14 @@ def _provide(connection: Connection, deployment: object, content: str, parameter
                value ->> 'name', value ->> 'sha256', value -> 'config'
         FROM jsonb_each({content} -> 'assets')
     """
-    connection.execute(parsed(assets), given)
+    send(connection, assets, given)
     for section, table in _DEFINITIONS:
         definitions = f"""
             INSERT INTO ours.{table} (deployment_id, urn, name, description, definition)
             SELECT :deployment_id, key, value ->> 'name', value ->> 'description', value -> 'definition'
             FROM jsonb_each({content} -> '{section}')
         """
-        connection.execute(parsed(definitions), given)
+        send(connection, definitions, given)
 
 
 def _lists_touched(kind: str) -> str:

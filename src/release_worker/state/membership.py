@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters
-from release_worker.store.statements import parsed
+from release_worker.store.sending import send
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Membership:
             INSERT INTO {self.table} (toolset_id, {self.urn}, position)
             SELECT :toolset_id, urn, wanted FROM differing WHERE found IS NULL
         """
-        connection.execute(parsed(put_back), parameters)
+        send(connection, put_back, parameters)
 
     @property
     def of_all(self) -> str:

@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters, keyed_diff, members
-from release_worker.store.statements import parsed
+from release_worker.store.sending import send
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Settings:
             FROM (SELECT {target} AS content) AS target
             WHERE id = :toolset_id
         """
-        connection.execute(parsed(put_back), parameters)
+        send(connection, put_back, parameters)
 
 
 settings = Settings()

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters, keyed_diff, members, once
 from release_worker.store.owners.relations import neighbours
-from release_worker.store.statements import parsed
+from release_worker.store.sending import send
 
 # A template's `arguments` may be SQL NULL, which the content shows by leaving the field out, or the JSON value null.
 _PROMPT = """
@@ -72,12 +72,12 @@ class System:
 
     def restore(self, connection: Connection, target: str, parameters: Parameters) -> None:
         for statement in (*_restore_config(target), *_restore_prompts(target), _delete_other_prompts(target)):
-            connection.execute(parsed(statement), parameters)
+            send(connection, statement, parameters)
 
     def add(self, connection: Connection, content: str, parameters: Parameters) -> None:
         """Put the templates of `content` back, besides those that are there."""
         for statement in _restore_prompts(content):
-            connection.execute(parsed(statement), parameters)
+            send(connection, statement, parameters)
 
 
 def _restore_config(target: str) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from release_worker.domain.subject import Scope
 from release_worker.state.component import Parameters, keyed_diff, members
 from release_worker.store.owners.relations import neighbours
-from release_worker.store.statements import parsed
+from release_worker.store.sending import send
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Variations:
             WHERE NOT EXISTS (SELECT FROM ours.variations AS live WHERE {self._ours} AND live.tool_urn = target.urn)
         """
         for statement in (removed, changed, added):
-            connection.execute(parsed(statement), parameters)
+            send(connection, statement, parameters)
 
 
 def _overlaid(below: str, above: str) -> str:

@@ -16,6 +16,7 @@ from release_worker.domain.database import Database
 from release_worker.domain.limits import DEFAULTS
 from release_worker.errors import NotConfigured
 from release_worker.store.conflicts import lost_a_statement, translated
+from release_worker.store.sending import TOGETHER, abandon, answer_what_was_sent, settle
 from release_worker.store.statements import duration, name_schema
 
 SETTING = "RELEASE_WORKER_DATABASE_URL"
@@ -75,6 +76,7 @@ def make_engine(
     name_schema(engine, database.schema)
     _ping_after_rest(engine)
     _survive_lost_statements(engine)
+    answer_what_was_sent(engine)
     return engine
 
 
@@ -177,11 +179,12 @@ def single_statement(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def _transaction(engine: Engine, begin: str) -> Iterator[Connection]:
     with translated(engine.url.username), engine.connect() as connection:
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT", **{TOGETHER: True})
         with connection.begin(), _cancelled_if_left(connection):
             bound = connection.get_execution_options().get(_STATEMENT_TIMEOUT, DEFAULTS.statement_timeout)
             connection.exec_driver_sql(begin.format(statement_timeout=duration(bound)))
             yield connection
+            settle(connection)
 
 
 @contextmanager
@@ -195,5 +198,5 @@ def _cancelled_if_left(connection: Connection) -> Iterator[None]:
         if isinstance(driver, psycopg.Connection) and driver.info.transaction_status is TransactionStatus.ACTIVE:
             with suppress(psycopg.Error):
                 driver.cancel_safe(timeout=DEFAULTS.cancel_timeout)
-            connection.invalidate()
+            abandon(connection)
         raise

@@ -11,7 +11,7 @@ from release_worker.domain.subject import Scope
 from release_worker.errors import ComponentFailed, DatabaseUnavailable
 from release_worker.state.component import Component, Parameters, keyed_diff, members
 from release_worker.store.engine import make_engine
-from tests.support.billing import a_full_toolset
+from tests.support.billing import INVOICE, a_full_toolset
 from tests.support.elsewhere import SCHEMA
 from tests.support.ledger import ask, mailbox, record
 from tests.support.operations import release
@@ -95,6 +95,23 @@ def test_a_plug_in_that_cannot_be_restored_is_named(
     moved = Plugged(content="CAST('{}' AS jsonb)", restoring=restoring)
     failed = failure(engine, ask(engine, billing, "rollback", release_number=1), moved)
     assert failed.details == {"component": "flags", "reason": complaint}
+
+
+def test_what_a_statement_of_ours_meets_is_not_the_fault_of_the_plug_in_that_is_restored_next(
+    engine: Engine, billing: Toolset
+) -> None:
+    release(engine, billing, registry=with_plug_ins(Plugged()))
+    billing.move_tool(INVOICE, 9)
+    create = """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM nothing; END $$;
+        CREATE TRIGGER refuse AFTER UPDATE ON toolset_tools FOR EACH ROW EXECUTE FUNCTION refuse()
+    """
+    with engine.begin() as connection:
+        connection.execute(text(create))
+    asked = ask(engine, billing, "rollback", release_number=1)
+    with pytest.raises(DatabaseUnavailable, match='relation "nothing" does not exist'):
+        mailbox(engine, registry=with_plug_ins(Plugged(content="CAST('{}' AS jsonb)"))).work_until_done(asked)
+    assert record(engine, asked).status == "queued"
 
 
 def test_a_plug_in_that_cannot_say_whom_it_reaches_is_named(engine: Engine, billing: Toolset) -> None:

@@ -27,22 +27,22 @@ EXPECTED = {
     "a release": AROUND + 2,  # hold the toolset with its current release, capture
     "a release that is not needed": AROUND + 3,  # in which form the current one was written
     "a rollback that changes nothing": AROUND + 6,
-    "a rollback of one list": AROUND + 13,
-    "a rollback of everything": AROUND + 40,
+    "a rollback of one list": AROUND + 11,
+    "a rollback of everything": AROUND + 14,
     "a repair that changes nothing": AROUND + 8,  # which release is current, before and after it is held
-    "a rollback that was planned": AROUND + 14,  # one of one list, and what the plan said
+    "a rollback that was planned": AROUND + 12,  # one of one list, and what the plan said
     "a check of drift": AROUND + 3,
     "a difference of two releases": AROUND + 5,
     "a verification": AROUND + 11,
     "a status": AROUND + 10,
     "a pin": AROUND + 3,
     "a prune": AROUND + 15,
-    "a staged copy": AROUND + 15,
+    "a staged copy": AROUND + 8,
     "a staged copy that is there": AROUND + 3,
-    "a publication": AROUND + 23,
+    "a publication": AROUND + 21,
     "a discarded copy": AROUND + 9,
     "a mode": AROUND + 2,
-    "an import": AROUND + 41,
+    "an import": AROUND + 15,
     "a mark": AROUND + 3,
 }
 

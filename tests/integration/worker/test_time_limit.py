@@ -1,5 +1,6 @@
 """A time limit ends the work in the database too, and times in the ledger are those at which things happened."""
 
+import gc
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from release_worker.store.engine import (
     single_statement,
     snapshot_transaction,
 )
+from release_worker.store.sending import send, settle
 from release_worker.worker.runtime import Runtime
 from tests.support.billing import a_full_toolset
 from tests.support.ledger import ask, mailbox, record
@@ -85,6 +87,27 @@ def test_a_statement_that_a_time_limit_interrupts_ends_in_postgresql(
     assert eventually(lambda: endless_statements(engine) == 0, within=30)
     with transaction(engine) as connection:  # the pool has a connection that works
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+ENDINGS: list[Callable[[Connection], object]] = [settle, lambda connection: send(connection, "SELECT 1", {})]
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=["waiting", "sending"])
+def test_what_was_sent_and_not_waited_for_ends_in_postgresql_too(
+    engine: Engine, caplog: pytest.LogCaptureFixture, ending: Callable[[Connection], object]
+) -> None:
+    def work(connection: Connection) -> None:
+        send(connection, ENDLESS, {})
+        while True:
+            ending(connection)
+
+    with pytest.raises(SoftTimeLimitExceeded), soft_time_limit(engine), locking_transaction(engine) as connection:
+        work(connection)
+    assert eventually(lambda: endless_statements(engine) == 0, within=30)
+    with locking_transaction(engine) as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    gc.collect()
+    assert caplog.messages == []
 
 
 def test_an_operation_that_a_time_limit_interrupts_gives_its_locks_back_and_is_tried_again(engine: Engine) -> None:

@@ -51,8 +51,8 @@ def apply(work: Work, request: Rollback, plan: RollbackPlan, *, held: frozenset[
         _restore(connection, plan, registry)
         touch_owners(connection, plan.subject, plan.scopes)
         rollback_id = record_rollback(connection, _record(plan, request, backup, work.request_id))
-        fire_triggers(connection)
     with step("read_back"):
+        fire_triggers(connection)
         after = _read_back(connection, plan, registry)
     with step("settle"):
         outcome = _settle(connection, plan, registry, after, stamp)

@@ -23,6 +23,7 @@ from release_worker.store.owners.relations import (
     SUBJECT,
     TOOLSET,
 )
+from release_worker.store.sending import send
 from release_worker.store.statements import parsed
 
 TRIES = 5  # to find a toolset by a name that changes hands meanwhile
@@ -60,7 +61,7 @@ def hold_active_deployment(connection: Connection, subject: Subject) -> None:
     """Hold the deployment that is active in the project: nothing is added to it meanwhile. The project must be held.
     Raises VersionConflict if the row is not free."""
     active = f"SELECT FROM ours.deployments WHERE id = {ACTIVE_DEPLOYMENT} FOR UPDATE NOWAIT"
-    connection.execute(parsed(active), subject.parameters)
+    send(connection, active, subject.parameters)
 
 
 def _found(connection: Connection, row: Row[Any] | None, toolset_id: UUID) -> Subject:
@@ -78,7 +79,7 @@ def touch_owners(connection: Connection, subject: Subject, scopes: Collection[Sc
     for owner, scope in ((ORGANIZATION, "organization"), (PROJECT, "project")):
         if scope in scopes:
             touch = f"UPDATE {owner.table} SET name = name WHERE {owner.ours}"
-            connection.execute(parsed(touch), subject.parameters)
+            send(connection, touch, subject.parameters)
 
 
 def _strength(scope: Scope, written: Collection[Scope]) -> str:

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from release_worker.domain.subject import Subject
 from release_worker.errors import VersionConflict
+from release_worker.store.sending import send
 from release_worker.store.statements import parsed
 
 # SQL: make a release the toolset's current one.
@@ -30,4 +31,4 @@ def set_current_release(connection: Connection, subject: Subject, release_id: UU
 def activate_deployment(connection: Connection, project_id: UUID, deployment: object) -> None:
     """Make a deployment (None: no deployment) the project's active one."""
     activated = "UPDATE ours.projects SET active_deployment_id = :deployment_id WHERE id = :project_id"
-    connection.execute(parsed(activated), {"project_id": project_id, "deployment_id": deployment})
+    send(connection, activated, {"project_id": project_id, "deployment_id": deployment})

@@ -1,0 +1,91 @@
+"""Statements that need no answer are sent, and not waited for.
+
+PostgreSQL carries them out one after the other, in the order in which they were sent, and says what became of them with
+the answer of the next statement that is executed. After one that it refuses it carries out none; the refusal is raised
+where the answer was waited for, or where another statement is sent. See decision 42.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, ExceptionContext, TextClause, event
+
+from release_worker.store.statements import parsed
+
+# An option of a connection: whoever began its transaction settles before the commit.
+TOGETHER = "release_worker_together"
+# An option of an execution: the statement needs no answer.
+_SENT = "release_worker_sent"
+# What is open while the connection has statements that nobody has waited for: libpq's pipeline mode.
+_PIPELINE = "release_worker_pipeline"
+
+
+def send(connection: Connection, statement: str, parameters: Mapping[str, Any]) -> None:
+    """Send a statement of ours whose answer nobody needs. Outside of our own transactions it is waited for."""
+    if TOGETHER in connection.get_execution_options() and _PIPELINE not in connection.info:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        pipeline = driver.pipeline()
+        pipeline.__enter__()
+        connection.info[_PIPELINE] = pipeline
+    connection.execute(_without_answer(statement), parameters)
+
+
+def settle(connection: Connection) -> None:
+    """Wait for what was sent: before a commit, and before statements of others, who would be blamed for what ours
+    meet."""
+    if _PIPELINE in connection.info:
+        connection.exec_driver_sql("SELECT")
+
+
+def answer_what_was_sent(engine: Engine) -> None:
+    """From now on, statements of this engine that are executed wait for those that were sent before them.
+
+    SQLAlchemy looks for rows as soon as a cursor has executed, and there are none before pipeline mode is left. What
+    is raised there, it makes an error of its own.
+    """
+
+    def executed(
+        connection: Connection, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool
+    ) -> None:
+        if _SENT not in context.execution_options:
+            _leave(connection)
+
+    def refused(context: ExceptionContext) -> None:
+        # Nobody waits for what goes on after an interruption: it is cancelled with the transaction.
+        if context.connection is not None and isinstance(context.original_exception, psycopg.Error):
+            with suppress(psycopg.Error):
+                _leave(context.connection)
+
+    event.listen(engine, "after_cursor_execute", executed)
+    event.listen(engine, "handle_error", refused)
+
+
+def abandon(connection: Connection) -> None:
+    """Close a connection with all that was sent; nobody waits for it any more."""
+    pipeline = connection.info.pop(_PIPELINE, None)
+    connection.invalidate()
+    if pipeline is not None:
+        with suppress(psycopg.Error):  # it would be logged later
+            pipeline.__exit__(None, None, None)
+
+
+def _leave(connection: Connection) -> None:
+    pipeline: AbstractContextManager[object] | None = connection.info.pop(_PIPELINE, None)
+    if pipeline is None:
+        return
+    try:
+        pipeline.__exit__(None, None, None)
+    except psycopg.Error as error:
+        # libpq cannot leave its mode when the wait was interrupted, by a time limit: that is what is to be known.
+        if isinstance(error.__context__, Exception) and not isinstance(error.__context__, psycopg.Error):
+            raise error.__context__ from None
+        raise
+
+
+@lru_cache(maxsize=512)
+def _without_answer(statement: str) -> TextClause:
+    return parsed(statement).execution_options(**{_SENT: True})
