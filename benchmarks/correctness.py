@@ -15,6 +15,7 @@ from release_worker.state.registry import built_in_components
 from release_worker.state.work import Work
 from release_worker.store.captured import check_integrity
 from release_worker.store.engine import snapshot_transaction
+from release_worker.store.live_snapshot import live_snapshot_transaction
 from release_worker.store.owners.naming import find_toolset
 
 _PARTS = """
@@ -65,6 +66,12 @@ def ledger(engine: Engine, request_ids: Sequence[str]) -> list[str]:
     return [f"{row.found} requests are {row.status}" for row in _rows(engine, query, ids=list(request_ids))]
 
 
+def succeeded(engine: Engine, request_ids: Sequence[str]) -> int:
+    """How many of these requests succeeded."""
+    query = "SELECT count(*) FROM release_requests WHERE id = ANY (CAST(:ids AS text[])) AND status = 'succeeded'"
+    return int(_rows(engine, query, ids=list(request_ids))[0][0])
+
+
 def one_release_a_request(engine: Engine, request_ids: Sequence[str]) -> list[str]:
     """No request made two releases, or none."""
     query = """
@@ -96,7 +103,7 @@ def live_state_is_current(engine: Engine, paths: Sequence[str]) -> list[str]:
     """Live state of these toolsets equals their current release."""
     wrong = []
     for path in paths:
-        with snapshot_transaction(engine) as connection:
+        with live_snapshot_transaction(engine) as connection:
             toolset_id = find_toolset(connection, path).toolset_id
             drift = check_drift(Work(connection, toolset_id, built_in_components()), CheckDrift(toolset=path))
         if drift.drifted:

@@ -9,13 +9,13 @@ from celery import Celery
 from sqlalchemy import text
 
 from benchmarks import correctness, noop
+from benchmarks.ends import wait_for_queues
 from benchmarks.in_process import in_process_worker
 from benchmarks.pgbench import Pgbench
 from benchmarks.processes import celery_worker, wait_for_celery
 from benchmarks.product import RECOMPUTED, TURN_SECONDS, Turn
 from benchmarks.recording import Recording, record_release
 from benchmarks.replay import NEW_DIGEST, Script
-from benchmarks.results import ResultListener
 from benchmarks.stage import Site, Stage
 from benchmarks.usage import cpu_seconds
 from release_worker.broker.address import Broker
@@ -28,7 +28,6 @@ class Noop:
     """The product's Celery app with a task that does nothing, and the product's producer."""
 
     app: Celery
-    results: ResultListener
     worker: PythonProcess
     site: Site
     roots: Mapping[str, int]
@@ -40,12 +39,13 @@ class Noop:
     def turn(self, tasks: int) -> Turn:
         """From the first that is asked for to the last that ended."""
         used, own, began = cpu_seconds(self.roots), time.process_time(), time.monotonic()
-        ids = [self.app.send_task(noop.NAME, queue="releases").id for _ in range(tasks)]
+        for _ in range(tasks):
+            self.app.send_task(noop.NAME, queue="releases", ignore_result=True)
         asking, own = time.monotonic() - began, time.process_time() - own
-        self.results.wait(ids, within=TURN_SECONDS)
+        over = wait_for_queues(self.site.redis_url, within=TURN_SECONDS)
         seconds = time.monotonic() - began
         cpu = {name: now - used[name] for name, now in cpu_seconds(self.roots).items()}
-        return Turn(seconds, self.results.succeeded(ids), self.results.failures(ids), asking, {"asking": own, **cpu})
+        return Turn(seconds, tasks, [] if over else ["tasks are left"], asking, {"asking": own, **cpu})
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def running_noop(stage: Stage) -> Iterator[Noop]:
         worker = stack.enter_context(celery_worker("noop", "benchmarks.noop", site))
         app = stack.enter_context(make_app(Broker(site.broker_url), None))
         roots = {"worker": worker.pid, "Valkey": stage.servers.valkey.pid}
-        yield Noop(app, stack.enter_context(ResultListener(site.redis_url)), worker, site, roots)
+        yield Noop(app, worker, site, roots)
 
 
 @dataclass

@@ -1,4 +1,8 @@
-"""The product as a contender: `ReleaseClient` with a database asks, a worker of two children answers."""
+"""The product as a contender: `ReleaseClient` with a database asks, a worker of two children answers.
+
+Where the rate counts, the client names no result backend, and Celery stores no result; where the moment of each end
+does, `client` names one, which announces it.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,6 +13,7 @@ from typing import TypeVar
 from celery import Celery
 
 from benchmarks import correctness, world
+from benchmarks.ends import wait_for_ledger, wait_for_queues
 from benchmarks.processes import CHILDREN, celery_worker, wait_for_celery
 from benchmarks.results import ResultListener
 from benchmarks.stage import Site, Stage
@@ -45,6 +50,7 @@ class Product:
 
     site: Site
     client: ReleaseClient
+    unheard: ReleaseClient
     results: ResultListener
     worker: PythonProcess
     toolsets: int
@@ -92,21 +98,25 @@ class Product:
         return self._timed(
             [range(first, min(first + BATCH, self.toolsets + 1)) for first in range(1, self.toolsets + 1, BATCH)],
             lambda numbers: [
-                handle.id for handle in self.client.create_releases(map(world.path, numbers), actor=ACTOR)
+                handle.id for handle in self.unheard.create_releases(map(world.path, numbers), actor=ACTOR)
             ],
             releases=True,
         )
 
+    def _ask(self, number: int) -> str:
+        return self.unheard.create_release(world.path(number), actor=ACTOR).id
+
     def _send(self, number: int) -> str:
         arguments = {"toolset": world.path(number), "actor": ACTOR}
-        return str(self.plain.send_task("release_worker.create_release", kwargs=arguments, queue="releases").id)
+        name, queue = "release_worker.create_release", "releases"
+        return str(self.plain.send_task(name, kwargs=arguments, queue=queue, ignore_result=True).id)
 
     def rollbacks(self) -> Turn:
         """Roll each toolset back to what it was before the apps' last edit."""
         target = self.newest - 2
         turn = self._timed(
             range(1, self.toolsets + 1),
-            lambda number: [self.client.rollback(world.path(number), target, actor=ACTOR).id],
+            lambda number: [self.unheard.rollback(world.path(number), target, actor=ACTOR).id],
             releases=False,
         )
         paths = [world.path(number) for number in range(1, 1 + min(self.toolsets, RECOMPUTED))]
@@ -117,12 +127,14 @@ class Product:
         ]
         return replace(turn, failures=failures)
 
-    def settle(self, ids: Sequence[str], before: int, *, releases: bool = True) -> list[str]:
-        """Wait for these requests, and say what is not as it must be afterwards."""
+    def settle(self, ids: Sequence[str], before: int) -> list[str]:
+        """Wait for the results of these releases, and say what is not as it must be afterwards."""
         self.results.wait(ids, within=TURN_SECONDS)
+        return [*self.results.failures(ids), *self._wrong(ids, before, releases=True)]
+
+    def _wrong(self, ids: Sequence[str], before: int, *, releases: bool) -> list[str]:
         expected = before + len(ids) * releases
         return [
-            *self.results.failures(ids),
             *correctness.ledger(self.site.engine, ids),
             *(correctness.one_release_a_request(self.site.engine, ids) if releases else ()),
             *correctness.numbering(self.site.engine, expected),
@@ -130,7 +142,7 @@ class Product:
         ]
 
     def _releases(self, numbers: Sequence[int], ask: Callable[[int], str] | None = None) -> Turn:
-        ask_one = ask or self.release
+        ask_one = ask or self._ask
         return self._timed(numbers, lambda number: [ask_one(number)], releases=True)
 
     def _timed(self, wanted: Iterable[T], ask: Callable[[T], list[str]], *, releases: bool) -> Turn:
@@ -138,11 +150,12 @@ class Product:
         used, own, began = cpu_seconds(self.roots), time.process_time(), time.monotonic()
         ids = [one for each in wanted for one in ask(each)]
         asking, own = time.monotonic() - began, time.process_time() - own
-        self.results.wait(ids, within=TURN_SECONDS)
+        wait_for_queues(self.site.redis_url, within=TURN_SECONDS)
+        wait_for_ledger(self.site.engine, within=TURN_SECONDS)
         seconds = time.monotonic() - began
         cpu = {name: now - used[name] for name, now in cpu_seconds(self.roots).items()}
-        faults = self.settle(ids, before, releases=releases)
-        return Turn(seconds, self.results.succeeded(ids), faults, asking, {"asking": own, **cpu})
+        faults = self._wrong(ids, before, releases=releases)
+        return Turn(seconds, correctness.succeeded(self.site.engine, ids), faults, asking, {"asking": own, **cpu})
 
 
 @contextmanager
@@ -151,8 +164,12 @@ def running_product(stage: Stage, name: str = "product", *, children: int = CHIL
     site = stage.site(name)
     with ExitStack() as stack:
         worker = stack.enter_context(celery_worker(name, "release_worker", site, children=children))
-        client = ReleaseClient(broker_url=site.broker_url, database_url=site.database_url)
-        stack.enter_context(client)
+        client, unheard = (
+            stack.enter_context(
+                ReleaseClient(broker_url=site.broker_url, database_url=site.database_url, result_backend=backend)
+            )
+            for backend in (site.broker_url, None)
+        )
         results = stack.enter_context(ResultListener(site.redis_url))
         plain = stack.enter_context(Celery(broker=site.broker_url))
         roots = {
@@ -160,4 +177,4 @@ def running_product(stage: Stage, name: str = "product", *, children: int = CHIL
             "PostgreSQL": stage.servers.postgres.pid,
             "Valkey": stage.servers.valkey.pid,
         }
-        yield Product(site, client, results, worker, stage.toolsets, roots, plain)
+        yield Product(site, client, unheard, results, worker, stage.toolsets, roots, plain)

@@ -40,7 +40,10 @@ class ServerSettings(BaseSettings):
         ),
     )
     result_backend: str | None = Field(
-        default=None, repr=False, description="Celery's result backend; optional, the ledger has every result"
+        default=None,
+        repr=False,
+        description="Celery's result backend; optional, the ledger has every result. A client with a database that "
+        "does not name it asks Celery to store none",
     )
     redis_url: str | None = Field(
         default=None, repr=False, description="the locks; by default the broker, if that is Redis"

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from celery.result import AsyncResult
 
+from release_worker import ReleaseClient
 from release_worker.domain.canonical_json import DEEPEST
 from release_worker.embedded.python_process import PythonProcess
 from release_worker.errors import IdempotencyConflict, ReleaseNotFound
@@ -147,6 +148,22 @@ def test_a_task_that_is_delivered_again_answers_with_the_stored_result(served: S
     assert [answer(one) for one in again] == [first] * 3
     assert after["release_number"] == 2
     assert len(releases_of(served.engine, billing)) == 2
+
+
+def test_celery_stores_a_result_unless_its_client_reads_the_ledger_and_names_no_backend(
+    served: Service, billing: Toolset
+) -> None:
+    with ReleaseClient(broker_url=served.broker_url, database_url=served.database_url) as client:
+        unread = client.create_release(billing.path, actor="ci")
+        failed = client.rollback(billing.path, 99, actor="ci")
+        assert unread.result(LONG).release_number == 1
+        with pytest.raises(ReleaseNotFound):
+            failed.result(LONG)
+    with served.client() as client, served.stranger() as app:
+        number = client.create_release(billing.path, actor="ci").result(LONG).release_number
+        read = client.create_release(billing.path, actor="ci")
+        assert answer(app.AsyncResult(read.id))["release_number"] == number + 1
+        assert [app.AsyncResult(one.id).state for one in (unread, failed)] == ["PENDING", "PENDING"]
 
 
 def test_a_task_with_the_id_of_another_request_is_refused_and_changes_neither(

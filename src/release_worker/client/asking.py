@@ -48,8 +48,8 @@ class Asking:
     ) -> None:
         """Some poolers need `prepared_statements=False`, and a `sentinel://` address needs `sentinel`. `schema` is
         that of the worker's tables in the database, and `secret_keys` are patterns of keys whose values are not shown,
-        separated by commas. No variable of the environment counts. Raises NotConfigured for an address or a name that
-        cannot be one."""
+        separated by commas. With a database and without a `result_backend`, Celery is asked to store no result. No
+        variable of the environment counts. Raises NotConfigured for an address or a name that cannot be one."""
         from release_worker.settings import given_settings  # brings pydantic, which a mere import does not need
 
         self._settings = given_settings(
@@ -196,7 +196,10 @@ class Asking:
         return Handle(self, record.id, record.kind, published=record.finished, made_in=made_in)
 
     def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool) -> None:
-        publish(self._connections.own().app, message, kept=kept)
+        """Send the message of a request. Where the ledger has the result and nobody named a backend, Celery need not
+        store it again."""
+        once = {"ignore_result": True} if kept and self._settings.result_backend is None else {}
+        publish(self._connections.own().app, {**message, **once}, kept=kept)
         handle.published = True
 
     def _wait_for(
