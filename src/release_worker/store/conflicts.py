@@ -68,6 +68,9 @@ def translated(role: str | None = None) -> Iterator[None]:
         if ours is None:
             raise
         raise ours from error
+    except exc.StatementError as error:
+        # What strikes while SQLAlchemy prepares a statement, such as a time limit, it takes for an error of that.
+        raise (error.orig or error) from None
     except exc.TimeoutError as error:  # the pool has no connection to give
         raise DatabaseUnavailable(reason="no free connection in the pool") from error
 

@@ -9,7 +9,7 @@ from types import FrameType
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, text
+from sqlalchemy import Connection, Dialect, Engine, StaticPool, Text, TypeDecorator, bindparam, create_engine, text
 from structlog.testing import capture_logs
 
 from release_worker.domain.limits import DEFAULTS
@@ -87,6 +87,24 @@ def test_a_statement_that_a_time_limit_interrupts_ends_in_postgresql(
     assert eventually(lambda: endless_statements(engine) == 0, within=30)
     with transaction(engine) as connection:  # the pool has a connection that works
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+class Late(TypeDecorator[str]):
+    """Of a value at which the time is over, before the statement is sent."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> str:
+        raise SoftTimeLimitExceeded
+
+
+@pytest.mark.parametrize("transaction", TRANSACTIONS)
+def test_a_time_limit_that_strikes_before_a_statement_is_sent_is_no_error_of_the_statement(
+    engine: Engine, transaction: Callable[[Engine], AbstractContextManager[Connection]]
+) -> None:
+    with pytest.raises(SoftTimeLimitExceeded), transaction(engine) as connection:
+        connection.execute(text("SELECT :value").bindparams(bindparam("value", "x", Late)))
 
 
 ENDINGS: list[Callable[[Connection], object]] = [settle, lambda connection: send(connection, "SELECT 1", {})]
