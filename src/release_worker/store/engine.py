@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, exc, make_url
 
 from release_worker.domain import canonical_json
@@ -190,13 +190,16 @@ def _transaction(engine: Engine, begin: str) -> Iterator[Connection]:
 @contextmanager
 def _cancelled_if_left(connection: Connection) -> Iterator[None]:
     """End a statement in PostgreSQL too if an exception, such as a time limit, took this process away from it: it would
-    go on, and hold its locks. The connection is of no use afterwards."""
+    go on, and hold its locks. The connection is of no use afterwards, nor is one that was left in pipeline mode."""
     try:
         yield
     except BaseException:
         driver: Any = None if connection.invalidated or connection.closed else connection.connection.dbapi_connection
-        if isinstance(driver, psycopg.Connection) and driver.info.transaction_status is TransactionStatus.ACTIVE:
-            with suppress(psycopg.Error):
-                driver.cancel_safe(timeout=DEFAULTS.cancel_timeout)
-            abandon(connection)
+        if isinstance(driver, psycopg.Connection):
+            active = driver.info.transaction_status is TransactionStatus.ACTIVE
+            if active:
+                with suppress(psycopg.Error):
+                    driver.cancel_safe(timeout=DEFAULTS.cancel_timeout)
+            if active or driver.info.pipeline_status is not PipelineStatus.OFF:
+                abandon(connection)
         raise

@@ -85,8 +85,9 @@ def _leave(connection: Connection) -> None:
     try:
         pipeline.__exit__(None, None, None)
     except psycopg.Error as error:
-        # libpq cannot leave its mode when the wait was interrupted, by a time limit: that is what is to be known.
-        if isinstance(error.__context__, Exception) and not isinstance(error.__context__, psycopg.Error):
+        # libpq cannot leave its mode when the wait was interrupted, by a time limit or the end of the process: that is
+        # what is to be known.
+        if error.__context__ is not None and not isinstance(error.__context__, psycopg.Error):
             raise error.__context__ from None
         raise
 

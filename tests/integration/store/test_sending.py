@@ -1,8 +1,11 @@
 """Statements that need no answer wait for PostgreSQL together, and are refused in the same words as alone."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import psycopg
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Connection, Engine, exc, text
 
 from release_worker.errors import VersionConflict
@@ -113,6 +116,40 @@ def test_an_error_of_our_own_after_something_was_sent_commits_nothing(worker: En
 
     assert refused(worker, send_and_raise).details == {"reason": "a reason"}
     assert things(worker) == []
+
+
+class Struck(psycopg.Pipeline):
+    """Interrupted, as by a signal, when pipeline mode has begun, or before the wait that ends it."""
+
+    interruption: type[BaseException]
+    entering: bool
+
+    def __enter__(self) -> "Struck":
+        super().__enter__()
+        if self.entering:
+            raise self.interruption
+        return self
+
+    def _exit_gen(self) -> Any:
+        if not self.entering:
+            raise self.interruption
+        return super()._exit_gen()
+
+
+@pytest.mark.parametrize("interruption", [SoftTimeLimitExceeded, SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("entering", [True, False], ids=["as it begins", "as it is waited for"])
+def test_an_interruption_passes_as_it_is_and_leaves_no_connection_in_pipeline_mode(
+    worker: Engine, monkeypatch: pytest.MonkeyPatch, entering: bool, interruption: type[BaseException]
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("psycopg.connection.Pipeline", Struck)
+        patched.setattr(Struck, "interruption", interruption, raising=False)
+        patched.setattr(Struck, "entering", entering, raising=False)
+        with pytest.raises(interruption):
+            in_a_transaction(worker, lambda connection: send(connection, PUT, {"n": 1}))
+    with locking_transaction(worker) as connection:
+        send(connection, PUT, {"n": 2})
+    assert things(worker) == [2]
 
 
 @pytest.mark.parametrize("uses", range(PREPARED_AFTER + 2))
