@@ -32,11 +32,20 @@ def send(connection: Connection, statement: str, parameters: Mapping[str, Any]) 
     if _PIPELINE not in connection.info:
         driver = connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
-        pipeline = driver.pipeline()
-        pipeline.__enter__()
-        connection.info[_PIPELINE] = pipeline
+        begun = driver.pipeline()
+        connection.info[_PIPELINE] = begun, begun.__enter__()
     # Past SQLAlchemy's preparations for rows, which take a quarter of the time; its events are told as always.
     connection.exec_driver_sql(_of_driver(statement, connection.dialect), parameters, execution_options=_UNANSWERED)
+    if _PIPELINE in connection.info:
+        _, pipeline = connection.info[_PIPELINE]
+        _synchronise(pipeline)
+
+
+def _synchronise(pipeline: psycopg.Pipeline) -> None:
+    """A session is idle in its transaction, and is ended if it stays so, after a synchronisation only: a worker that is
+    stopped, or whose host is lost, would keep its locks otherwise. `Pipeline.sync` would wait for the answer."""
+    pipeline.result_queue.append(None)
+    pipeline.pgconn.pipeline_sync()
 
 
 def settle(connection: Connection) -> None:
@@ -71,25 +80,31 @@ def answer_what_was_sent(engine: Engine) -> None:
 
 def abandon(connection: Connection) -> None:
     """Close a connection with all that was sent; nobody waits for it any more."""
-    pipeline = connection.info.pop(_PIPELINE, None)
+    begun, _ = connection.info.pop(_PIPELINE, (None, None))
     connection.invalidate()
-    if pipeline is not None:
+    if begun is not None:
         with suppress(psycopg.Error):  # it would be logged later
-            pipeline.__exit__(None, None, None)
+            begun.__exit__(None, None, None)
 
 
 def _leave(connection: Connection) -> None:
-    pipeline: AbstractContextManager[object] | None = connection.info.pop(_PIPELINE, None)
-    if pipeline is None:
+    begun: AbstractContextManager[object] | None
+    begun, _ = connection.info.pop(_PIPELINE, (None, None))
+    if begun is None:
         return
     try:
-        pipeline.__exit__(None, None, None)
+        begun.__exit__(None, None, None)
     except psycopg.Error as error:
-        # libpq cannot leave its mode when the wait was interrupted, by a time limit or the end of the process: that is
-        # what is to be known.
-        if error.__context__ is not None and not isinstance(error.__context__, psycopg.Error):
-            raise error.__context__ from None
-        raise
+        raise _first(error) from None
+
+
+def _first(error: psycopg.Error) -> BaseException:
+    """What is to be known: the refusal after which PostgreSQL refused everything, or what interrupted the wait, after
+    which libpq cannot leave its mode."""
+    first: BaseException = error
+    while isinstance(first, psycopg.Error) and first.__context__ is not None:
+        first = first.__context__
+    return first
 
 
 @lru_cache(maxsize=512)

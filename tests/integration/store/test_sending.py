@@ -8,7 +8,8 @@ import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import Connection, Engine, exc, text
 
-from release_worker.errors import VersionConflict
+from release_worker.embedded.process import eventually
+from release_worker.errors import DatabaseUnavailable, VersionConflict
 from release_worker.store.engine import locking_transaction, make_engine
 from release_worker.store.sending import send, settle
 from tests.support.round_trips import round_trips
@@ -115,6 +116,25 @@ def test_an_error_of_our_own_after_something_was_sent_commits_nothing(worker: En
         raise VersionConflict(reason="a reason")
 
     assert refused(worker, send_and_raise).details == {"reason": "a reason"}
+    assert things(worker) == []
+
+
+def test_a_worker_that_is_stopped_after_it_has_sent_loses_its_session(worker: Engine, engine: Engine) -> None:
+    """And the locks of what was carried out; PostgreSQL begins to count when it knows that nothing else comes."""
+    used = backend(worker)
+
+    def is_gone() -> bool:
+        query = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+        with engine.connect() as connection:
+            return bool(connection.execute(query, {"pid": used}).scalar_one() == 0)
+
+    def send_and_stop(connection: Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '100ms'")
+        send(connection, PUT, {"n": 1})
+        assert eventually(is_gone, within=20)
+
+    with pytest.raises(DatabaseUnavailable):
+        in_a_transaction(worker, send_and_stop)
     assert things(worker) == []
 
 
