@@ -12,6 +12,7 @@ from celery.result import AsyncResult
 
 from release_worker import ReleaseClient
 from release_worker.domain.canonical_json import DEEPEST
+from release_worker.embedded.process import eventually
 from release_worker.embedded.python_process import PythonProcess
 from release_worker.errors import IdempotencyConflict, ReleaseNotFound
 from tests.support.billing import INVOICE, a_full_toolset
@@ -164,6 +165,24 @@ def test_celery_stores_a_result_unless_its_client_reads_the_ledger_and_names_no_
         read = client.create_release(billing.path, actor="ci")
         assert answer(app.AsyncResult(read.id))["release_number"] == number + 1
         assert [app.AsyncResult(one.id).state for one in (unread, failed)] == ["PENDING", "PENDING"]
+
+
+def test_who_reads_a_backend_is_told_what_came_of_a_request_that_somebody_else_brought_back(
+    served: Service, billing: Toolset
+) -> None:
+    """Also if the other client reads the ledger and names no backend."""
+    with (
+        served.client(database=False) as client,
+        ReleaseClient(broker_url=served.broker_url, database_url=served.database_url) as operator,
+    ):
+        asked = client.rollback(billing.path, 1, actor="ci")
+        with pytest.raises(ReleaseNotFound):
+            asked.result(LONG)
+        operator.create_release(billing.path, actor="ci").result(LONG)
+        operator.retry(asked.id).result(LONG)
+        again = client.handle(asked.id, asked.kind)
+        assert eventually(lambda: again.status() == "succeeded", within=LONG)
+        assert again.result(LONG).to_release_number == 1
 
 
 def test_a_task_with_the_id_of_another_request_is_refused_and_changes_neither(

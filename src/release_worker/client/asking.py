@@ -195,10 +195,11 @@ class Asking:
         record = accepted.record
         return Handle(self, record.id, record.kind, published=record.finished, made_in=made_in)
 
-    def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool) -> None:
+    def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool, others_read: bool = False) -> None:
         """Send the message of a request. Where the ledger has the result and nobody named a backend, Celery need not
-        store it again."""
-        once = {"ignore_result": True} if kept and self._settings.result_backend is None else {}
+        store it again, unless others may read it there."""
+        in_ledger_alone = kept and not others_read and self._settings.result_backend is None
+        once = {"ignore_result": True} if in_ledger_alone else {}
         publish(self._connections.own().app, {**message, **once}, kept=kept)
         handle.published = True
 

@@ -69,7 +69,7 @@ class ReleaseClient(
         with ledger_transaction(self._engine()) as connection:
             record = retry_request(connection, request_id, organization=organization)
         handle = self.handle(record.id, record.kind)
-        self._publish(handle, message_of(record), kept=True)
+        self._publish(handle, message_of(record), kept=True, others_read=True)  # it may be another client's
         return handle
 
     def sweep(self) -> "Swept":
