@@ -60,11 +60,11 @@ def export_release(
     Example: release-worker export acme/payments/billing 41 billing-41.json
     """
     from release_worker.queries.export_bundle import export_bundle
-    from release_worker.queries.reading import reading_one_moment
+    from release_worker.queries.reading import reading_records
     from release_worker.settings import read_settings
     from release_worker.state.registry import installed_components
 
-    with reading_one_moment(read_settings().database) as connection:
+    with reading_records(read_settings().database) as connection:
         manifest, text = export_bundle(connection, toolset, number, installed_components(), organization=organization)
     size = _write_privately(file, f"{text}\n".encode())
     if as_json:

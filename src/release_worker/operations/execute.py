@@ -1,11 +1,12 @@
 """One request, one transaction: the effect and `succeeded` commit together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from release_worker.domain.changes import ComponentChanges
 from release_worker.domain.limits import DEFAULTS
@@ -20,7 +21,7 @@ from release_worker.state.blame import blaming
 from release_worker.state.registry import Registry
 from release_worker.state.work import Work
 from release_worker.store.engine import locking_transaction, single_statement
-from release_worker.store.live_snapshot import live_snapshot_transaction
+from release_worker.store.live_snapshot import live_snapshot_transaction, records_snapshot_transaction
 from release_worker.store.owners.holding import wait_for_owners
 from release_worker.store.requests import hold, succeed
 from release_worker.store.statements import duration
@@ -57,7 +58,7 @@ def carry_out(engine: Engine, addressed: Addressed, registry: Registry, claim: C
     request, toolset_id = addressed.request, addressed.toolset_id
     written: frozenset[Scope] = frozenset()
     timings = Timings() if claim is None else claim.timings
-    begin = live_snapshot_transaction if request.only_reads() else locking_transaction
+    begin = _beginning(request)
     while True:
         try:
             with blaming(engine, registry, str(toolset_id)), begin(engine) as connection:
@@ -77,6 +78,12 @@ def carry_out(engine: Engine, addressed: Addressed, registry: Registry, claim: C
             raise
         else:
             return result
+
+
+def _beginning(request: Request) -> Callable[[Engine], AbstractContextManager[Connection]]:
+    if request.reads_records_alone():
+        return records_snapshot_transaction
+    return live_snapshot_transaction if request.only_reads() else locking_transaction
 
 
 def storable(result: Result) -> Mapping[str, Any]:

@@ -67,6 +67,6 @@ OPERATIONS: Mapping[str, Operation] = dict(
 
 
 def perform(work: Work, request: Request) -> Result:
-    """Carry a request out in the caller's transaction: a `live_snapshot_transaction` if it only reads, and otherwise a
+    """Carry a request out in the caller's transaction: one of `store.live_snapshot` if it only reads, and otherwise a
     `locking_transaction`. Raises the operation's errors."""
     return OPERATIONS[request.kind](work, request)

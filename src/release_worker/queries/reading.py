@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine
 
 from release_worker.domain.database import Database
 from release_worker.store.engine import ledger_transaction, make_engine
-from release_worker.store.live_snapshot import live_snapshot_transaction
+from release_worker.store.live_snapshot import live_snapshot_transaction, records_snapshot_transaction
 
 
 def reading(database: Database | str) -> AbstractContextManager[Connection]:
@@ -18,6 +18,11 @@ def reading(database: Database | str) -> AbstractContextManager[Connection]:
 def reading_one_moment(database: Database | str) -> AbstractContextManager[Connection]:
     """As `reading`, and every statement sees the state of the same moment."""
     return _connected(database, live_snapshot_transaction)
+
+
+def reading_records(database: Database | str) -> AbstractContextManager[Connection]:
+    """As `reading_one_moment`, for who reads releases and no live state."""
+    return _connected(database, records_snapshot_transaction)
 
 
 @contextmanager

@@ -1,17 +1,24 @@
 """A snapshot of live state, also of tables that an app moves to other files meanwhile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Table
 
 from release_worker.store.engine import snapshot_transaction
-from release_worker.store.tables.live import LIVE_TABLES
+from release_worker.store.tables.live import LIVE_TABLES, organizations, projects, toolsets
+
 
 # To a snapshot that is older than its lock, a table that somebody has rewritten or truncated is empty:
 # https://www.postgresql.org/docs/current/mvcc-caveats.html. Before the snapshot, the locks:
 # https://www.postgresql.org/docs/current/sql-lock.html
-_LOCKS = f"LOCK TABLE {', '.join(f'ours.{table.name}' for table in LIVE_TABLES)} IN ACCESS SHARE MODE"
+def _locks(tables: Iterable[Table]) -> str:
+    return f"LOCK TABLE {', '.join(f'ours.{table.name}' for table in tables)} IN ACCESS SHARE MODE"
+
+
+_LIVE = _locks(LIVE_TABLES)
+# In which a toolset is found by its name or its id.
+_NAMES = _locks((organizations, projects, toolsets))
 
 
 @contextmanager
@@ -21,5 +28,13 @@ def live_snapshot_transaction(engine: Engine) -> Iterator[Connection]:
     Commits at the end, rolls back on an error. Raises VersionConflict, also for a table that is not free, and
     DatabaseUnavailable.
     """
-    with snapshot_transaction(engine, before=_LOCKS) as connection:
+    with snapshot_transaction(engine, before=_LIVE) as connection:
+        yield connection
+
+
+@contextmanager
+def records_snapshot_transaction(engine: Engine) -> Iterator[Connection]:
+    """As `live_snapshot_transaction`, for operations that read records of a toolset alone: they may take long, and are
+    in nobody's way who alters another table of live state."""
+    with snapshot_transaction(engine, before=_NAMES) as connection:
         yield connection

@@ -8,10 +8,12 @@ from sqlalchemy import Engine
 from release_worker.operations.watch_drift import watch_drift
 from release_worker.queries.diff_staged import diff_staged
 from release_worker.queries.drift_now import drift_now
-from release_worker.queries.reading import reading_one_moment
+from release_worker.queries.export_bundle import export_bundle
+from release_worker.queries.reading import reading_one_moment, reading_records
 from release_worker.queries.toolsets import list_toolsets
 from release_worker.state.registry import built_in_components
 from release_worker.store.engine import single_statement
+from release_worker.store.tables.live import LIVE_TABLES
 from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.events import events
 from tests.support.ledger import ask, mailbox
@@ -72,6 +74,33 @@ def test_a_staged_copy_is_compared_whole(engine: Engine, billing: Toolset, datab
     stage(engine, billing)
     with migrating(engine, MIGRATIONS["a list"]), reading_one_moment(database_url) as connection:
         assert diff_staged(connection, billing.path, REGISTRY).changes == {}
+
+
+# What of live state says nothing of names.
+CONTENTS = ", ".join(one.name for one in LIVE_TABLES if one.name not in {"organizations", "projects", "toolsets"})
+
+
+@pytest.mark.parametrize(("kind", "fields"), [("verify", {}), ("diff", {"release_number": 1, "to": 2})])
+def test_a_question_about_records_alone_waits_for_no_table_of_contents(
+    engine: Engine, billing: Toolset, kind: str, fields: dict[str, Any]
+) -> None:
+    asked = ask(engine, billing, kind, **fields)
+    with engine.begin() as app:
+        app.exec_driver_sql(f"LOCK TABLE {CONTENTS}")
+        assert mailbox(engine).work_until_done(asked).status == "succeeded"
+
+
+def test_nor_does_an_export(engine: Engine, billing: Toolset, database_url: str) -> None:
+    with engine.begin() as app:
+        app.exec_driver_sql(f"LOCK TABLE {CONTENTS}")
+        with reading_records(database_url) as connection:
+            assert export_bundle(connection, billing.path, 1, REGISTRY)
+
+
+def test_a_toolset_is_found_while_the_table_of_toolsets_is_rewritten(engine: Engine, billing: Toolset) -> None:
+    asked = ask(engine, billing, "verify")
+    with migrating(engine, "ALTER TABLE toolsets ADD COLUMN seen double precision DEFAULT random()"):
+        assert mailbox(engine).work_until_done(asked).status == "succeeded"
 
 
 def _told(engine: Engine, request_id: str, names: tuple[str, ...]) -> dict[str, Any]:

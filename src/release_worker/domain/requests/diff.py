@@ -44,3 +44,6 @@ class Diff(Request):
 
     def only_reads(self) -> bool:
         return True
+
+    def reads_records_alone(self) -> bool:
+        return self.to != "live"

@@ -82,3 +82,7 @@ class Request(BaseModel):
     def only_reads(self) -> bool:
         """Whether it writes nothing but its own end. It then needs no locks, but one snapshot."""
         return False
+
+    def reads_records_alone(self) -> bool:
+        """Whether it only reads, and nothing of live state but which toolset is meant."""
+        return False

@@ -32,3 +32,6 @@ class Verify(Request):
 
     def only_reads(self) -> bool:
         return True
+
+    def reads_records_alone(self) -> bool:
+        return True
