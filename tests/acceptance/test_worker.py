@@ -18,6 +18,7 @@ from release_worker.errors import IdempotencyConflict, ReleaseNotFound
 from tests.support.billing import INVOICE, a_full_toolset
 from tests.support.ledger import ask, grow_old, record
 from tests.support.live_state import live_state
+from tests.support.operations import ACTOR
 from tests.support.records import current_number, release_of, releases_of
 from tests.support.servers import Servers
 from tests.support.workers import LONG, Service, answer, running_worker, service
@@ -165,6 +166,18 @@ def test_celery_stores_a_result_unless_its_client_reads_the_ledger_and_names_no_
         read = client.create_release(billing.path, actor="ci")
         assert answer(app.AsyncResult(read.id))["release_number"] == number + 1
         assert [app.AsyncResult(one.id).state for one in (unread, failed)] == ["PENDING", "PENDING"]
+
+
+def test_who_reads_a_backend_is_told_what_came_of_a_request_whose_lost_message_a_repeated_one_replaced(
+    served: Service, billing: Toolset
+) -> None:
+    asked = ask(served.engine, billing, idempotency_key="build-1")
+    with (
+        served.client(database=False) as client,
+        ReleaseClient(broker_url=served.broker_url, database_url=served.database_url) as other,
+    ):
+        assert other.create_release(billing.path, actor=ACTOR, idempotency_key="build-1").id == asked
+        assert client.handle(asked, "create_release").result(LONG).release_number == 1
 
 
 def test_who_reads_a_backend_is_told_what_came_of_a_request_that_somebody_else_brought_back(

@@ -155,7 +155,7 @@ class Asking:
         accepted = twice(lambda: self._write_down(request, request_id))  # what did arrive is found under its id
         handle = self._handle_of(accepted)
         if not accepted.record.finished:
-            self._publish(handle, message_of_accepted(accepted), kept=True)
+            self._publish(handle, message_of_accepted(accepted), kept=True, others_read=handle.id != request_id)
         return handle
 
     def _write_down(self, request: "Request", request_id: str) -> "Accepted":
@@ -176,7 +176,8 @@ class Asking:
         kept = accepted(answer, request, request_id)
         handle = self._handle_of(kept, made_in=door.transaction())
         if not kept.record.finished and not door.announced:
-            door.after_commit(lambda: self._publish(handle, message_of_accepted(kept), kept=True))
+            message, others_read = message_of_accepted(kept), handle.id != request_id
+            door.after_commit(lambda: self._publish(handle, message, kept=True, others_read=others_read))
         return handle
 
     @property

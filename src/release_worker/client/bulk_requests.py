@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
@@ -86,7 +86,8 @@ class BulkRequests(Asking):
         }
         for path, record in accepted.items():
             if not record.finished:
-                self._publish(handles[path], message_of(record, behind_others=True), kept=True)
+                message, others_read = message_of(record, behind_others=True), record.id not in ids.values()
+                self._publish(handles[path], message, kept=True, others_read=others_read)
         return handles
 
     def create_releases(
@@ -110,20 +111,23 @@ class BulkRequests(Asking):
                 return self._each_in(self._door(session), asked)
             kept = twice(lambda: self._each_by_itself(asked))
             handles = [self._handle_of(one) for one in kept]
-            self._publish_each(kept, handles)
+            self._publish_each(kept, handles, asked)
             return handles
 
-    def _publish_each(self, kept: "Sequence[Accepted]", handles: "Sequence[RequestHandle[Any]]") -> None:
-        """Raises BrokerUnavailable for the first that cannot be published; the others are not tried."""
+    def _publish_each(
+        self, kept: "Sequence[Accepted]", handles: "Sequence[RequestHandle[Any]]", own: "Collection[str]"
+    ) -> None:
+        """`own` are the ids of requests that were not there before. Raises BrokerUnavailable for the first that cannot
+        be published; the others are not tried."""
         for one, handle in zip(kept, handles, strict=True):
             if not one.record.finished:
-                self._publish(handle, message_of_accepted(one), kept=True)
+                self._publish(handle, message_of_accepted(one), kept=True, others_read=handle.id not in own)
 
     def _each_in(self, door: "Door", asked: "Mapping[str, Request]") -> "list[RequestHandle[CreateReleaseResult]]":
         kept = _accepted_each(door, asked)
         handles = [self._handle_of(one, made_in=door.transaction()) for one in kept]
         if not door.announced:
-            door.after_commit(partial(self._publish_each, kept, handles))
+            door.after_commit(partial(self._publish_each, kept, handles, asked))
         return handles
 
     def _each_by_itself(self, asked: "Mapping[str, Request]") -> "list[Accepted]":
