@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import psycopg
+from packaging.version import Version
 from sqlalchemy import Connection, Dialect, Engine, ExceptionContext, event
 
 from release_worker.store.statements import parsed
@@ -20,13 +21,15 @@ TOGETHER = "release_worker_together"
 # An option of an execution: the statement needs no answer.
 _SENT = "release_worker_sent"
 _UNANSWERED: Mapping[str, Any] = {_SENT: True}
+# `Pipeline.result_queue` is psycopg's own affair: with versions that were not tried, every statement is waited for.
+_TRIED = Version(psycopg.__version__) < Version("3.4.dev0")
 # What is open while the connection has statements that nobody has waited for: libpq's pipeline mode.
 _PIPELINE = "release_worker_pipeline"
 
 
 def send(connection: Connection, statement: str, parameters: Mapping[str, Any]) -> None:
-    """Send a statement of ours whose answer nobody needs. Outside of our own transactions it is waited for."""
-    if TOGETHER not in connection.get_execution_options():
+    """Send a statement of ours whose answer nobody needs. It is waited for outside of our own transactions."""
+    if not (_TRIED and TOGETHER in connection.get_execution_options()):
         connection.execute(parsed(statement), parameters)
         return
     if _PIPELINE not in connection.info:

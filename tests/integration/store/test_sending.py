@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, exc, text
 
 from release_worker.embedded.process import eventually
 from release_worker.errors import DatabaseUnavailable, VersionConflict
+from release_worker.store import sending
 from release_worker.store.engine import locking_transaction, make_engine
 from release_worker.store.sending import send, settle
 from tests.support.round_trips import round_trips
@@ -72,6 +73,19 @@ def test_in_a_transaction_of_others_each_is_waited_for(worker: Engine) -> None:
         send(connection, DOUBLE, {})
     assert waited.number == AROUND + 2
     assert things(worker) == [2]
+
+
+def test_with_a_psycopg_that_was_not_tried_each_is_waited_for(worker: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "_TRIED", False)
+    with round_trips(worker) as waited, locking_transaction(worker) as connection:
+        send(connection, PUT, {"n": 1})
+        send(connection, DOUBLE, {})
+    assert waited.number == AROUND + 2
+    assert things(worker) == [2]
+
+
+def test_the_psycopg_of_these_tests_was_tried() -> None:
+    assert sending._TRIED, "try it: then raise the bound in store/sending.py"
 
 
 def send_much(connection: Connection) -> None:
