@@ -143,6 +143,7 @@ def _size_turn(growth: Growth, sized: Sized, repeats: int) -> None:
         sized.spent += milliseconds / MILLISECONDS
 
     for _ in range(repeats if toolset.tools <= 1_000 else 1):
+        growth.edit(toolset, 0)  # from which ten and all are changed
         growth.release(toolset)  # not timed: after a rollback, the newest version of the list is another
         base, milliseconds = growth.release(toolset)
         note("release", "none", milliseconds)

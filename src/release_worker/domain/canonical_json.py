@@ -27,8 +27,10 @@ DEEPEST = 200
 # Python refuses to turn longer texts into int, since it takes quadratic time; a Decimal holds them exactly.
 _LONGEST_INT = 4000
 
-# `json.dumps` would make one of these for every string.
-_STRINGS = json.JSONEncoder(ensure_ascii=False)
+# Writes what it is given in the order in which it is given, in C. `json.dumps` would make one for every string.
+_WRITER = json.JSONEncoder(ensure_ascii=False)
+# What it writes canonically by itself.
+_PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def loads(text: str | bytes) -> Any:
@@ -51,6 +53,29 @@ def dumps(value: Any) -> str:
     A float, which only an app's own call can bring, stands for its shortest decimal. Raises TypeError for anything
     else, `nan` and `inf` included.
     """
+    try:
+        return _WRITER.encode(_in_order(value))
+    except (_NotPlain, RecursionError):
+        return _dumps(value)
+
+
+class _NotPlain(Exception):
+    """A number with decimals, or something else that needs care."""
+
+
+def _in_order(value: Any) -> Any:
+    """The value with the keys of its objects in order. Raises _NotPlain and RecursionError."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is dict:
+        return {key: _in_order(value[key]) for key in sorted(value, key=_key_order)}
+    if kind is list or kind is tuple:
+        return [_in_order(item) for item in value]
+    raise _NotPlain
+
+
+def _dumps(value: Any) -> str:
     written = StringIO()
     # What is still to be written, the next at the end: values, and pieces of text that are ready.
     waiting: list[Any] = [value]
@@ -122,7 +147,7 @@ def _scalar(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return _STRINGS.encode(value)
+            return _WRITER.encode(value)
         case int() | Decimal():
             return _number(value)
         case float():

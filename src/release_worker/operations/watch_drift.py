@@ -73,9 +73,11 @@ def _look_at_next(engine: Engine, registry: Registry, began: datetime, watched: 
             with blaming(engine, registry, str(seen.toolset_id)):
                 turned = _look(connection, registry, seen)
         watched.turned += [seen.toolset_id] if turned else []
-    except (DatabaseUnavailable, VersionConflict) as error:
-        if isinstance(error, DatabaseUnavailable):
-            raise
+    except DatabaseUnavailable:
+        raise
+    except VersionConflict:  # another pass was first, or somebody alters a table: a later pass goes on
+        watched.looked_at -= 1
+        return False
     except Exception as error:  # a defect, perhaps of a plug-in: it fails this look, and not those after it
         if seen is None:
             raise

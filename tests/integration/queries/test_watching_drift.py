@@ -241,3 +241,13 @@ def test_a_worker_watches_as_its_settings_say(database_url: str, engine: Engine,
     assert runtime.watch_drift().turned == [billing.id]
     runtime.close()
     assert Settings.model_validate({"drift_interval": 7}).limits.drift_interval == 7
+
+
+def test_a_pass_ends_while_somebody_alters_a_table_of_live_state(engine: Engine, billing: Toolset) -> None:
+    """No toolset can be looked at then; the next pass looks at all of them."""
+    billing.edit(description="edited")
+    with engine.begin() as altering:
+        altering.execute(text("LOCK TABLE variations"))
+        looked = watched(engine)
+    assert (looked.looked_at, looked.turned, looked.failed) == (0, [], {})
+    assert watched(engine).turned == [billing.id]
