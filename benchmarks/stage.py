@@ -63,11 +63,12 @@ class Stage:
 
     def site(self, name: str) -> Site:
         """A new database with a copy of the world, and a broker's database that nobody else uses."""
-        self._administrate(f"CREATE DATABASE bench_{name} TEMPLATE {_TEMPLATE}")
-        url = self.servers.postgres.url(f"bench_{name}")
+        number = len(self._engines) + 1
+        database = f"bench_{name}_{number}"
+        self._administrate(f"CREATE DATABASE {database} TEMPLATE {_TEMPLATE}")
+        url = self.servers.postgres.url(database)
         engine = make_engine(url, application_name="benchmark")
         self._engines.append(engine)
-        number = len(self._engines)
         return Site(
             database_url=url,
             broker_url=self.servers.broker_url.replace("virtual_host=0", f"virtual_host={number}"),
