@@ -104,7 +104,8 @@ class Asking:
         """The handle of a request that was made before, perhaps by another process.
 
         Without its `kind`, or with `organization`, a slug or an id that says whose it must be, the request is looked
-        up, which needs a database. Raises RequestNotFound, also for a request of another organization, and
+        up, which needs a database. A client without one finds the result only if Celery stored it: whoever asked had no
+        database, or named a `result_backend`. Raises RequestNotFound, also for a request of another organization, and
         NotConfigured.
         """
         if kind is None or organization is not None:
@@ -125,7 +126,8 @@ class Asking:
         """Let a queued request fail with RequestCancelled, before a worker begins it. Needs a database.
 
         `retry` brings it back. Raises RequestNotQueued for a request that is running or has ended, RequestNotFound as
-        `retry`, and InvalidRequest for an `actor` or a `reason` that cannot be kept.
+        `retry`, InvalidRequest for an `actor` or a `reason` that cannot be kept, and VersionConflict if a worker has
+        had the row for ten seconds.
         """
         from release_worker.domain.cancellation import Cancellation
         from release_worker.domain.requests.kinds import validated
@@ -148,9 +150,8 @@ class Asking:
         if self._settings.database_url is None:
             handle = Handle(self, request_id, request.kind)
             traceparent = tracing_of_caller().traceparent()
-            self._publish(
-                handle, envelope(request.kind, request_id, request.arguments(), None, traceparent), kept=False
-            )
+            message = envelope(request.kind, request_id, request.arguments(), None, traceparent)
+            self._publish(handle, message, kept=False, others_read=True)
             return handle
         accepted = twice(lambda: self._write_down(request, request_id))  # what did arrive is found under its id
         handle = self._handle_of(accepted)
@@ -196,12 +197,13 @@ class Asking:
         record = accepted.record
         return Handle(self, record.id, record.kind, published=record.finished, made_in=made_in)
 
-    def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool, others_read: bool = False) -> None:
+    def _publish(self, handle: Handle, message: Mapping[str, Any], *, kept: bool, others_read: bool) -> None:
         """Send the message of a request. Where the ledger has the result and nobody named a backend, Celery need not
-        store it again, unless others may read it there."""
+        store it again. `others_read`: this call may not have made the request (a key found it, or it is brought back),
+        so another client may wait at the backend."""
         in_ledger_alone = kept and not others_read and self._settings.result_backend is None
-        once = {"ignore_result": True} if in_ledger_alone else {}
-        publish(self._connections.own().app, {**message, **once}, kept=kept)
+        unstored = {"ignore_result": True} if in_ledger_alone else {}
+        publish(self._connections.own().app, {**message, **unstored}, kept=kept)
         handle.published = True
 
     def _wait_for(

@@ -61,12 +61,14 @@ class RequestHandle(Generic[R]):
     def status(self) -> "Status":
         """How far the request is: `queued`, `running`, `succeeded` or `failed`.
 
-        Without a database, a request counts as queued until it has ended, and so does one that does not exist. Raises
-        RequestNotFound, also for one whose transaction has not been committed, and ResultUnavailable.
+        Without a database, a request counts as queued until it has ended, and so does one that does not exist, or whose
+        result Celery was asked not to store. Raises RequestNotFound, also for one whose transaction has not been
+        committed, and ResultUnavailable.
         """
         return self._client._status_of(self.id)
 
     def cancel(self, *, actor: str, reason: str | None = None) -> None:
         """Let the request fail with RequestCancelled, before a worker begins it. Needs a database. Raises
-        RequestNotQueued for one that is running or has ended, and RequestNotFound."""
+        RequestNotQueued for one that is running or has ended, RequestNotFound, and VersionConflict if a worker has had
+        its row for ten seconds."""
         self._client.cancel(self.id, actor=actor, reason=reason)

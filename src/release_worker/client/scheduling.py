@@ -148,7 +148,7 @@ class Scheduling(Asking):
                 made = run_now(connection, name, organization=organization, override_freeze=override_freeze)
             handles = self._handles_of(made)
             for one in made:
-                self._publish(handles[one.request.toolset], message_of_scheduled(one), kept=True)
+                self._publish(handles[one.request.toolset], message_of_scheduled(one), kept=True, others_read=False)
             return handles
         door = self._door(session)
         connection = self._joined(session)
@@ -159,7 +159,9 @@ class Scheduling(Asking):
             return handles
         for one in made:
             door.after_commit(
-                partial(self._publish, handles[one.request.toolset], message_of_scheduled(one), kept=True)
+                partial(
+                    self._publish, handles[one.request.toolset], message_of_scheduled(one), kept=True, others_read=False
+                )
             )
         return handles
 

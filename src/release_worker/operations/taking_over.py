@@ -102,6 +102,7 @@ def take_over(work: Work, plan: TakeOver, stamp: Stamp) -> TakenOver:
         with step("restore"):
             _restore(connection, registry, plan)
     with step("read_back"):
+        fire_triggers(connection)
         _read_back(connection, registry, plan)
     with step("capture"):
         release = capture(connection, plan.subject, registry, predecessor=predecessor, stamp=stamp).release
@@ -117,7 +118,6 @@ def _restore(connection: Connection, registry: Registry, plan: TakeOver) -> None
     parameters = {**plan.subject.parameters, "original_deployment_id": None, **state.parameters}
     restore(connection, registry, State(state.contents, parameters), plan.differing)
     touch_owners(connection, plan.subject, {registry[name].scope for name in plan.differing})
-    fire_triggers(connection)
 
 
 def _read_back(connection: Connection, registry: Registry, plan: TakeOver) -> None:

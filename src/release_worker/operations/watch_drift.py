@@ -45,8 +45,9 @@ def watch_drift(engine: Engine, registry: Registry, policy: WatchPolicy | None =
     """Look at each living toolset with a current release, each in a snapshot of its own; when one turns drifted, the
     event `drift.detected` is written in the same transaction as that.
 
-    Any number of passes may run at once: each takes what nobody holds. A toolset whose look fails has its turn after
-    the others again. Raises DatabaseUnavailable.
+    Any number of passes may run at once: each takes what nobody holds. One that meets what another has just looked at,
+    or a table that is held, ends; a later one goes on. A toolset whose look fails has its turn after the others again.
+    Raises DatabaseUnavailable.
     """
     policy = policy or WatchPolicy()
     watched = Watched()

@@ -8,7 +8,8 @@ from release_worker.domain.database import Database
 from release_worker.domain.requests.verify import VerifyResult
 from release_worker.queries.toolsets import released_toolsets
 from release_worker.queries.verify import verify_toolset
-from release_worker.store.engine import ledger_transaction, make_engine, snapshot_transaction
+from release_worker.store.engine import ledger_transaction, make_engine
+from release_worker.store.live_snapshot import records_snapshot_transaction
 from release_worker.store.stored import StoredPart
 
 
@@ -30,7 +31,7 @@ def verify_all(database: Database | str, *, organization: str | None = None) -> 
         with ledger_transaction(engine) as connection:
             toolsets = released_toolsets(connection, organization=organization)
         for toolset in toolsets:
-            with snapshot_transaction(engine) as connection:
+            with records_snapshot_transaction(engine) as connection:
                 result = verify_toolset(connection, toolset.id, verified)
             yield Verified(toolset.path, len(toolsets), result)
     finally:

@@ -52,6 +52,8 @@ _NOT_READY = {
 _LACKS_PRIVILEGE = "42501"
 # Said when a connection is refused, without an SQLSTATE.
 _NO_DATABASE = re.compile(r'database "([^"]+)" does not exist')
+# What SQLAlchemy meets in a statement and in its parameters: a mistake of whoever wrote them.
+_OF_THE_STATEMENT = (exc.SQLAlchemyError, TypeError, ValueError, LookupError, AttributeError)
 _EXEMPT = "it would hide rows, so give the worker's role BYPASSRLS, or the table no such policy"
 
 
@@ -69,8 +71,10 @@ def translated(role: str | None = None) -> Iterator[None]:
             raise
         raise ours from error
     except exc.StatementError as error:
-        # What strikes while SQLAlchemy prepares a statement, such as a time limit, it takes for an error of that.
-        raise (error.orig or error) from None
+        # A time limit that strikes while SQLAlchemy prepares a statement, it takes for an error of that.
+        if error.orig is None or isinstance(error.orig, _OF_THE_STATEMENT):
+            raise
+        raise error.orig from None
     except exc.TimeoutError as error:  # the pool has no connection to give
         raise DatabaseUnavailable(reason="no free connection in the pool") from error
 

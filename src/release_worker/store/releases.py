@@ -13,7 +13,7 @@ from release_worker.store.freezes import FREEZES_IN_FORCE, Freezes, freezes_read
 from release_worker.store.marks import said_of
 from release_worker.store.owners.holding import held_count, held_steps, holding_toolset
 from release_worker.store.owners.naming import toolset_of_id
-from release_worker.store.owners.relations import CURRENT_RELEASE, POINTED_AT, deployment_if_kept
+from release_worker.store.owners.relations import CURRENT_RELEASE, LIVE, OWNED, POINTED_AT, SUBJECT, deployment_if_kept
 from release_worker.store.statements import parsed
 
 _SELECT = """
@@ -58,6 +58,20 @@ def current_release_and_freezes(connection: Connection, subject: Subject) -> tup
     """
     freezes, *release = connection.execute(parsed(query), subject.parameters).one()
     return None if release[0] is None else Release(*release), freezes_read(freezes)
+
+
+def look_for(connection: Connection, toolset_id: UUID, number: int) -> tuple[Subject, Release] | None:
+    """The live toolset of this id and its release of this number, in one round trip and held by nobody; None if either
+    is not there."""
+    query = f"""
+        SELECT {SUBJECT}, found.*
+        FROM {OWNED}
+        JOIN ({_SELECT} WHERE r.toolset_id = :toolset_id AND r.release_number = :number) AS found
+            ON t.id = found.toolset_id
+        WHERE {LIVE}
+    """
+    row = connection.execute(parsed(query), {"toolset_id": toolset_id, "number": number}).one_or_none()
+    return None if row is None else (Subject(*row[:4]), Release(*row[4:]))
 
 
 class RollbackReleases(NamedTuple):

@@ -26,11 +26,11 @@ AROUND = 5  # claim, begin, hold the request, succeed, commit
 EXPECTED = {
     "a release": AROUND + 2,  # hold the toolset with its current release, capture
     "a release that is not needed": AROUND + 3,  # in which form the current one was written
-    "a rollback that changes nothing": AROUND + 5,
-    "a rollback of one list": AROUND + 10,
-    "a rollback of everything": AROUND + 13,
-    "a repair that changes nothing": AROUND + 7,  # which release is current, before and after it is held
-    "a rollback that was planned": AROUND + 11,  # one of one list, and what the plan said
+    "a rollback that changes nothing": AROUND + 6,
+    "a rollback of one list": AROUND + 11,
+    "a rollback of everything": AROUND + 14,
+    "a repair that changes nothing": AROUND + 8,  # which release is current, before and after it is held
+    "a rollback that was planned": AROUND + 12,  # one of one list, and what the plan said
     "a check of drift": AROUND + 3,
     "a difference of two releases": AROUND + 5,
     "a verification": AROUND + 11,

@@ -1,7 +1,5 @@
 """What a rollback decides from is held before it is read, so that it is still so when the rollback commits."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,15 +10,12 @@ from release_worker.domain.requests.rollback import Rollback
 from release_worker.domain.subject import Scope, Subject
 from release_worker.operations.restoring import built_in_rows, hold_rows_of_plug_ins
 from release_worker.operations.rollback.target import with_its_number
-from release_worker.state.component import Component
 from release_worker.state.deployment import Deployment
 from release_worker.state.registry import Registry
+from release_worker.state.states import State, captured_state, live_state
 from release_worker.state.work import Work
-from release_worker.store.captured import captured_contents
 from release_worker.store.owners.holding import hold_owners
-from release_worker.store.owners.relations import LIVE, OWNED
-from release_worker.store.releases import ORIGINAL_DEPLOYMENT, RollbackReleases, releases_of_rollback
-from release_worker.store.statements import parsed
+from release_worker.store.releases import ORIGINAL_DEPLOYMENT, RollbackReleases, look_for, releases_of_rollback
 from release_worker.store.targets import number_of
 
 
@@ -61,36 +56,25 @@ def _likely_written(
     if not shared:
         return frozenset()
     number = number_of(connection, toolset_id, request.to) if request.to else request.release_number
-    parameters = {"toolset_id": toolset_id, "number": number}
-    row = connection.execute(parsed(_comparison(shared, registry)), parameters).one_or_none()
-    if row is None:  # what is held is there or not; this is only a guess
+    found = None if number is None else look_for(connection, toolset_id, number)
+    if found is None:  # what is held is there or not; this is only a guess
         return frozenset()
-    return frozenset(one.scope for one, differs in zip(shared, row, strict=True) if differs)
+    subject, target = found
+    names = [one.name for one in shared if target.source_state_id or one.name not in SOURCE_STATE]
+    if not names:
+        return frozenset()
+    captured = captured_state(target, registry, names)
+    differing = _differing(connection, registry, live_state([registry[name] for name in names], subject), captured)
+    return frozenset(registry[name].scope for name in differing)
 
 
-def _comparison(components: Sequence[Component], registry: Registry) -> str:
-    """SQL: whether each of these differs from what release `:number` of a live toolset says of it; a row if there are
-    both."""
-    captured = captured_contents([one.name for one in components], registry.parts)
-    columns = []
-    for one in components:
-        differs = f"{one.capture()} IS DISTINCT FROM {captured[one.name]}"
-        if isinstance(one, Deployment):
-            differs = one.moved(ORIGINAL_DEPLOYMENT)
-        said = ":target_source_state_id IS NOT NULL AND " if one.name in SOURCE_STATE else ""
-        columns.append(_PLACE.sub(r"(SELECT \1 FROM looked_at)", f'{said}({differs}) AS "{one.name}"'))
-    return f"""
-        WITH looked_at AS MATERIALIZED (
-            SELECT t.project_id, t.organization_id, r.toolset_id, r.id AS release_id, r.toolset_version_id,
-                   r.source_state_id, r.global_variations_version_id, r.toolset_variations_version_id
-            FROM {OWNED} JOIN ours.toolset_releases r ON r.toolset_id = t.id
-            WHERE t.id = :toolset_id AND {LIVE} AND r.release_number = :number)
-        SELECT {", ".join(columns)} FROM looked_at
-    """
-
-
-# The parameters of live and of captured contents, as SQLAlchemy reads parameters.
-_PLACE = re.compile(
-    r"(?<![:\w\\]):(?:target_)?(toolset_id|project_id|organization_id|release_id|toolset_version_id|source_state_id|"
-    r"global_variations_version_id|toolset_variations_version_id)\b(?!:)"
-)
+def _differing(connection: Connection, registry: Registry, live: State, captured: State) -> list[str]:
+    tests = {
+        name: component.moved(ORIGINAL_DEPLOYMENT)
+        if isinstance(component := registry[name], Deployment)
+        else f"({live[name]} IS DISTINCT FROM {content})"
+        for name, content in captured.contents.items()
+    }
+    columns = ", ".join(f'{test} AS "{name}"' for name, test in tests.items())
+    row = live.over(captured).query(connection, f"SELECT {columns}").one()
+    return [name for name, differs in zip(tests, row, strict=True) if differs]

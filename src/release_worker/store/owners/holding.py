@@ -59,7 +59,7 @@ def hold_owners(connection: Connection, toolset_id: UUID, *, written: Collection
 
 def hold_active_deployment(connection: Connection, subject: Subject) -> None:
     """Hold the deployment that is active in the project: nothing is added to it meanwhile. The project must be held.
-    Raises VersionConflict if the row is not free."""
+    If the row is not free, the next statement that is waited for raises VersionConflict."""
     active = f"SELECT FROM ours.deployments WHERE id = {ACTIVE_DEPLOYMENT} FOR UPDATE NOWAIT"
     send(connection, active, subject.parameters)
 
