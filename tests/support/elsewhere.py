@@ -84,9 +84,11 @@ def _replace_default(function: Any) -> None:
 
 
 def _narrow(connection: Any, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool) -> None:
-    """This comes first, when `ours.` is not replaced yet. After an error, PostgreSQL takes no statement anyway."""
+    """This comes first, when `ours.` is not replaced yet. After an error, PostgreSQL takes no statement anyway; and
+    what is widened after a BEGIN would be narrow again after its rollback."""
     driver: psycopg.Connection[Any] = connection.connection.dbapi_connection
-    if "ours." in statement and driver.info.transaction_status is not TransactionStatus.INERROR:
+    begins = statement.startswith("BEGIN")
+    if "ours." in statement and not begins and driver.info.transaction_status is not TransactionStatus.INERROR:
         driver.execute(f"SET search_path = {THEIRS}")
         setattr(context, _NARROWED, driver)
 

@@ -47,6 +47,12 @@ def test_a_client_that_awaits_nothing_does_not_load_asyncio() -> None:
     assert "asyncio" in loaded(IMPORTED_FOR_ASYNCIO)
 
 
+def test_what_a_client_does_by_itself_loads_no_definitions_of_tables() -> None:
+    """They need a newer SQLAlchemy than a client does."""
+    program = "import release_worker.operations.execute, release_worker.queries.reading"
+    assert not {module for module in loaded(program) if module.startswith("release_worker.store.tables")}
+
+
 def test_a_client_loads_of_the_kinds_of_request_those_that_it_asks_for() -> None:
     modules = loaded(CHECKED)
     assert "release_worker.domain.requests.check_drift" in modules

@@ -25,8 +25,8 @@ HOMES = {
     "prompt_templates": ["state/system.py"],
     "system_configs": ["state/system.py"],
 }
-# The schema itself, and what edits live state as an app would.
-EVERYWHERE = ("store/tables/", "migrations/", "demo/", "cli/dev.py", "testing/estate.py")
+# The schema itself, what is locked before a read, and what edits live state as an app would.
+EVERYWHERE = ("store/live_snapshot.py", "store/tables/", "migrations/", "demo/", "cli/dev.py", "testing/estate.py")
 
 
 def named_in(source: str) -> set[str]:

@@ -14,9 +14,9 @@ from release_worker.metrics import catalogue
 from release_worker.metrics.catalogue import Metric
 from release_worker.queries import present
 from release_worker.store.engine import snapshot_transaction
+from release_worker.store.live_snapshot import LIVE_TABLES
 from release_worker.store.measuring import BOUNDS, Total, read_totals
 from release_worker.store.tables import metadata
-from release_worker.store.tables.live import LIVE_TABLES
 
 Labels = tuple[str, ...]
 # A metric, the values of its labels, and its value.
@@ -53,7 +53,7 @@ _TOTALS = {
     "lock_hold": catalogue.LOCK_HOLD,
     "step": catalogue.STEP,
 }
-_TABLES = [name for name, table in metadata.tables.items() if table not in LIVE_TABLES]
+_TABLES = [name for name in metadata.tables if name not in LIVE_TABLES]
 
 
 def read_figures(engine: Engine) -> Figures:

@@ -3,22 +3,29 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine
 
 from release_worker.store.engine import snapshot_transaction
-from release_worker.store.tables.live import LIVE_TABLES, organizations, projects, toolsets
+
+# By name: a client does not load their definitions, which need a newer SQLAlchemy than it does.
+# Where a toolset is found:
+_NAMING = ("organizations", "projects", "toolsets")
+LIVE_TABLES = (
+    *_NAMING,
+    *("deployments", "deployment_assets", "tool_definitions", "resource_definitions"),
+    *("toolset_tools", "toolset_resources", "prompt_templates", "system_configs", "variations"),
+)
 
 
 # To a snapshot that is older than its lock, a table that somebody has rewritten or truncated is empty:
 # https://www.postgresql.org/docs/current/mvcc-caveats.html. Before the snapshot, the locks:
 # https://www.postgresql.org/docs/current/sql-lock.html
-def _locks(tables: Iterable[Table]) -> str:
-    return f"LOCK TABLE {', '.join(f'ours.{table.name}' for table in tables)} IN ACCESS SHARE MODE"
+def _locks(tables: Iterable[str]) -> str:
+    return f"LOCK TABLE {', '.join(f'ours.{table}' for table in tables)} IN ACCESS SHARE MODE"
 
 
 _LIVE = _locks(LIVE_TABLES)
-# In which a toolset is found by its name or its id.
-_NAMES = _locks((organizations, projects, toolsets))
+_NAMES = _locks(_NAMING)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from release_worker.queries.reading import reading_one_moment, reading_records
 from release_worker.queries.toolsets import list_toolsets
 from release_worker.state.registry import built_in_components
 from release_worker.store.engine import single_statement
-from release_worker.store.tables.live import LIVE_TABLES
+from release_worker.store.live_snapshot import LIVE_TABLES
 from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.events import events
 from tests.support.ledger import ask, mailbox
@@ -77,7 +77,7 @@ def test_a_staged_copy_is_compared_whole(engine: Engine, billing: Toolset, datab
 
 
 # What of live state says nothing of names.
-CONTENTS = ", ".join(one.name for one in LIVE_TABLES if one.name not in {"organizations", "projects", "toolsets"})
+CONTENTS = ", ".join(one for one in LIVE_TABLES if one not in {"organizations", "projects", "toolsets"})
 
 
 @pytest.mark.parametrize(("kind", "fields"), [("verify", {}), ("diff", {"release_number": 1, "to": 2})])

@@ -191,8 +191,3 @@ variations = Table(
     ),
     Index(None, "toolset_id"),
 )
-
-LIVE_TABLES = (
-    *(organizations, projects, deployments, deployment_assets, tool_definitions, resource_definitions),
-    *(toolsets, toolset_tools, toolset_resources, prompt_templates, system_configs, variations),
-)
