@@ -14,6 +14,7 @@ from release_worker.operations.execute import Addressed, carry_out
 from release_worker.state.registry import Registry, built_in_components
 from release_worker.store.engine import ledger_transaction
 from release_worker.store.owners.naming import find_toolset
+from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.world import Toolset
 
 ACTOR = "tester"
@@ -33,6 +34,15 @@ def release(
     """Create a release. After a VersionConflict it is tried again, `attempts` times in all."""
     request = validate_request("create_release", {"toolset": _reference(toolset), "actor": ACTOR, **fields})
     return _tried(engine, attempts, request, registry, request_id, CreateReleaseResult)
+
+
+def released_twice(engine: Engine) -> Toolset:
+    """A full toolset with two releases, everything different in the second, which live state is."""
+    toolset = a_full_toolset(engine)
+    release(engine, toolset)
+    edit_everything(toolset)
+    release(engine, toolset)
+    return toolset
 
 
 def roll_back(

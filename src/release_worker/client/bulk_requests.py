@@ -84,10 +84,11 @@ class BulkRequests(Asking):
             path: RequestHandle(self, record.id, record.kind, published=record.finished)
             for path, record in accepted.items()
         }
+        own = frozenset(ids.values())
         for path, record in accepted.items():
             if not record.finished:
-                message, others_read = message_of(record, behind_others=True), record.id not in ids.values()
-                self._publish(handles[path], message, kept=True, others_read=others_read)
+                message = message_of(record, behind_others=True)
+                self._publish(handles[path], message, kept=True, others_read=record.id not in own)
         return handles
 
     def create_releases(

@@ -61,15 +61,13 @@ def watch_drift(engine: Engine, registry: Registry, policy: WatchPolicy | None =
 
 
 def _look_at_next(engine: Engine, registry: Registry, began: datetime, watched: Watched) -> bool:
-    """Look at one; False if there is none left."""
+    """Look at one; False if there is none left, or none can be looked at now."""
     seen: Seen | None = None
-    watched.looked_at += 1
     try:
         # REPEATABLE READ: live state and the release that is current are those of one moment.
         with live_snapshot_transaction(engine) as connection:
             seen = take_oldest_look(connection, before=began)
             if seen is None:
-                watched.looked_at -= 1
                 return False
             with blaming(engine, registry, str(seen.toolset_id)):
                 turned = _look(connection, registry, seen)
@@ -77,7 +75,6 @@ def _look_at_next(engine: Engine, registry: Registry, began: datetime, watched: 
     except DatabaseUnavailable:
         raise
     except VersionConflict:  # another pass was first, or somebody alters a table: a later pass goes on
-        watched.looked_at -= 1
         return False
     except Exception as error:  # a defect, perhaps of a plug-in: it fails this look, and not those after it
         if seen is None:
@@ -85,6 +82,7 @@ def _look_at_next(engine: Engine, registry: Registry, began: datetime, watched: 
         watched.failed[seen.toolset_id] = _reason(error)
         with ledger_transaction(engine) as connection:
             note_failed_look(connection, seen.toolset_id, watched.failed[seen.toolset_id])
+    watched.looked_at += 1
     return True
 
 

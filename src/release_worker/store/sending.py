@@ -39,9 +39,8 @@ def send(connection: Connection, statement: str, parameters: Mapping[str, Any]) 
         connection.info[_PIPELINE] = begun, begun.__enter__()
     # Past SQLAlchemy's preparations for rows, which take a quarter of the time; its events are told as always.
     connection.exec_driver_sql(_of_driver(statement, connection.dialect), parameters, execution_options=_UNANSWERED)
-    if _PIPELINE in connection.info:
-        _, pipeline = connection.info[_PIPELINE]
-        _synchronise(pipeline)
+    _, pipeline = connection.info[_PIPELINE]
+    _synchronise(pipeline)
 
 
 def _synchronise(pipeline: psycopg.Pipeline) -> None:

@@ -4,21 +4,15 @@ import pytest
 from sqlalchemy import Engine, text
 
 from release_worker.errors import IntegrityMismatch
-from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.live_state import live_state
-from tests.support.operations import drift, release, roll_back
+from tests.support.operations import drift, released_twice, roll_back
 from tests.support.records import recomputed_digests, stored_digests, tampering, whole_database
 from tests.support.world import Toolset
 
 
 @pytest.fixture
 def billing(engine: Engine) -> Toolset:
-    """Released twice, with everything different the second time."""
-    billing = a_full_toolset(engine)
-    release(engine, billing)
-    edit_everything(billing)
-    release(engine, billing)
-    return billing
+    return released_twice(engine)
 
 
 TAMPERED = [

@@ -12,7 +12,7 @@ from release_worker.errors import InvalidRequest, ReleaseNotFound
 from release_worker.operations.execute import Addressed, carry_out, storable
 from release_worker.state.registry import built_in_components
 from tests.support.billing import COMPONENTS, EDITS, INVOICE, LEDGER, REFUND, a_full_toolset, edit_everything
-from tests.support.operations import drift, release
+from tests.support.operations import drift, release, released_twice
 from tests.support.records import insert_older_release, whole_database
 from tests.support.world import Toolset
 
@@ -26,12 +26,7 @@ def diff(engine: Engine, toolset: Toolset, number: int, to: int | str = "live", 
 
 @pytest.fixture
 def billing(engine: Engine) -> Toolset:
-    """Released twice, with everything different the second time."""
-    billing = a_full_toolset(engine)
-    release(engine, billing)
-    edit_everything(billing)
-    release(engine, billing)
-    return billing
+    return released_twice(engine)
 
 
 def test_a_release_and_live_state_differ_as_a_check_of_drift_says(engine: Engine, billing: Toolset) -> None:

@@ -14,11 +14,10 @@ from release_worker.queries.toolsets import list_toolsets
 from release_worker.state.registry import built_in_components
 from release_worker.store.engine import single_statement
 from release_worker.store.live_snapshot import LIVE_TABLES
-from tests.support.billing import a_full_toolset, edit_everything
 from tests.support.events import events
 from tests.support.ledger import ask, mailbox
 from tests.support.migrating import MIGRATIONS, migrating
-from tests.support.operations import release
+from tests.support.operations import released_twice
 from tests.support.staging import stage
 from tests.support.world import Toolset
 
@@ -34,12 +33,7 @@ QUESTIONS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 
 @pytest.fixture
 def billing(engine: Engine) -> Toolset:
-    """Released twice; live state is its current release."""
-    billing = a_full_toolset(engine)
-    release(engine, billing)
-    edit_everything(billing)
-    release(engine, billing)
-    return billing
+    return released_twice(engine)
 
 
 @pytest.mark.parametrize("migration", MIGRATIONS)
