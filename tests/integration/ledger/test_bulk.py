@@ -1,10 +1,13 @@
 """Many requests at once: accepted as a whole, found again by their key, and waited for together."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from release_worker import ReleaseClient
 from release_worker.errors import (
@@ -74,6 +77,34 @@ def test_other_releases_go_before_those_of_a_bulk(
     hurried = client.create_release(project.toolset("d").path, actor="alice")
     sent = published(served)
     assert (len(sent), sent[0].id) == (len(toolsets) + 1, hurried.id)
+
+
+def _in_session(client: ReleaseClient, engine: Engine, paths: list[str]) -> None:
+    with Session(engine) as session, session.begin():
+        client.create_releases(paths, actor="ci", idempotency_key="k", session=session)
+
+
+WAYS: dict[str, Callable[[ReleaseClient, Engine, list[str]], object]] = {
+    "all of a project": lambda client, _, __: client.release_all(project=OWNER, actor="ci", idempotency_key="k"),
+    "many": lambda client, _, paths: client.create_releases(paths, actor="ci", idempotency_key="k"),
+    "many, in a session": _in_session,
+    "each": lambda client, _, paths: [client.create_release(path, actor="ci", idempotency_key="k") for path in paths],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_celery_is_asked_to_store_no_result_of_new_requests_alone(
+    served: Service, toolsets: list[Toolset], way: str
+) -> None:
+    """Whoever made one that is found again by its key may wait at the backend."""
+    paths = [toolset.path for toolset in toolsets]
+    with ReleaseClient(broker_url=served.broker_url, database_url=served.database_url) as client:
+        for unstored in (True, False):
+            WAYS[way](client, served.engine, paths)
+            with served.redis() as redis:
+                sent = published(served)
+                redis.flushdb()
+            assert [bool(one.headers["ignore_result"]) for one in sent] == [unstored] * len(paths)
 
 
 def test_the_same_key_finds_the_same_requests_and_those_of_toolsets_that_came_since(
